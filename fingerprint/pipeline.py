@@ -87,6 +87,10 @@ NEAR_SECONDS: Final = 600.0
 MOMENT_SLACK_SECONDS: Final = 3.0
 """How far beside the moment asked for the sound of a broadcast's recording may be."""
 
+_CLOCKS_AGREE: Final = timedelta(seconds=15)
+"""How far the live edge is from our own clock's time at most, unless one of the clocks is wrong or the channel is
+broadcast with a delay."""
+
 _NOT_IN_PLAYLIST: Final = (ProblemCode.MOMENT_GONE, ProblemCode.AD_BREAK)
 _NOT_IN_RECORDING: Final = (
     ProblemCode.INVALID_INPUT,
@@ -334,17 +338,26 @@ class Pipeline:
     async def _at_moment(
         self, source: LiveSource, target: ChannelTarget, identification: Identification
     ) -> LiveSource:
-        """The source at the moment that is asked for; one that is so long ago counts from the live edge.
+        """The source at the moment that is asked for, which is at most the live edge: `ago` counts from there.
 
         Our own clock may be wrong, and a channel broadcast with minutes of delay: neither changes what the viewer
-        heard so long ago.
+        heard then.
         """
-        edge = None if target.ago is None else await self._capture.live_edge(source)
-        if edge is None or target.ago is None:
-            return dataclasses.replace(source, at=target.at)
-        waited = (self._clock.now() - identification.created_at).total_seconds()
-        at = before_edge(edge, target.ago, waited_seconds=waited)
-        return dataclasses.replace(source, at=at, behind=target.ago)
+        if target.at is None:
+            return dataclasses.replace(source, at=None)
+        edge = await self._capture.live_edge(source)
+        now = self._clock.now()
+        if edge is None:
+            return dataclasses.replace(source, at=min(target.at, now))
+        waited = (now - identification.created_at).total_seconds()
+        if target.ago is not None:
+            at = before_edge(edge, target.ago, waited_seconds=waited)
+            return dataclasses.replace(source, at=at, behind=target.ago)
+        at, behind = min(target.at, edge), None
+        if abs(now - edge) > _CLOCKS_AGREE:
+            asked_edge = before_edge(edge, 0.0, waited_seconds=waited)
+            behind = max(0.0, (asked_edge - at).total_seconds())
+        return dataclasses.replace(source, at=at, behind=behind)
 
     async def _first_take(
         self, source: MediaSource, stack: AsyncExitStack

@@ -309,14 +309,17 @@ def _a_page(name: str) -> TwitchAudioError:
 
 
 def moment_target(name: str, *, at: datetime, now: datetime) -> ChannelTarget:
-    """The moment `at` of a channel's broadcast. Raises TwitchAudioError `invalid-input`, `moment-gone`."""
+    """The moment `at` of a channel's broadcast, by Twitch's clock, which may be a little ahead of ours.
+
+    Raises TwitchAudioError `invalid-input`, `moment-gone`.
+    """
     channel = channel_target(name)
     if at > now + _CLOCKS_DIFFER:
         raise invalid_input("This moment is yet to come: what was played can be asked for, up to now.")
     if now - at > timedelta(seconds=MAX_AGO_SECONDS):
         detail = "That was more than two days ago: no broadcast that is live now began so early."
         raise TwitchAudioError(ProblemCode.MOMENT_GONE, detail)
-    return dataclasses.replace(channel, at=min(at, now))
+    return dataclasses.replace(channel, at=at)
 
 
 def ago_target(name: str, *, ago_seconds: float, now: datetime) -> ChannelTarget:

@@ -11,7 +11,7 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, ago_target
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, ago_target, moment_target
 from fingerprint.domain.time_line import Broadcast
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import (
@@ -252,7 +252,8 @@ class LiveListening:
     """A pipeline on a live channel of `BROADCAST`. `heard_of`: what was captured from."""
 
     def __init__(self, begun: datetime = NOON) -> None:
-        self.parts = FakePipeline(FakeClock())
+        self.clock = FakeClock()
+        self.parts = FakePipeline(self.clock)
         self.heard_of: list[MediaSource] = []
         self._begun = begun
         self.parts.resolver.resolve = self.resolve
@@ -280,6 +281,34 @@ async def test_what_was_heard_so_long_ago_counts_from_the_live_edge(skew: float,
     assert source.at == now + timedelta(seconds=(skew if edge_is_known else 0.0) - 90)
     assert answer.moment is not None
     assert answer.moment.behind_live == 90
+
+
+@pytest.mark.parametrize(
+    ("edge", "at", "heard", "behind"),
+    [
+        (40.0, 37.0, 37.0, 3.0),  # our own clock is slow
+        (40.0, 55.0, 40.0, 0.0),  # that of the client is fast
+        (-2.0, 6.0, -2.0, 0.0),
+        (-2.0, -9.0, -9.0, 9.0),
+        (-300.0, -320.0, -320.0, 20.0),  # a channel that is broadcast with five minutes of delay
+        (None, 6.0, 0.0, 0.0),
+        (None, -9.0, -9.0, 9.0),
+    ],
+)
+async def test_a_moment_is_at_most_the_live_edge_whatever_our_own_clock_says(
+    edge: float | None, at: float, heard: float, behind: float
+) -> None:
+    listening = LiveListening()
+    now = listening.clock.now()
+    listening.parts.capture.edge = None if edge is None else now + timedelta(seconds=edge)
+    target = moment_target("somechannel", at=now + timedelta(seconds=at), now=now)
+    question = identification(created_at=now, asked_at=target.at)
+    answer = await listening.parts.pipeline.identify(question, target)
+    [source] = listening.heard_of
+    assert isinstance(source, LiveSource)
+    assert source.at == now + timedelta(seconds=heard)
+    assert answer.moment is not None
+    assert answer.moment.behind_live == behind
 
 
 @pytest.mark.parametrize(("begun", "broadcast"), [(-30.0, None), (-0.2, "41"), (30.0, "41")])
