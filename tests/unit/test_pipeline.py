@@ -288,7 +288,7 @@ async def test_what_was_heard_so_long_ago_counts_from_the_live_edge(skew: float,
     [
         (40.0, 37.0, 37.0, 3.0),  # our own clock is slow
         (40.0, 55.0, 40.0, 0.0),  # that of the client is fast
-        (-2.0, 6.0, -2.0, 0.0),
+        (-2.0, 6.0, -2.0, 2.0),
         (-2.0, -9.0, -9.0, 9.0),
         (-300.0, -320.0, -320.0, 20.0),  # a channel that is broadcast with five minutes of delay
         (None, 6.0, 0.0, 0.0),
