@@ -10,16 +10,10 @@ from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.identity.twitch_user import TwitchUser
 from server.api.event_streams import encode_event, last_event_id, send_events
-from server.api.json_forms import (
-    NewSongTokenJson,
-    PlayJson,
-    SetListJson,
-    SongTokenJson,
-    SongTokensJson,
-    SongTokenWish,
-)
+from server.api.json_forms import NewSongTokenJson, SongTokenJson, SongTokensJson, SongTokenWish
 from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
 from server.api.responses import BASE, is_operator, json_response, revalidated_response
+from server.api.set_list_forms import PlayJson, SetListJson
 from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
 from server.channels.feed import event_id_of

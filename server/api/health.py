@@ -9,7 +9,7 @@ from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
-from server.api.json_forms import (
+from server.api.health_forms import (
     AliveJson,
     DependenciesJson,
     DependencyJson,

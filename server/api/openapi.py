@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from server.api.openapi_paths import TAGS, paths
+from server.api.openapi_operations import TAGS
+from server.api.openapi_paths import paths
 from server.api.openapi_schemas import schemas
 from server.api.responses import BASE
 from server.entity_tags import tagged_response

@@ -7,7 +7,30 @@ from msgspec.json import schema_components
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.links import SERVICES
 from fingerprint.wire import IDENTIFICATION_NAMES, SONG_NAMES, STORE_ONLY, ProblemDetails
-from server.api.json_forms import FORMS, QUESTIONS
+from server.api.health_forms import AliveJson, ReadinessJson
+from server.api.json_forms import (
+    QUESTIONS,
+    AccessCodeJson,
+    MeJson,
+    NewSongTokenJson,
+    ReportJson,
+    SongTokensJson,
+    SongTokenWish,
+    StatusJson,
+    WatchesJson,
+    WatchJson,
+    WatchTerms,
+)
+from server.api.set_list_forms import SetListJson, SongHistoryJson, TracklistJson
+from server.api.webhook_forms import WebhookJson, WebhooksJson, WebhookTestJson, WebhookWish
+
+FORMS: Final[tuple[Any, ...]] = (
+    WebhookWish, WebhookJson, WebhooksJson, WebhookTestJson,
+    *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, SongHistoryJson,
+    NewSongTokenJson,
+    TracklistJson, SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
+)  # fmt: skip
+"""The bodies of requests and answers; the document also describes the forms that they contain."""
 
 Schema = dict[str, Any]
 

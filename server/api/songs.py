@@ -17,9 +17,9 @@ from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.quotas.budgets import Allowance, CostBudget
 from server.access.rules.lists import Blacklist
-from server.api.json_forms import SongHistoryJson
 from server.api.requests import no_unknown_query, query_limit, query_time
 from server.api.responses import BASE, is_operator, revalidated_response
+from server.api.set_list_forms import SongHistoryJson
 from server.identifications.set_list import Play
 from server.songs.store import Hearing, longest_gap
 

@@ -8,10 +8,10 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget, video_target
 from server import keys
 from server.access.scopes import WATCH
-from server.api.json_forms import TracklistJson
 from server.api.requests import no_unknown_query
 from server.api.responses import BASE, REVALIDATED, VARY, is_operator, json_response, revalidated_response
 from server.api.set_list_files import FILES, NamedTracklist
+from server.api.set_list_forms import TracklistJson
 from server.audit.changes import ChangeLog
 from server.channels.rules import check_is_on
 from server.channels.video_set_list import VideoSetList

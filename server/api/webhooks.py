@@ -9,9 +9,9 @@ from server import keys
 from server.access.identity.principal import Principal
 from server.access.quotas.budgets import Allowance, CostBudget
 from server.access.scopes import WEBHOOKS
-from server.api.json_forms import WebhookJson, WebhooksJson, WebhookTestJson, WebhookWish
 from server.api.requests import no_unknown_query, read_body
 from server.api.responses import BASE, json_response
+from server.api.webhook_forms import WebhookJson, WebhooksJson, WebhookTestJson, WebhookWish
 from server.audit.changes import ChangeLog
 from server.webhooks.service import KEY
 from server.webhooks.store import WebhookStore

@@ -19,8 +19,8 @@ from fingerprint.jobs.clean import clean_song
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.settings import PipelineSettings
 from fingerprint.wiring import open_pipeline
-from server.api.json_forms import TracklistJson
 from server.api.set_list_files import FILES, NamedTracklist, text_line
+from server.api.set_list_forms import TracklistJson
 from server.channels.video_set_list import SetListStatus
 
 Counting = Callable[[PipelineSettings], AbstractAsyncContextManager[ProviderGuards]]

@@ -14,7 +14,7 @@ from fingerprint.domain.links import SERVICES, links_of, search_links_of
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.songs import song_id
 from fingerprint.wire import time_to_json
-from server.api.json_forms import PlayJson
+from server.api.set_list_forms import PlayJson
 from server.identifications.set_list import Play
 
 SESSION_GAP: Final = timedelta(hours=3)

@@ -3,15 +3,8 @@
 import pytest
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server.api.json_forms import (
-    FORMS,
-    AccessCodeJson,
-    ReportJson,
-    RequestBody,
-    SongTokenWish,
-    VideoQuestion,
-    WatchTerms,
-)
+from server.api.json_forms import AccessCodeJson, ReportJson, RequestBody, SongTokenWish, VideoQuestion, WatchTerms
+from server.api.openapi_schemas import FORMS
 from server.api.requests import accepted, checked, parse_json, parse_question
 from server.channels.reports import Reason
 
