@@ -38,7 +38,8 @@ from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import ClipSource, Clock, MediaSource, OnUnknown, VideoSource, ignore_unknown
 from fingerprint.retry import retry_budget, time_limit
-from fingerprint.settings import GqlAttempt, TwitchSettings
+from fingerprint.setting_formats import GqlAttempt
+from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import PlaybackToken, parse_token_of
 from fingerprint.twitch.fetcher import PAGE_HEADERS, twitch_allow_list, twitch_fetcher

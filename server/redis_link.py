@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fingerprint.ports import Clock
-from fingerprint.settings import Secret, SettingsError
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import SettingsError
 from server.observability import Metrics
 
 if TYPE_CHECKING:

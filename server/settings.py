@@ -11,21 +11,20 @@ from yarl import URL
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget, name_from, parse_target
-from fingerprint.settings import (
+from fingerprint.setting_formats import (
     ENDPOINT,
     HOST_NAMES,
     HTTP_ADDRESS,
     Format,
-    PipelineSettings,
     Secret,
     base_url,
     folders,
     one_of,
     secret,
-    setting,
     whole_number,
     words,
 )
+from fingerprint.settings import PipelineSettings, setting
 
 _FUNCTION_NAME: Final = re.compile(r"[A-Za-z0-9_:-]{1,170}", re.ASCII)
 

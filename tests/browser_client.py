@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession, CookieJar
 from yarl import URL
 
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from simulator.accounts import OWN_APPLICATION
 from tests.integration.simulator_client import Viewer
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 import redis
 
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 
 _START_SECONDS: Final = 120.0
 

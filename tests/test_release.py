@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fingerprint.settings import DEFAULT_USER_AGENT, FIREFOX_RELEASED, FIREFOX_VERSION
+from fingerprint.setting_formats import DEFAULT_USER_AGENT, FIREFOX_RELEASED, FIREFOX_VERSION
 from scripts.make_release import ReleaseError, bill_of_materials, changelog_of, checksums, pinned, sign
 
 ROOT: Final = Path(__file__).parent.parent

@@ -51,7 +51,7 @@ from fingerprint.providers.reading import (
 from fingerprint.providers.releases import ListedMatch, best_match
 from fingerprint.providers.samples import narrow_samples, narrow_wave, sample_of
 from fingerprint.providers.uploads import NO_UPLOADS, Uploads, UploadTable
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 
 NAME: Final = "ACRCloud"
 PATH: Final = "/v1/identify"

@@ -41,7 +41,7 @@ from fingerprint.providers.reading import (
 )
 from fingerprint.providers.samples import WaveSample, wave_sample
 from fingerprint.providers.uploads import NO_UPLOADS, Uploads, UploadTable
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 
 NAME: Final = "AudD"
 METADATA: Final = "apple_music,spotify,deezer"

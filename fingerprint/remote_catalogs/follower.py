@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Self
 from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.writer import WriteLock
-from fingerprint.settings import PipelineSettings, S3Address
+from fingerprint.setting_formats import S3Address
+from fingerprint.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from fingerprint.remote_catalogs.copies import Copy

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.catalog.problems import CatalogError, ChangedElsewhereError
 from fingerprint.domain.text import printable
-from fingerprint.settings import S3Address
+from fingerprint.setting_formats import S3Address
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 20.0

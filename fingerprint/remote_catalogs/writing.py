@@ -14,7 +14,8 @@ from fingerprint.catalog.problems import CatalogBusyError, CatalogError, Changed
 from fingerprint.catalog.writer import WriteLock
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
-from fingerprint.settings import PipelineSettings, S3Address
+from fingerprint.setting_formats import S3Address
+from fingerprint.settings import PipelineSettings
 
 T = TypeVar("T")
 

@@ -10,7 +10,8 @@ from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.unknown_signs import UnknownSigns
 from fingerprint.ports import Clock, OnOutcome, OnUnknown, ignore_outcome, ignore_unknown
-from fingerprint.settings import DEFAULT_USER_AGENT, TwitchSettings
+from fingerprint.setting_formats import DEFAULT_USER_AGENT
+from fingerprint.settings import TwitchSettings
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Accept-Language": "en-US,en;q=0.5",

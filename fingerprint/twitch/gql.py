@@ -12,7 +12,7 @@ from fingerprint.media.fetch import Fetcher
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import RetryBudget, retry
-from fingerprint.settings import GqlAttempt, Secret
+from fingerprint.setting_formats import GqlAttempt, Secret
 from fingerprint.twitch.answers import GqlFailure, GqlFailureKind, Json, blocked, needed, parse_answer
 from fingerprint.twitch.fetcher import PAGE_HEADERS
 from fingerprint.twitch.queries import Query

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.remote_catalogs.object_store import ObjectMissingError, open_store
-from fingerprint.settings import S3Address
+from fingerprint.setting_formats import S3Address
 from server.backups.archive import BackupError
 from server.backups.making import Made, dated_name, note_backup, outdated, write_backup
 from server.settings import ServerSettings

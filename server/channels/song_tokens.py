@@ -18,7 +18,7 @@ from fingerprint.database import Database, from_us, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.api_keys import key_hash, new_key, well_formed
 from server.access.revocations import undo_revocation
 from server.audit.changes import ChangeLog

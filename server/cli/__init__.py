@@ -14,7 +14,8 @@ from typing import Final, Protocol, cast
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.text import printable
-from fingerprint.settings import CatalogPlace, SettingsError, catalog_place
+from fingerprint.setting_formats import CatalogPlace, catalog_place
+from fingerprint.settings import SettingsError
 
 GROUPS: Final[Mapping[str, str]] = {
     "serve": "the API and the website",

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final, cast
 
 from fingerprint.domain.text import printable
-from fingerprint.settings import CatalogPlace, catalog_place, read_settings
+from fingerprint.setting_formats import CatalogPlace, catalog_place
+from fingerprint.settings import read_settings
 from server.backups.archive import BackupContent
 from server.backups.making import make_backup
 from server.cli import Subparsers

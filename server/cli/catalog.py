@@ -29,7 +29,8 @@ from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.catalog.walk import is_pattern
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.text import clock_text, printable
-from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings
+from fingerprint.setting_formats import CatalogPlace
+from fingerprint.settings import PipelineSettings, read_settings
 from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command, file_path
 from server.cli.failed_log import FailedLog
 

@@ -37,7 +37,8 @@ from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
-from fingerprint.settings import CatalogPlace, PipelineSettings, read_settings, words
+from fingerprint.setting_formats import CatalogPlace, words
+from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations

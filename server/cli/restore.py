@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import cast
 
 from fingerprint.domain.text import printable
-from fingerprint.settings import CatalogPlace, read_settings
+from fingerprint.setting_formats import CatalogPlace
+from fingerprint.settings import read_settings
 from server.backups.restoring import restore_backup
 from server.cli import Subparsers
 from server.cli.backup import parts_text, place_of_backups, stopped_by_signals

@@ -10,7 +10,8 @@ from typing import TypeVar
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_configured_database
 from fingerprint.jobs import open_job_store
-from fingerprint.settings import Secret, read_settings
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import read_settings
 from server import migrations
 from server.audit.changes import ChangeLog, system_user
 from server.channel_names import ChannelNames

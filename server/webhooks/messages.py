@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from fingerprint.domain.identification import Identification
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from fingerprint.wire import song_to_json, time_to_json, to_json
 from server.identifications.set_list import Play
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.audit.changes import ChangeLog
 from server.webhooks.messages import EventType, Message, Webhook, new_secret
 from server.webhooks.tables import webhook_deliveries, webhooks

@@ -15,7 +15,7 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import Identification, Kind, new_identification_id
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server import migrations, redis_link
 from server.access.limit_status import Limit
 from server.access.quotas import slots

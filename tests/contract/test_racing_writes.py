@@ -24,7 +24,7 @@ from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.links.store import LinkStore
 from fingerprint.ports import Broadcaster, Claimed, Held
 from fingerprint.providers.usage import SqlUsage
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server import migrations
 from server.access.identity import session_store
 from server.access.identity.oauth import Tokens

@@ -12,7 +12,7 @@ from yarl import URL
 
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server import migrations
 from server.access.identity.limits import (
     SESSION_CACHE_SECONDS,

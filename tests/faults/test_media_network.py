@@ -21,7 +21,8 @@ from fingerprint.media.fetch import Fetched, HostWantsPauseError
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
 from fingerprint.retry import retry_budget, time_limit
-from fingerprint.settings import GqlAttempt, TwitchSettings
+from fingerprint.setting_formats import GqlAttempt
+from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step

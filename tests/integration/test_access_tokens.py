@@ -14,7 +14,7 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.failed_attempts import MAX_FAILURES
 from server.access.identity.limits import INVALID_SECONDS, VALID_SECONDS
 from server.access.identity.tokens import TokenValidator

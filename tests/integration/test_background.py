@@ -14,7 +14,8 @@ from fingerprint.background import WELL_SECONDS, Background
 from fingerprint.database import open_configured_database
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import PrintRecognizer
-from fingerprint.settings import PipelineSettings, Secret
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import PipelineSettings
 from fingerprint.whole import WholeRecordings
 from server.app import listening, make_app
 from server.settings import Rate, ServerSettings

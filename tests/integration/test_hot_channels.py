@@ -15,7 +15,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline import Pipeline
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
 from server.channels.hot_channels import HotLimits, every_seconds

@@ -17,7 +17,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import CatalogRef
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Match
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.vitals import record_backup
 from tests.api_client import ASK, CLIP, STREAM, ask, assert_problem, open_api, read_events
 from tests.browser_client import browsing, known_to_twitch

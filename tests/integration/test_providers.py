@@ -30,7 +30,8 @@ from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
-from fingerprint.settings import PipelineSettings, Secret, read_settings
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import PipelineSettings, read_settings
 from fingerprint.wiring import make_guards, open_members, open_recognizers
 from tests.builders import answered
 from tests.fakes import FakeClock

@@ -14,7 +14,7 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.jobs.sql_retention import delete_old_answers
 from fingerprint.ports import ClipOwners
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.oauth import Tokens

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
-from fingerprint.settings import Secret, SettingsError, read_settings
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import SettingsError, read_settings
 from server import redis_link
 from server.identifications import jobs
 from server.settings import Rate, ServerSettings

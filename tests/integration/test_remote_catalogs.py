@@ -33,7 +33,8 @@ from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.remote_catalogs.writing import open_remote_catalog
-from fingerprint.settings import PipelineSettings, S3Address, read_settings
+from fingerprint.setting_formats import S3Address
+from fingerprint.settings import PipelineSettings, read_settings
 from server.cli import main
 from server.vitals import room_of
 from tests.emulators import CREDENTIALS, REGION, Emulator, free_port

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.ports import LiveSource
-from fingerprint.settings import DEFAULT_USER_AGENT
+from fingerprint.setting_formats import DEFAULT_USER_AGENT
 from simulator.faults import Fault, FaultKind, Step
 from simulator.transport import RequestRecord
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening

@@ -3,18 +3,8 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from fingerprint.settings import (
-    DEFAULT_GQL_ATTEMPTS,
-    GqlAttempt,
-    PipelineSettings,
-    S3Address,
-    Secret,
-    SettingsError,
-    TwitchSettings,
-    read_settings,
-    secret,
-    settings_table,
-)
+from fingerprint.setting_formats import DEFAULT_GQL_ATTEMPTS, GqlAttempt, S3Address, Secret, secret
+from fingerprint.settings import PipelineSettings, SettingsError, TwitchSettings, read_settings, settings_table
 from server.settings import ServerSettings
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.revocations import undo_revocation
 from server.access.rules_version import change_rules
 from server.access.scopes import DEFAULT_SCOPES, SCOPES

@@ -11,7 +11,7 @@ from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.addresses import widely_counted
 from server.access.identity.api_keys import ApiKeyStore, key_hash, well_formed

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.addresses import Address
 from server.access.identity.api_keys import PREFIX
 

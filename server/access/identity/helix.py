@@ -11,7 +11,7 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
 from fingerprint.retry import retry, retry_after_seconds
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.twitch_client import Reply, TwitchClient
 
 AT_ONCE: Final = 50

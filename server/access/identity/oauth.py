@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.limits import TOKEN_LENGTH, TOKEN_LIFETIME_SECONDS
 from server.access.identity.twitch_client import Reply, TwitchClient
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fingerprint.ports import Clock
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.audit.entries import Who
 
 LINK_LIFETIME: Final = timedelta(minutes=15)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.addresses import Address, address_text
 from server.access.identity.api_keys import ApiKey
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser

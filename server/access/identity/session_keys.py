@@ -19,7 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from fingerprint.settings import Secret, SettingsError
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import SettingsError
 from server.settings import KEY_LENGTH, session_keys
 
 FILE: Final = "session.key"

@@ -18,7 +18,7 @@ from fingerprint.background import Background
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
 from fingerprint.retry import RetryPolicy, any_error, retry
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.limits import (
     MAINTENANCE_BATCH,

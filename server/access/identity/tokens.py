@@ -15,7 +15,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.limits import (
     INVALID_SECONDS,

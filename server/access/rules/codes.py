@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.revocations import undo_revocation
 from server.access.rules_version import change_rules
 from server.access.tables import access_code_uses as uses

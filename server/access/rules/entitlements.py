@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions, SignedIn

@@ -12,7 +12,7 @@ from cachetools import TTLCache
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.helix import HelixClient, TokenRefusedError
 from server.access.identity.limits import MAX_CACHED_TOKENS

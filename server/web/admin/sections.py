@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from fingerprint.domain.problems import invalid_input
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 
 MAX_NUMBER: Final = 1_000_000
 """The largest number that a form takes."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fingerprint.settings import Secret, SettingsError, read_settings
+from fingerprint.setting_formats import Secret
+from fingerprint.settings import SettingsError, read_settings
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.settings import ServerSettings
 

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
-from fingerprint.settings import Secret
+from fingerprint.setting_formats import Secret
 from server.access.identity.helix import HelixClient, TokenRefusedError
 from server.access.identity.twitch_user import TwitchUser
 from server.access.rules import subscriptions

@@ -6,7 +6,8 @@ import pytest
 from yarl import URL
 
 from fingerprint.media.hosts import AddressInfo, AddressRefusedError, AllowList, is_public
-from fingerprint.settings import TwitchSettings, media_hosts
+from fingerprint.setting_formats import media_hosts
+from fingerprint.settings import TwitchSettings
 
 DEFAULTS = TwitchSettings().media_hosts
 

@@ -11,7 +11,8 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.media.fetch import Fetched, HostWantsPauseError
 from fingerprint.ports import Broadcaster
-from fingerprint.settings import DEFAULT_GQL_ATTEMPTS, GqlAttempt, Secret, TwitchSettings, read_settings
+from fingerprint.setting_formats import DEFAULT_GQL_ATTEMPTS, GqlAttempt, Secret
+from fingerprint.settings import TwitchSettings, read_settings
 from fingerprint.twitch.answers import ClipMedia, PlaybackToken, parse_clip, parse_clip_broadcaster, parse_token_of
 from fingerprint.twitch.gql import Gql
 from fingerprint.twitch.queries import (
