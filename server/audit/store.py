@@ -2,19 +2,19 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_all, to_us
+from fingerprint.database import Database, insert_all, to_us
 from fingerprint.domain.text import clean_text
 from server.audit import figures
 from server.audit.addresses import cut_address
-from server.audit.entries import AuditEntry, AuditKind, Who
+from server.audit.entries import AuditEntry, AuditKind
+from server.audit.search import SEARCH_SECONDS, AuditFilter, AuditPage, search
 from server.audit.tables import log_entries as table
 
 VALUE_LIMIT: Final = 2_000
@@ -53,21 +53,6 @@ def new_row(entry: AuditEntry) -> dict[str, Any]:
 _cleaned: Final = lru_cache(maxsize=1_024)(clean_text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditFilter:
-    """Selects entries that match all given fields. `who` is an id or a name."""
-
-    kinds: Sequence[AuditKind] = ()
-    who: str | None = None
-    address: str | None = None
-    subject: str | None = None
-    code: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    """Entries before this moment; `since` is inclusive."""
-    limit: int = 100
-
-
 class AuditStore:
     """Inserts, reads and deletes audit log entries."""
 
@@ -91,25 +76,12 @@ class AuditStore:
         await self._database.transact(work)
 
     async def read(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
-        """The entries that match a filter, the newest first. Raises TwitchAudioError `busy`."""
-        statement = select(table).order_by(table.c.moment_us.desc(), table.c.id.desc()).limit(chosen.limit)
-        if chosen.kinds:
-            statement = statement.where(table.c.kind.in_([str(kind) for kind in chosen.kinds]))
-        if chosen.who is not None:
-            column = table.c.who if ":" in chosen.who else table.c.name
-            statement = statement.where(column == chosen.who)
-        if chosen.address is not None:
-            forms = {chosen.address, cut_address(chosen.address)}
-            statement = statement.where(table.c.address.in_(sorted(forms)))
-        if chosen.subject is not None:
-            statement = statement.where(table.c.subject == chosen.subject)
-        if chosen.code is not None:
-            statement = statement.where(table.c.code == chosen.code)
-        if chosen.since is not None:
-            statement = statement.where(table.c.moment_us >= to_us(chosen.since))
-        if chosen.until is not None:
-            statement = statement.where(table.c.moment_us < to_us(chosen.until))
-        return [_entry(row) for row in await self._database.rows(statement)]
+        """The newest entries that match a filter, however long that takes. Raises TwitchAudioError `busy`."""
+        return (await search(self._database, chosen)).entries
+
+    async def search(self, chosen: AuditFilter) -> AuditPage:
+        """What is found within `SEARCH_SECONDS`. Raises TwitchAudioError `busy`."""
+        return await search(self._database, chosen, seconds=SEARCH_SECONDS)
 
     async def delete_old_entries(self, before: datetime) -> int:
         """Delete a batch of entries older than `before`; returns how many, 0 when none are left."""
@@ -157,19 +129,3 @@ class AuditStore:
             return len(rows)
 
         return await self._database.transact(work)
-
-
-def _entry(row: Row[Any]) -> AuditEntry:
-    return AuditEntry(
-        moment=from_us(row.moment_us),
-        kind=AuditKind(row.kind),
-        who=Who(id=row.who, name=row.name, address=row.address),
-        what=row.what,
-        subject=row.subject,
-        code=row.code,
-        status=row.status,
-        ms=None if row.ms is None else round(row.ms, 2),
-        before=row.before_value,
-        after=row.after_value,
-        request_id=row.request_id,
-    )

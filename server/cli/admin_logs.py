@@ -10,7 +10,8 @@ from typing import Final
 from fingerprint.domain.targets import name_from
 from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
-from server.audit.store import AuditFilter, AuditStore
+from server.audit.search import AuditFilter
+from server.audit.store import AuditStore
 from server.cli import JSON_HELP, Subparsers, add_command
 from server.cli.listing import Cell, print_list
 from server.cli.with_database import positive_int, with_database

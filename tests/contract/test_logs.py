@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,8 @@ from server.access.rules.store import RulesStore
 from server.audit import figures
 from server.audit.changes import ChangeLog
 from server.audit.entries import AuditEntry, AuditKind, Who
-from server.audit.store import AuditFilter, AuditStore, new_row
+from server.audit.search import AuditFilter, search
+from server.audit.store import AuditStore, new_row
 from tests.builders import NOON
 
 WHO = Who(id="id:77", name="viewer_vic", address="192.0.2.7")
@@ -213,3 +215,57 @@ async def test_the_oldest_entries_that_clients_caused_are_dropped_first(database
     assert await store.delete_oldest(100) == 5
     assert await store.delete_oldest(1) == 1
     assert [each.what for each in await store.read(AuditFilter())] == ["change 1"]
+
+
+KINDS = (AuditKind.API, AuditKind.CHANGE, AuditKind.REFUSAL)
+MANY = [
+    # Several at each moment, as those of one batch may be.
+    entry(
+        number // 5,
+        kind=KINDS[number % 3],
+        subject=f"channel{number % 4}" if number % 2 else None,
+        code="busy" if number % 7 == 0 else None,
+        who=Who(id=f"id:{number % 2}", name=f"viewer{number % 2}", address=f"192.0.2.{number % 3}"),
+    )
+    for number in range(60)
+]
+
+
+def matches(chosen: AuditFilter, each: AuditEntry) -> bool:
+    """What a filter selects, in the simplest words."""
+    return (
+        (not chosen.kinds or each.kind in chosen.kinds)
+        and chosen.who in (None, each.who.id, each.who.name)
+        and chosen.address in (None, each.who.address)
+        and chosen.subject in (None, each.subject)
+        and chosen.code in (None, each.code)
+        and (chosen.since is None or each.moment >= chosen.since)
+        and (chosen.until is None or each.moment < chosen.until)
+    )
+
+
+FILTERS = [
+    AuditFilter(),
+    AuditFilter(kinds=KINDS[:2]),
+    AuditFilter(subject="channel3"),
+    AuditFilter(code="busy", who="id:0"),
+    AuditFilter(who="viewer1", kinds=KINDS[1:], subject="channel1"),
+    AuditFilter(who="viewer0", subject="channel1"),
+    AuditFilter(
+        address="192.0.2.1", since=NOON + timedelta(seconds=2), until=NOON + timedelta(seconds=9), code="busy"
+    ),
+]
+
+
+async def test_pages_of_a_search_in_a_hurry_show_each_entry_once_in_order(database: Database) -> None:
+    await write(database, *MANY)
+    for chosen in FILTERS:
+        page = await search(database, replace(chosen, limit=3), seconds=0)
+        seen = list(page.entries)
+        while page.next is not None:
+            assert len(page.entries) == 3 or page.searched_to is not None
+            page = await search(database, replace(chosen, limit=3, before=page.next), seconds=0)
+            seen += page.entries
+        assert sorted(seen, key=str) == sorted((each for each in MANY if matches(chosen, each)), key=str), chosen
+        assert [each.moment for each in seen] == sorted((each.moment for each in seen), reverse=True)
+        assert await AuditStore(database).read(replace(chosen, limit=60)) == seen

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -214,8 +214,8 @@ def pair(twitch: Bench, mariadb: MariaDB, site: str, tmp_path_factory: pytest.Te
             process.wait(10)
 
 
-@contextmanager
-def proxy(name: str, pair: Pair, site: str, folder: Path) -> Generator[None]:
+@asynccontextmanager
+async def proxy(name: str, pair: Pair, site: str, folder: Path) -> AsyncGenerator[None]:
     """The proxy with its example, whose names, ports and certificate are replaced by those of this machine."""
     names = {"127.0.0.1:8080": f"127.0.0.1:{pair.ports[0]}", "127.0.0.1:8081": f"127.0.0.1:{pair.ports[1]}"}
     host, port = site.split(":")
@@ -223,15 +223,20 @@ def proxy(name: str, pair: Pair, site: str, folder: Path) -> Generator[None]:
         command = _nginx({**names, "songs.example": host, "443": port}, folder)
     else:
         command = _caddy({**names, "songs.example": site}, folder)
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process,
-    ):
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, cwd=folder)
+    try:
+        await asyncio.to_thread(wait_for_port, int(port), lambda: (folder / "log").read_text(encoding="utf-8"))
+        yield
+    finally:
+        process.terminate()
         try:
-            wait_for_port(int(port), lambda: (folder / "log").read_text(encoding="utf-8"))
-            yield
-        finally:
-            process.terminate()
+            # Caddy waits for its clients, and their end of TLS needs this event loop.
+            async with asyncio.timeout(60):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 def wait_for_port(port: int, log: Callable[[], str]) -> None:
@@ -320,26 +325,25 @@ async def ask(session: aiohttp.ClientSession, channel: str) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
 async def test_a_proxy_passes_everything_on(name: str, pair: Pair, site: str, tmp_path: Path) -> None:
-    with proxy(name, pair, site, tmp_path):
-        async with visiting(site) as session:
-            await serving(session)
-            response = await session.get("/twitchaudio", allow_redirects=False)
-            assert response.status == 308
-            assert response.headers["Location"].removeprefix(f"https://{site}") == "/twitchaudio/"
-            page = await (await session.get("/twitchaudio/docs")).text()
-            assert f"https://{site}/twitchaudio/api/v1" in page
-            made_up = {"X-Forwarded-For": "192.0.2.77", "X-Forwarded-Proto": "http"}
-            response = await session.get("/twitchaudio/", headers=made_up)
-            assert response.status == 200
-            # While the stream of events stays open, the first ones come through.
-            async with session.get(f"/twitchaudio/api/v1/channels/{CHANNELS[0]}/events") as events:
-                assert events.headers["Content-Type"].startswith("text/event-stream")
-                status, answer = await ask(session, CHANNELS[0])
-                assert status == 200, answer
-                seen = b""
-                async with asyncio.timeout(START_SECONDS):
-                    while b"event: play" not in seen:
-                        seen += await events.content.readany()
+    async with proxy(name, pair, site, tmp_path), visiting(site) as session:
+        await serving(session)
+        response = await session.get("/twitchaudio", allow_redirects=False)
+        assert response.status == 308
+        assert response.headers["Location"].removeprefix(f"https://{site}") == "/twitchaudio/"
+        page = await (await session.get("/twitchaudio/docs")).text()
+        assert f"https://{site}/twitchaudio/api/v1" in page
+        made_up = {"X-Forwarded-For": "192.0.2.77", "X-Forwarded-Proto": "http"}
+        response = await session.get("/twitchaudio/", headers=made_up)
+        assert response.status == 200
+        # While the stream of events stays open, the first ones come through.
+        async with session.get(f"/twitchaudio/api/v1/channels/{CHANNELS[0]}/events") as events:
+            assert events.headers["Content-Type"].startswith("text/event-stream")
+            status, answer = await ask(session, CHANNELS[0])
+            assert status == 200, answer
+            seen = b""
+            async with asyncio.timeout(START_SECONDS):
+                while b"event: play" not in seen:
+                    seen += await events.content.readany()
 
 
 async def test_a_rolling_restart_behind_nginx_loses_no_waiter(
@@ -352,15 +356,14 @@ async def test_a_rolling_restart_behind_nginx_loses_no_waiter(
         while not over.is_set():
             answers.append(await ask(session, channel))
 
-    with proxy("nginx", pair, site, tmp_path):
-        async with visiting(site) as session:
-            asking = [asyncio.create_task(keep_asking(session, channel)) for channel in CHANNELS * 4]
+    async with proxy("nginx", pair, site, tmp_path), visiting(site) as session:
+        asking = [asyncio.create_task(keep_asking(session, channel)) for channel in CHANNELS * 4]
+        await asyncio.sleep(3)
+        for number in range(2):
+            await asyncio.to_thread(pair.stop, number)
+            await asyncio.to_thread(pair.start, number)
             await asyncio.sleep(3)
-            for number in range(2):
-                await asyncio.to_thread(pair.stop, number)
-                await asyncio.to_thread(pair.start, number)
-                await asyncio.sleep(3)
-            over.set()
-            await asyncio.gather(*asking)
+        over.set()
+        await asyncio.gather(*asking)
     assert len(answers) > 20
     assert [answer for status, answer in answers if status != 200] == []

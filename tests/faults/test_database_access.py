@@ -15,7 +15,8 @@ from aiohttp import ClientSession
 from fingerprint.clock import SystemClock
 from fingerprint.database import QUERY_SECONDS, open_database
 from server.audit.entries import AuditKind
-from server.audit.store import AuditFilter, AuditStore
+from server.audit.search import AuditFilter
+from server.audit.store import AuditStore
 from server.settings import Rate
 from tests.api_client import ask, assert_problem, metric, open_api, until
 from tests.fakes import FakePipeline

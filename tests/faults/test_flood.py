@@ -20,7 +20,8 @@ from fingerprint.settings import PipelineSettings
 from server.access.quotas.budgets import Allowance
 from server.api import artwork, songs
 from server.app import make_app
-from server.audit.store import AuditFilter, AuditStore
+from server.audit.search import AuditFilter
+from server.audit.store import AuditStore
 from server.channels.feed import FeedLimits
 from server.identifications.limits import ServiceLimits
 from server.settings import Rate, ServerLimits, ServerSettings

@@ -15,7 +15,8 @@ from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
 from server.access.tables import clip_owners
 from server.audit.entries import AuditEntry, AuditKind
-from server.audit.store import AuditFilter, AuditStore
+from server.audit.search import AuditFilter
+from server.audit.store import AuditStore
 from server.cli import main
 from tests.api_client import ASK, CLIP, ask, open_api
 from tests.browser_client import PAGE, browsing, known_to_twitch

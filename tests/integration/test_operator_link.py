@@ -15,7 +15,8 @@ from yarl import URL
 from fingerprint.settings import PipelineSettings
 from server import keys
 from server.app import listening, make_app
-from server.audit.store import AuditFilter, AuditStore
+from server.audit.search import AuditFilter
+from server.audit.store import AuditStore
 from server.cli.serve import operator_link
 from server.settings import ServerSettings
 from tests.fakes import FakeClock, FakePipeline

@@ -1,6 +1,7 @@
 """The filter of the page of logs: its form, its query parameters, and the address of the next page."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -8,13 +9,14 @@ from yarl import URL
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import name_from
-from fingerprint.wire import time_to_json
-from server.audit.entries import AuditEntry, AuditKind
-from server.audit.store import AuditFilter
+from server.audit.entries import AuditKind
+from server.audit.search import AuditFilter, AuditPage, Position
 from server.web.admin.sections import Form, FormField
 
 PAGE: Final = 100
 ANY: Final = "any"
+# Microseconds and an id: whole numbers of 63 bits.
+_POSITION: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,19})", re.ASCII)
 
 FIELDS: Final = (
     FormField(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in AuditKind)), value=ANY),
@@ -27,7 +29,7 @@ FIELDS: Final = (
 
 
 def read_filter(query: Form) -> AuditFilter:
-    """The filter in a query, for a page of entries and one more. Raises TwitchAudioError `invalid-input`."""
+    """The filter in a query, for a page of entries. Raises TwitchAudioError `invalid-input`."""
     kind = query.text("kind") or ANY
     if kind != ANY and kind not in tuple(AuditKind):
         raise invalid_input(f"Kind takes one of {', '.join(AuditKind)}.")
@@ -38,8 +40,18 @@ def read_filter(query: Form) -> AuditFilter:
         subject=name_from(query.text("subject")) or None,
         code=query.text("code") or None,
         until=_moment(query.text("until")),
-        limit=PAGE + 1,
+        before=_position(query.text("before")),
+        limit=PAGE,
     )
+
+
+def _position(text: str) -> Position | None:
+    if not text:
+        return None
+    found = _POSITION.fullmatch(text)
+    if found is None:
+        raise invalid_input("This address of a page of logs is not whole. Search again.")
+    return Position(int(found[1]), int(found[2]))
 
 
 def _moment(text: str) -> datetime | None:
@@ -54,9 +66,8 @@ def _moment(text: str) -> datetime | None:
     return moment
 
 
-def older(query: Mapping[str, str], entries: Sequence[AuditEntry]) -> str | None:
+def older(query: Mapping[str, str], page: AuditPage) -> str | None:
     """The address of the next page, or None when this is the last."""
-    if len(entries) <= PAGE:
+    if page.next is None:
         return None
-    until = time_to_json(entries[PAGE - 1].moment) or ""
-    return str(URL("/admin/logs").with_query({**query, "until": until}))
+    return str(URL("/admin/logs").with_query({**query, "before": f"{page.next.moment_us}-{page.next.id}"}))

@@ -10,7 +10,7 @@ from fingerprint.domain.problems import TwitchAudioError, invalid_input
 from server import keys
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
-from server.audit.entries import AuditEntry
+from server.audit.search import AuditPage
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.common import (
     AUDIT_LOG,
@@ -28,7 +28,7 @@ from server.web.admin.common import (
     submit,
 )
 from server.web.admin.lists import find_section
-from server.web.admin.log_filter import FIELDS, PAGE, older, read_filter
+from server.web.admin.log_filter import FIELDS, older, read_filter
 from server.web.admin.overview import charts
 from server.web.admin.queries import AdminQueries
 from server.web.admin.sections import AdminSection, Change, Form, FormField
@@ -118,9 +118,9 @@ class AdminPages:
         """`GET /admin/logs`: the audit log, filtered by the query."""
         navigation, _ = self._open(request)
         query = Form({name: request.query.getall(name) for name in request.query})
-        result, entries = NO_FORM, list[AuditEntry]()
+        result, page = NO_FORM, AuditPage(entries=(), next=None)
         try:
-            entries = list(await self._queries.logs(read_filter(query)))
+            page = await self._queries.logs(read_filter(query))
         except TwitchAudioError as error:
             result = FormResult(error=error)
         return render(
@@ -131,8 +131,9 @@ class AdminPages:
             result=result,
             fields=FIELDS,
             typed=query,
-            entries=entries[:PAGE],
-            older=older(request.query, entries),
+            entries=page.entries,
+            searched_to=page.searched_to,
+            older=older(request.query, page),
         )
 
     async def settings(self, request: web.Request) -> web.Response:

@@ -11,9 +11,9 @@ from fingerprint.providers.guard import ProviderStatus
 from fingerprint.recognizers import chosen_names
 from server import keys
 from server.access.rules.website import setting_text
-from server.audit.entries import AuditEntry
 from server.audit.figures import ANSWER, day_of, read
-from server.audit.store import AuditFilter, AuditStore
+from server.audit.search import AuditFilter, AuditPage
+from server.audit.store import AuditStore
 from server.learning.service import Savings
 from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
@@ -60,9 +60,9 @@ class AdminQueries:
         since = today - timedelta(days=DAYS - 1)
         return today, await read(self._app[keys.DATABASE], since)
 
-    async def logs(self, chosen: AuditFilter) -> Sequence[AuditEntry]:
+    async def logs(self, chosen: AuditFilter) -> AuditPage:
         """The entries of the audit log that match a filter, newest first."""
-        return await AuditStore(self._app[keys.DATABASE]).read(chosen)
+        return await AuditStore(self._app[keys.DATABASE]).search(chosen)
 
     def unknown(self) -> Sequence[Row]:
         """What Twitch sent that this version does not know, the most frequent first: kind, value and how often."""
