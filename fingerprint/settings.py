@@ -280,7 +280,17 @@ class TwitchSettings:
         return self.media_hosts + self.more_media_hosts
 
 
-LINK_SERVICES: Final = ("deezer", "musicbrainz", "odesli")
+LINK_SERVICES: Final = ("deezer", "musicbrainz", "odesli", "apple")
+
+LINK_MEDIA_HOSTS: Final = (
+    # Deezer's pictures and previews, as its answers named them up to November 2026.
+    *("cdn-images.dzcdn.net", "e-cdns-images.dzcdn.net", "e-cdn-images.dzcdn.net", "cdns-images.dzcdn.net"),
+    *("cdnt-preview.dzcdn.net", "cdns-preview.dzcdn.net"),
+    *(f"cdns-preview-{digit:x}.dzcdn.net" for digit in range(16)),
+    # Apple's.
+    *(f"is{number}-ssl.mzstatic.com" for number in range(1, 6)),
+    "audio-ssl.itunes.apple.com",
+)
 
 
 def link_services(text: str) -> tuple[str, ...]:
@@ -300,7 +310,8 @@ class LinkSettings:
     services: tuple[str, ...] = setting(
         "TWITCHAUDIO_LINKS",
         Format(link_services, f"off, or comma-separated names out of {', '.join(LINK_SERVICES)}"),
-        help="public services that get a song's ISRC, or its title and artists, to find links to it",
+        help="public services that get a song's ISRC, or its title and artists, to find links to it; "
+        "deezer and apple also give its cover and a preview of its sound",
         default=(),
         default_text="off",
     )
@@ -321,6 +332,20 @@ class LinkSettings:
         HTTP_ADDRESS,
         help="where Odesli's look-up is",
         default=URL("https://api.song.link"),
+    )
+    apple_url: URL = setting(
+        "TWITCHAUDIO_APPLE_URL",
+        HTTP_ADDRESS,
+        help="where Apple's look-up of songs by id is",
+        default=URL("https://itunes.apple.com"),
+    )
+    media_hosts: tuple[str, ...] = setting(
+        "TWITCHAUDIO_LINK_MEDIA_HOSTS",
+        HOST_NAMES,
+        help="the only hosts that covers and previews of those services are fetched from, over https "
+        "(a loopback address may be named, and is then fetched over http too)",
+        default=LINK_MEDIA_HOSTS,
+        default_text="the hosts of Deezer's and Apple's covers and previews",
     )
     contact: str | None = setting(
         "TWITCHAUDIO_CONTACT",

@@ -12,9 +12,11 @@ from fingerprint.background import Background
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.circuit_breaker import HostCircuitBreakers
 from fingerprint.clock import SystemClock
-from fingerprint.database import open_database
+from fingerprint.database import Database, open_database
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.links.finder import LinkFinder, LinkServices
+from fingerprint.links.media import LinkMedia
+from fingerprint.links.media_store import MediaFolder, MediaStore
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
@@ -155,10 +157,29 @@ async def open_link_finder(settings: PipelineSettings, clock: Clock) -> AsyncGen
         deezer=chosen.deezer_url if "deezer" in chosen.services else None,
         musicbrainz=chosen.musicbrainz_url if "musicbrainz" in chosen.services else None,
         odesli=chosen.odesli_url if "odesli" in chosen.services else None,
+        apple=chosen.apple_url if "apple" in chosen.services else None,
     )
     agent = AGENT if chosen.contact is None else f"{AGENT} ( {chosen.contact} )"
     async with Fetcher(AllowList.of_origins(where.origins)) as fetcher:
         yield LinkFinder(ProviderCalls(fetcher, clock, agent=agent), where)
+
+
+@asynccontextmanager
+async def open_link_media(
+    settings: PipelineSettings, clock: Clock, finder: LinkFinder, database: Database
+) -> AsyncGenerator[LinkMedia | None]:
+    """What fetches covers and previews from the services in the settings; None when none of them has any."""
+    if not finder.has_media:
+        yield None
+        return
+    allow = AllowList.of_media_hosts(settings.links.media_hosts)
+    folder = MediaFolder(settings.data_dir / "link-media")
+    headers = {"User-Agent": AGENT}
+    async with (
+        Fetcher(allow, upstream="The music service", headers=headers) as fetcher,
+        LinkMedia(finder, fetcher, MediaStore(database), folder, clock=clock) as media,
+    ):
+        yield media
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What this server gives out of its catalogs: the covers, in several sizes, and what songs they hold."""
+"""What this server gives out of its catalogs and of services: covers, in several sizes, and songs."""
 
 import asyncio
 import math
@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from fingerprint.catalog.catalogs import Catalogs
+from fingerprint.catalog.covers import Cover
 from fingerprint.domain.artwork import EDGES, artwork_of, parse_artwork_name, parse_card_name
 from fingerprint.domain.identification import CatalogRef, Song
+from fingerprint.links.media import LinkMedia
 from fingerprint.media.picture_pool import PicturePool
 from fingerprint.media.small_pictures import UndecodablePictureError
 from fingerprint.ports import Clock
@@ -25,10 +27,14 @@ MISSING_SECONDS: Final = 5.0
 
 
 class ArtworkStore:
-    """Reads covers from the catalogs in some folders, and scales them. An async context manager."""
+    """Reads covers from the catalogs in some folders, else from services, and scales them.
 
-    def __init__(self, directories: Sequence[Path], *, clock: Clock) -> None:
+    An async context manager.
+    """
+
+    def __init__(self, directories: Sequence[Path], *, clock: Clock, media: LinkMedia | None = None) -> None:
         self._catalogs = Catalogs(directories)
+        self._media = media
         self._pool = PicturePool()
         self._scaled: SingleFlightCache[str, bytes | None] = SingleFlightCache(
             clock=clock,
@@ -54,7 +60,8 @@ class ArtworkStore:
     async def picture(self, name: str) -> bytes | None:
         """The JPEG picture with a name, the last part of an `Artwork.url`; None if there is none.
 
-        Raises TwitchAudioError `busy` when too many are made.
+        Raises TwitchAudioError `busy` when too many are made, `upstream-unavailable` when the service that has the
+        picture cannot be reached.
         """
         asked = parse_artwork_name(name)
         if asked is None:
@@ -62,7 +69,7 @@ class ArtworkStore:
         digest, edge = asked
         if edge in EDGES[1:] and (scaled := await self._scaled.get(name, lambda: self._scale(digest, edge))):
             return scaled
-        cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+        cover = await self._cover(digest)
         return cover.content if cover is not None and edge == max(cover.width, cover.height) else None
 
     def has_to_be_made(self, name: str) -> bool:
@@ -81,10 +88,15 @@ class ArtworkStore:
         try:
             if not digest:
                 return await self._pool.card(song_id=song_id)
-            cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+            cover = await self._cover(digest)
             return cover and await self._pool.card(cover=cover.content, media_type=cover.media_type)
         except UndecodablePictureError:
             return None
+
+    async def _cover(self, digest: str) -> Cover | None:
+        """The cover with a digest, of a catalog, else of a service. Raises TwitchAudioError."""
+        cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+        return await self._media.cover(digest) if cover is None and self._media is not None else cover
 
     def song(self, track_id: str) -> Song | None:
         """The song that a track of the catalogs is; None without such a track. Blocks."""
@@ -102,7 +114,7 @@ class ArtworkStore:
 
     async def _scale(self, digest: str, edge: int) -> bytes | None:
         """A cover with a longer edge of so many pixels; None if there is no larger one to make it of."""
-        cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
+        cover = await self._cover(digest)
         if cover is None or max(cover.width, cover.height) <= edge:
             return None
         try:

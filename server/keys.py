@@ -8,6 +8,7 @@ from yarl import URL
 
 from fingerprint.background import Background
 from fingerprint.database import Database
+from fingerprint.links.media import LinkMedia
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
@@ -69,6 +70,8 @@ FORGETTER: Final = web.AppKey("forgetter", ChannelForgetter)
 HOT: Final = web.AppKey("hot", HotChannels)
 SONGS: Final = web.AppKey("songs", SongStore)
 ARTWORK: Final = web.AppKey("artwork", ArtworkStore)
+LINK_MEDIA: Final = web.AppKey("link_media", LinkMedia)
+"""Set only where the settings name a service that has covers and previews."""
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 WEBHOOKS: Final = web.AppKey("webhooks", Webhooks)
 ENCODER: Final = web.AppKey("encoder", Encoder)

@@ -32,6 +32,7 @@ from fingerprint.wiring import (
     open_channel_directory,
     open_clip_owners,
     open_link_finder,
+    open_link_media,
     open_pipeline,
 )
 from server import keys, migrations
@@ -129,7 +130,9 @@ async def open_services(
         free = await _open_jobs(app, stack, pipeline, limits, session_keys, directory=directory)
         await _open_channels(app, stack, watcher_limits, hot_limits, free)
         await _open_music_folders(app, stack)
-        artwork = ArtworkStore(app[keys.SETTINGS].pipeline.catalog_dirs, clock=app[keys.CLOCK])
+        artwork = ArtworkStore(
+            app[keys.SETTINGS].pipeline.catalog_dirs, clock=app[keys.CLOCK], media=app.get(keys.LINK_MEDIA)
+        )
         app[keys.ARTWORK] = await stack.enter_async_context(artwork)
         app[keys.CANARY] = await stack.enter_async_context(
             TwitchCanary(
@@ -569,7 +572,10 @@ async def _open_links(
     finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
     if finder is None:
         return None
-    links = LinkEnricher(finder, LinkStore(database), store, clock)
+    media = await stack.enter_async_context(open_link_media(app[keys.SETTINGS].pipeline, clock, finder, database))
+    if media is not None:
+        app[keys.LINK_MEDIA] = media
+    links = LinkEnricher(finder, LinkStore(database), store, clock, media)
     return await stack.enter_async_context(links)
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from yarl import URL
 
@@ -14,12 +14,14 @@ from fingerprint.ports import Clock
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.errors import ProviderError, provider_breaker, record_provider_failure
 
+T = TypeVar("T")
+
 MAX_WAIT_SECONDS: Final = 20.0
 """A look-up that would have to wait longer for its service's rate is skipped."""
 
 CALL_SECONDS: Final = 5.0
 
-PACE: Final = {services.DEEZER: 0.2, services.MUSICBRAINZ: 1.1, services.ODESLI: 6.5}
+PACE: Final = {services.DEEZER: 0.2, services.MUSICBRAINZ: 1.1, services.ODESLI: 6.5, services.APPLE: 3.2}
 """Seconds between two requests; each service allows slightly more from one address."""
 
 _log = logging.getLogger(__name__)
@@ -32,11 +34,28 @@ class LinkServices:
     deezer: URL | None = None
     musicbrainz: URL | None = None
     odesli: URL | None = None
+    apple: URL | None = None
 
     @property
     def origins(self) -> list[URL]:
         """The addresses of the enabled services."""
-        return [url for url in (self.deezer, self.musicbrainz, self.odesli) if url is not None]
+        return [url for url in (self.deezer, self.musicbrainz, self.odesli, self.apple) if url is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTrack:
+    """A track at a service that knows its cover and its preview: `deezer` or `apple`, and the id there."""
+
+    service: str
+    id: str
+
+
+def media_tracks(ids: ExternalIds) -> list[ServiceTrack]:
+    """The tracks of a song at the services that know covers and previews, the best first."""
+    known = (("deezer", ids.deezer_track), ("apple", ids.apple_music))
+    return [
+        ServiceTrack(name, number) for name, number in known if number and number.isdecimal() and number.isascii()
+    ]
 
 
 class _Pacer:
@@ -48,11 +67,11 @@ class _Pacer:
         self._next = 0.0
         self.breaker = provider_breaker(clock)
 
-    async def wait(self) -> bool:
+    async def wait(self, max_seconds: float) -> bool:
         """Wait until a request may be sent; False when that would take too long or the circuit is open."""
         now = self._clock.monotonic()
         at = max(now, self._next)
-        if at - now > MAX_WAIT_SECONDS or self.breaker.open_seconds is not None:
+        if at - now > max_seconds or self.breaker.open_seconds is not None:
             return False
         self._next = at + self._seconds
         if at > now:
@@ -97,10 +116,39 @@ class LinkFinder:
             await ask(services.ODESLI, services.odesli_links(odesli, ids), services.odesli_ids)
         return ids, complete
 
-    async def _ask(self, name: str, url: URL, read: Callable[[Fetched], ExternalIds | None]) -> ExternalIds | None:
-        """Send one request and read the ids in its answer. Raises ProviderError."""
+    async def media(
+        self, track: ServiceTrack, *, max_wait_seconds: float = MAX_WAIT_SECONDS
+    ) -> services.TrackMedia | None:
+        """Where the cover and the preview of a track are; None for an unknown one, and where its service is off.
+
+        Raises ProviderError.
+        """
+        deezer, apple = self._where.deezer, self._where.apple
+        if track.service == "deezer" and deezer is not None:
+            url = services.deezer_by_id(deezer, track.id)
+            return await self._ask(services.DEEZER, url, services.deezer_media, max_wait_seconds)
+        if track.service == "apple" and apple is not None:
+            url = services.apple_by_id(apple, track.id)
+            return await self._ask(
+                services.APPLE, url, lambda answer: services.apple_media(answer, track.id), max_wait_seconds
+            )
+        return None
+
+    @property
+    def has_media(self) -> bool:
+        """Whether a service that knows covers and previews is asked."""
+        return self._where.deezer is not None or self._where.apple is not None
+
+    async def _ask(
+        self,
+        name: str,
+        url: URL,
+        read: Callable[[Fetched], T | None],
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
+    ) -> T | None:
+        """Send one request and read its answer. Raises ProviderError."""
         pacer = self._pacers[name]
-        if not await pacer.wait():
+        if not await pacer.wait(max_wait_seconds):
             raise services.transient(name, f"{name} is not asked for a while.")
         try:
             found = read(await self._calls.get(name, url, seconds=CALL_SECONDS))

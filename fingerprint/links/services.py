@@ -1,9 +1,12 @@
 """The public look-up services, without I/O: request addresses for a song, and the ids in the answers.
 
 None of them needs a key. Deezer knows songs by ISRC, and by artist and title; MusicBrainz by ISRC; Odesli takes an
-id at one service and returns those at others.
+id at one service and returns those at others. Deezer and Apple tell by a song's id where its cover and a sample of
+its sound are.
 """
 
+import re
+from dataclasses import dataclass
 from typing import Final
 
 from yarl import URL
@@ -19,6 +22,7 @@ from fingerprint.providers.reading import Object, first, integer, objects, parse
 DEEZER: Final = "Deezer"
 MUSICBRAINZ: Final = "MusicBrainz"
 ODESLI: Final = "Odesli"
+APPLE: Final = "Apple"
 
 _NO_DATA: Final = 800
 _RATE: Final = 4
@@ -39,6 +43,25 @@ def body_of(service: str, answer: Fetched) -> Object | None:
     if answer.status != 200 or body is None:
         raise transient(service, f"{service} answers with the status {answer.status}, or not with JSON.")
     return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackMedia:
+    """Where a service has the cover of a track and a sample of its sound; None for what it does not have."""
+
+    cover: URL | None = None
+    preview: URL | None = None
+
+
+def _address(value: str | None) -> URL | None:
+    """A web address in an answer; None for any other text."""
+    try:
+        # As it is written: a signature may cover signs that would be quoted in another way.
+        address = URL(value or "", encoded=True)
+        usable = address.scheme in ("https", "http") and bool(address.host)
+    except ValueError:
+        return None
+    return address if usable else None
 
 
 # --- Deezer -------------------------------------------------------------------------------------------
@@ -102,6 +125,49 @@ def _deezer_ids(track: Object) -> ExternalIds | None:
         deezer_album=text(first(track, "album").get("id")),
         deezer_artists=contributors or ((artist,) if artist else ()),
     )
+
+
+def deezer_by_id(base: URL, identifier: str) -> URL:
+    """The address of the track with Deezer's id."""
+    return base / "track" / identifier
+
+
+def deezer_media(answer: Fetched) -> TrackMedia | None:
+    """Where a track's cover and preview are; None for an unknown track. The preview's address expires."""
+    body = body_of(DEEZER, answer)
+    if body is None or _deezer_error(body):
+        return None
+    cover = text(first(body, "album").get("cover_xl"))
+    # An album without a picture has an address without the picture's name.
+    return TrackMedia(
+        cover=None if cover is None or "/cover//" in cover else _address(cover),
+        preview=_address(text(body.get("preview"))),
+    )
+
+
+# --- Apple --------------------------------------------------------------------------------------------
+
+_APPLE_EDGE: Final = 640
+_APPLE_SIZE: Final = re.compile(r"/[0-9]{1,4}x[0-9]{1,4}(bb|cc|sr)?(?:-[0-9]{1,3})?\.(jpg|png|webp)$")
+
+
+def apple_by_id(base: URL, identifier: str) -> URL:
+    """The address of the song with Apple's id, in the store that links lead to."""
+    return (base / "lookup").with_query(id=identifier, entity="song", country="US")
+
+
+def apple_media(answer: Fetched, identifier: str) -> TrackMedia | None:
+    """Where a song's cover and preview are; None for an unknown song."""
+    body = body_of(APPLE, answer)
+    if body is None:
+        return None
+    for song in objects(body.get("results")):
+        if text(song.get("trackId")) == identifier:
+            cover = text(song.get("artworkUrl100")) or ""
+            # The last part of the address is the size that the picture is made in.
+            larger = _APPLE_SIZE.sub(rf"/{_APPLE_EDGE}x{_APPLE_EDGE}\1.\2", cover)
+            return TrackMedia(cover=_address(larger), preview=_address(text(song.get("previewUrl"))))
+    return None
 
 
 # --- MusicBrainz --------------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ _PATH_PARAMETERS: Final = {
     ),
     "{kind}": parameter("path", "kind", "Which file.", {"type": "string", "enum": ["csv", "json", "m3u8"]}),
     "/songs/{id}": parameter("path", "id", "A song's id: `song.id`, or its ISRC."),
+    "/previews/{name}": parameter("path", "name", "As in a song's `preview`."),
     "/artwork/{name}": parameter("path", "name", "As in the `url` of an `artwork`."),
     "{slug}": parameter("path", "slug", "The clip's slug; its case counts."),
     "/webhooks/{id}": parameter("path", "id", "The webhook's id."),
@@ -133,7 +134,7 @@ TAGS: Final[Mapping[str, str]] = {
     "monitoring": "For the operator.",
 }
 _TAG_OF: Final = {
-    **dict.fromkeys(("identifications", "clips", "videos", "songs", "artwork"), "identifications"),
+    **dict.fromkeys(("identifications", "clips", "videos", "songs", "artwork", "previews"), "identifications"),
     **dict.fromkeys(("channels", "watches"), "channels"),
     "webhooks": "webhooks",
     **dict.fromkeys(("healthz", "readyz", "metrics"), "monitoring"),

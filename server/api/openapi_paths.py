@@ -28,6 +28,7 @@ from server.api.openapi_operations import (
 from server.api.openapi_schemas import EVENT, TEXT, TIME, ref
 from server.api.responses import BASE
 
+_SOUND: Final[Mapping[str, Mapping[str, str]]] = {kind: {} for kind in ("audio/mpeg", "audio/mp4")}
 _EVENTS: Final = {"200": content_of("Events.", "text/event-stream", EVENT)}
 _FOR_THE_OWNER: Final = "For the channel's owner, signed in with Twitch."
 _CHANNEL: Final = f"{BASE}/channels/{{login}}"
@@ -144,6 +145,29 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                 "304": NOT_MODIFIED,
             },
             problems=[ProblemCode.NOT_FOUND, ProblemCode.RATE_LIMITED],
+        )
+    },
+    f"{BASE}/previews/{{name}}": {
+        "get": ApiOperation(
+            id="preview",
+            summary="A sample of a song's sound",
+            description="A song's `preview` has its address. It is the service's own, of some 30 seconds, and may "
+            "be read in parts (`Range`).",
+            parameters=[
+                parameter("header", "Range", "The part that is wanted, such as `bytes=0-65535` (RFC 9110)."),
+                IF_NONE_MATCH,
+            ],
+            responses={
+                "200": {"description": "The sound.", "headers": ETAG, "content": _SOUND},
+                "206": {"description": "The part of the sound.", "headers": ETAG, "content": _SOUND},
+                "304": NOT_MODIFIED,
+                "416": {"description": "The sound is shorter than where the part begins."},
+            },
+            problems=[
+                ProblemCode.NOT_FOUND,
+                ProblemCode.RATE_LIMITED,
+                ProblemCode.UPSTREAM_UNAVAILABLE,
+            ],
         )
     },
     f"{_CHANNEL}/songs": {

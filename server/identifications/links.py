@@ -1,4 +1,4 @@
-"""Adds links to songs that were recognized without them: stored ones at once, others after the answer."""
+"""Adds links, covers and previews to songs that lack them: stored ones at once, others after the answer."""
 
 import asyncio
 import dataclasses
@@ -10,7 +10,8 @@ from fingerprint.domain.identification import ExternalIds, Identification, Song
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs.clean import clean
 from fingerprint.links.finder import LinkFinder, wanting
-from fingerprint.links.store import LinkStore, song_key
+from fingerprint.links.media import FoundMedia, LinkMedia
+from fingerprint.links.store import FoundLinks, LinkStore, song_key
 from fingerprint.ports import Clock, JobStore
 
 AT_ONCE_SECONDS: Final = 0.25
@@ -29,11 +30,19 @@ _log = logging.getLogger(__name__)
 class LinkEnricher:
     """Adds links to answers. An async context manager that owns the look-ups under way."""
 
-    def __init__(self, finder: LinkFinder, link_store: LinkStore, store: JobStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        finder: LinkFinder,
+        link_store: LinkStore,
+        store: JobStore,
+        clock: Clock,
+        media: LinkMedia | None = None,
+    ) -> None:
         self._finder = finder
         self._link_store = link_store
         self._store = store
         self._clock = clock
+        self._media = media
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[Identification], None]] = []
         self._forget_at = clock.monotonic()
@@ -50,10 +59,10 @@ class LinkEnricher:
 
     async def enrich(self, identification: Identification) -> Identification:
         """The answer with the stored links; missing ones are looked up and stored in the background."""
-        songs = [song for song in identification.songs[:MAX_SONGS] if wanting(song.ids) and song_key(song)]
+        songs = [song for song in identification.songs[:MAX_SONGS] if self._wanting(song) and song_key(song)]
         if not songs or identification.song is None:
             return identification
-        known: dict[str, ExternalIds] = {}
+        known: dict[str, FoundLinks] = {}
         missing: list[Song] = []
         try:
             async with asyncio.timeout(AT_ONCE_SECONDS):
@@ -67,28 +76,34 @@ class LinkEnricher:
                         known[key] = found
         except (TwitchAudioError, TimeoutError):
             return identification
-        linked = with_ids(identification, known)
+        linked = with_links(identification, known)
         if (missing or linked != identification) and len(self._tasks) < MAX_LOOK_UPS:
             task = asyncio.create_task(self._look_up(linked, missing, changed=linked != identification))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return linked
 
+    def _wanting(self, song: Song) -> bool:
+        """Whether something that could be looked up is missing."""
+        return wanting(song.ids) or (self._media is not None and not (song.artwork and song.preview))
+
     async def _look_up(self, identification: Identification, missing: list[Song], *, changed: bool) -> None:
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                known: dict[str, ExternalIds] = {}
+                known: dict[str, FoundLinks] = {}
                 for song in missing:
                     key = song_key(song)
                     assert key is not None, "as above"
                     ids, complete = await self._finder.find(song)
-                    known[key] = ids
-                    if complete:
-                        await self._link_store.put(
-                            key, ids if ids != song.ids else ExternalIds(), self._clock.now()
+                    media = FoundMedia() if self._media is None else await self._media.find(ids)
+                    known[key] = FoundLinks(ids=ids, artwork=media.artwork, preview=media.preview)
+                    if complete and media.complete:
+                        found = (
+                            known[key] if ids != song.ids else dataclasses.replace(known[key], ids=ExternalIds())
                         )
+                        await self._link_store.put(key, found, self._clock.now())
                         await self._forget_old()
-                linked = clean(with_ids(identification, known))
+                linked = clean(with_links(identification, known))
                 if changed or linked != identification:
                     await self._store.update_answer(linked)
                     for listener in self._listeners:
@@ -117,12 +132,19 @@ class LinkEnricher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def with_ids(identification: Identification, known: dict[str, ExternalIds]) -> Identification:
-    """The answer with unknown ids filled in from `known`, by `song_key`."""
+def with_links(identification: Identification, known: dict[str, FoundLinks]) -> Identification:
+    """The answer with unknown ids, covers and previews filled in from `known`, by `song_key`."""
 
     def filled(song: Song) -> Song:
         found = known.get(song_key(song) or "")
-        return song if found is None else dataclasses.replace(song, ids=song.ids.filled(found))
+        if found is None:
+            return song
+        return dataclasses.replace(
+            song,
+            ids=song.ids.filled(found.ids),
+            artwork=song.artwork or found.artwork,
+            preview=song.preview or found.preview,
+        )
 
     if not known or identification.song is None:
         return identification

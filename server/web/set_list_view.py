@@ -93,6 +93,7 @@ class PlayRow:
     links: Mapping[str, str]
     searches: Mapping[str, str]
     probably: str
+    preview: str
 
 
 def row(play: Play) -> PlayRow:
@@ -110,6 +111,7 @@ def row(play: Play) -> PlayRow:
         links={name: link for name, link in links_of(song).items() if link},
         searches=search_links_of(song),
         probably=PROBABLY if play.probable else "",
+        preview=song.preview or "",
     )
 
 

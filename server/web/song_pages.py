@@ -91,6 +91,7 @@ class SongPages:
             "rows": [hearing_row(each) for each in found.heard],
             "older": "" if older is None else str(URL.build(query={"before": older.isoformat()})),
             "newest": before is None,
+            "preview": song.preview or "",
             "drawn": f"/covers/{found.id}.svg",
             "share": share_card(
                 request, website, song=song, path=f"/songs/{found.id}", where="Where it was heard"

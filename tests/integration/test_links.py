@@ -6,16 +6,19 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from sqlalchemy import select
 
+from fingerprint.catalog.picture_header import picture_header
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
+from fingerprint.domain.artwork import artwork_of
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.links.finder import LinkFinder
-from fingerprint.links.store import FOUND_TTL, NOT_FOUND_TTL, LinkStore, song_key, table
+from fingerprint.links.store import FOUND_TTL, NOT_FOUND_TTL, FoundLinks, LinkStore, song_key, table
 from fingerprint.ports import Match
 from fingerprint.settings import PipelineSettings, SettingsError, read_settings
 from fingerprint.wiring import open_link_finder
@@ -24,10 +27,10 @@ from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
 from server.settings import ServerSettings
-from tests.api_client import ASK, CLIP
+from tests.api_client import ASK, CLIP, assert_problem
 from tests.builders import NOON, answered, song
 from tests.fakes import FakePipeline, MemoryJobStore
-from tests.providers.link_services import ISRC, SPOTIFY, YOUTUBE, LinkWorld
+from tests.providers.link_services import ISRC, PREVIEW, SPOTIFY, YOUTUBE, LinkWorld
 from tests.providers.service import Reply
 
 KNOWN = song("Paper Lanterns", "Mira Holt", isrc=ISRC)
@@ -39,6 +42,9 @@ FOUND = ExternalIds(
     deezer_artists=("900000003",),
     apple_music="1440933849",
 )
+
+
+LINKS = FoundLinks(ids=FOUND, artwork=artwork_of("0a" * 16, 640, 640), preview="/api/v1/previews/deezer-900000001")
 
 
 @asynccontextmanager
@@ -152,21 +158,21 @@ async def test_what_was_found_is_kept_for_weeks_and_nothing_for_days(database: D
     assert key is not None
     assert other is not None
     assert await link_store.get(key, NOON) is None
-    await link_store.put(key, ExternalIds(), NOON)
-    await link_store.put(key, FOUND, NOON)
-    await link_store.put(other, ExternalIds(), NOON)
+    await link_store.put(key, FoundLinks(), NOON)
+    await link_store.put(key, LINKS, NOON)
+    await link_store.put(other, FoundLinks(), NOON)
     for seen in (link_store, LinkStore(database)):
-        assert await seen.get(key, NOON + FOUND_TTL - timedelta(hours=1)) == FOUND
+        assert await seen.get(key, NOON + FOUND_TTL - timedelta(hours=1)) == LINKS
         assert await seen.get(key, NOON + FOUND_TTL + timedelta(hours=1)) is None
-        assert await seen.get(other, NOON) == ExternalIds()
+        assert await seen.get(other, NOON) == FoundLinks()
         assert await seen.get(other, NOON + NOT_FOUND_TTL + timedelta(hours=1)) is None
     await link_store.delete_expired(NOON + 3 * FOUND_TTL)
     assert await LinkStore(database).get(key, NOON) is None
 
 
 async def test_two_servers_that_find_the_same_song_do_not_fail(database: Database) -> None:
-    await asyncio.gather(*(LinkStore(database).put("isrc:x", FOUND, NOON) for _ in range(10)))
-    assert await LinkStore(database).get("isrc:x", NOON) == FOUND
+    await asyncio.gather(*(LinkStore(database).put("isrc:x", LINKS, NOON) for _ in range(10)))
+    assert await LinkStore(database).get("isrc:x", NOON) == LINKS
 
 
 def test_songs_are_kept_by_isrc_or_by_name() -> None:
@@ -211,7 +217,7 @@ async def test_the_answer_does_not_wait_and_the_stored_one_gets_the_links(
 async def test_what_is_long_out_of_date_is_cleared_away_by_the_way(world: LinkWorld, tmp_path: Path) -> None:
     async with open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database:
         await migrations.upgrade(database)
-        await LinkStore(database).put("isrc:old", FOUND, NOON - 5 * FOUND_TTL)
+        await LinkStore(database).put("isrc:old", LINKS, NOON - 5 * FOUND_TTL)
         async with finder(**world.environment("deezer")) as find:
             links = LinkEnricher(find, LinkStore(database), MemoryJobStore(), SystemClock())
             await links.enrich(answered(song=KNOWN))
@@ -239,17 +245,53 @@ async def test_a_clip_that_is_asked_for_again_has_links(world: LinkWorld, tmp_pa
     app = make_app(read_settings(ServerSettings, environ), pipeline=parts.pipeline, service_limits=limits)
     async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as client:
 
-        async def links() -> dict[str, str | None]:
+        async def linked_song() -> dict[str, Any]:
             async with client.post(ASK, json=CLIP, headers={"Prefer": "wait=30"}) as response:
-                return (await response.json())["song"]["links"]
+                return (await response.json())["song"]
 
-        assert set((await links()).values()) == {None}
+        before = await linked_song()
+        assert (set(before["links"].values()), before["artwork"], before["preview"]) == ({None}, [], None)
         async with asyncio.timeout(30):
-            while not (found := await links())["youtube"]:  # noqa: ASYNC110 - what is waited for has no event
+            while not (found := await linked_song())["preview"]:  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.2)
-    assert found == {
+        await _is_given_out(client, found, world)
+    assert found["links"] == {
         "spotify": f"https://open.spotify.com/track/{SPOTIFY}",
         "youtube": f"https://www.youtube.com/watch?v={YOUTUBE}",
         "deezer": "https://www.deezer.com/track/900000001",
         "apple_music": "https://music.apple.com/us/song/1440933849",
     }
+
+
+async def _is_given_out(client: ClientSession, found: dict[str, Any], world: LinkWorld) -> None:
+    """The cover and the preview of an answer come from our server, and the page has them."""
+    assert [(each["width"], each["height"]) for each in found["artwork"]] == [(640, 640), (300, 300), (120, 120)]
+    for each in found["artwork"]:
+        async with client.get(each["url"]) as response:
+            header = picture_header(await response.read())
+        assert (header.media_type, header.width) == ("image/jpeg", each["width"])
+    async with client.get(found["artwork"][0]["url"].replace("-640.jpg", "-card.png")) as response:
+        assert (response.status, response.content_type) == (200, "image/png")
+
+    preview = found["preview"]
+    assert preview == "/api/v1/previews/deezer-900000001"
+    assert not [path for path in world.fetched if "preview" in path]
+    for part, status, content in (
+        (None, 200, PREVIEW),
+        ("bytes=0-99", 206, PREVIEW[:100]),
+        ("bytes=-10", 206, PREVIEW[-10:]),
+        (f"bytes={len(PREVIEW)}-", 416, b""),
+    ):
+        async with client.get(preview, headers={} if part is None else {"Range": part}) as response:
+            assert (response.status, await response.read()) == (status, content)
+            if status < 400:
+                assert response.content_type == "audio/mpeg"
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert [path for path in world.fetched if "preview" in path] == ["/deezer-preview/1.mp3"]
+    async with client.head(preview) as response:
+        assert (response.status, response.headers["Content-Length"]) == (200, str(len(PREVIEW)))
+    for wrong in ("deezer-1", "apple-1440933849", "deezer-900000001.mp3", "..%2f..%2fsecret", "spotify-1"):
+        await assert_problem(await client.get(f"/api/v1/previews/{wrong}"), "not-found", 404)
+    song = await (await client.get(f"/songs/{found['id']}")).text()
+    assert f'src="{preview}"' in song
+    assert found["artwork"][1]["url"] in song

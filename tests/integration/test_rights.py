@@ -66,6 +66,7 @@ GET    /api/v1/identifications/{id}/events       200     . . . . . . . . . . . .
 POST   /api/v1/identifications/{id}/reports      204     L S C S . . . . . F K W B S S
 GET    /api/v1/songs/{id}                        404     . . . . . . . . . . . . . . .
 GET    /api/v1/artwork/{name}                    404     . . . . . . . . . . . . . . .
+GET    /api/v1/previews/{name}                   404     . . . . . . . . . . . . . . .
 GET    /api/v1/clips/{slug}                      200     L S S S . . . . . F K W B S S
 DELETE /api/v1/channels/{login}                  204     L F C F F F . L L L K W F . .
 GET    /api/v1/channels/{login}/songs            200     . . . . . . . . . . . . . . .

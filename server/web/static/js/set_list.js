@@ -73,6 +73,34 @@ async function renew() {
   }
 }
 
+/** The one preview that plays, and its link. Without scripts the link opens the sound. */
+const player = new Audio();
+/** @type {{ link: HTMLAnchorElement, text: string } | undefined} */
+let playing;
+
+/** @param {string} [text] what the link says from now on, instead of what it said before */
+function stop(text) {
+  player.pause();
+  if (playing) playing.link.textContent = text ?? playing.text;
+  playing = undefined;
+}
+
+list.addEventListener("click", (event) => {
+  const link = /** @type {Element} */ (event.target).closest("a.preview");
+  if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const same = playing?.link === link;
+  stop();
+  if (same) return;
+  const started = (playing = { link, text: link.textContent });
+  link.textContent = link.dataset["stop"] ?? "";
+  player.src = link.href;
+  player.play().catch(() => {
+    if (playing === started) stop(link.dataset["failed"]);
+  });
+});
+player.addEventListener("ended", () => stop());
+
 localize(document);
 search.addEventListener("input", filter);
 if (list.dataset["live"] !== undefined) {
