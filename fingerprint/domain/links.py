@@ -38,6 +38,7 @@ class ExternalService:
     `ExternalIds` with a song's id, `song_id` the pattern of such an id. `link` comes before the id in the
     address of a song, `moment` before the seconds into it, if it can begin there; a link takes any `linked_id`.
     `search` comes before the words of a search (extension/lib/answer.js has the same).
+    `media`: the name of the look-up that tells by an id where the cover and a preview are; the better one comes first.
     `addresses` and `uri` are what ids are read from. `tags` are the tags of music files that hold an id, in lower
     case with `_` between words. `odesli` are the platforms of Odesli that are this service, the best first.
     """
@@ -54,6 +55,7 @@ class ExternalService:
     uri: re.Pattern[str] | None = None
     tags: frozenset[str]
     odesli: tuple[str, ...]
+    media: str = ""
 
     def song_link(self, song: Song) -> str | None:
         """The web address of a song, or None when its id is unknown or malformed."""
@@ -127,6 +129,7 @@ SERVICES: Final = (
         ),
         tags=frozenset({"deezer", "deezer_id", "deezer_track", "deezer_track_id"}),
         odesli=("deezer",),
+        media="deezer",
     ),
     ExternalService(
         name="apple_music",
@@ -142,6 +145,7 @@ SERVICES: Final = (
         ),
         tags=frozenset({"apple_music", "apple_music_id", "itunes_id", "itunescatalogid"}),
         odesli=("appleMusic", "itunes"),
+        media="apple",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from yarl import URL
 
 from fingerprint.domain.identification import ExternalIds, Song
+from fingerprint.domain.links import SERVICES
 from fingerprint.links import services
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Clock
@@ -52,10 +53,12 @@ class ServiceTrack:
 
 def media_tracks(ids: ExternalIds) -> list[ServiceTrack]:
     """The tracks of a song at the services that know covers and previews, the best first."""
-    known = (("deezer", ids.deezer_track), ("apple", ids.apple_music))
-    return [
-        ServiceTrack(name, number) for name, number in known if number and number.isdecimal() and number.isascii()
-    ]
+    found: list[ServiceTrack] = []
+    for service in SERVICES:
+        number: str | None = getattr(ids, service.id_field)
+        if service.media and number and service.song_id.fullmatch(number):
+            found.append(ServiceTrack(service.media, number))
+    return found
 
 
 class _Pacer:

@@ -235,6 +235,8 @@ async def test_answers_are_what_the_document_says(
         ("get", "/api/v1/videos/{id}/set-list.{ending}"),
         # tests/integration/test_artwork.py
         ("get", "/api/v1/artwork/{name}"),
+        # tests/integration/test_links.py
+        ("get", "/api/v1/previews/{name}"),
         # tests/integration/test_webhooks.py
         ("get", "/api/v1/webhooks"),
         ("put", "/api/v1/webhooks"),
