@@ -38,7 +38,7 @@ class ExternalService:
     `ExternalIds` with a song's id, `song_id` the pattern of such an id. `link` comes before the id in the
     address of a song, `moment` before the seconds into it, if it can begin there; a link takes any `linked_id`.
     `search` comes before the words of a search (extension/lib/answer.js has the same).
-    `media`: the name of the look-up that tells by an id where the cover and a preview are; the better one comes first.
+    `media`: the look-up that tells by an id where the cover and a preview are; the better service comes first.
     `addresses` and `uri` are what ids are read from. `tags` are the tags of music files that hold an id, in lower
     case with `_` between words. `odesli` are the platforms of Odesli that are this service, the best first.
     """
