@@ -382,6 +382,10 @@ MAX_HEARD: Final = 500
 LEASE_SECONDS: Final = 5.0
 """How long a lease lasts unless renewed, in seconds; its owner renews it three times as often."""
 
+MAX_LEASE_AHEAD_SECONDS: Final = 60.0
+"""A lease that ends later than this from now was written by a clock that went wrong, and is over: a server that
+stopped before its clock was set back blocks nothing for longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:

@@ -188,6 +188,7 @@ class WorkerPool:
         self._count = workers or os.cpu_count() or 1
         self._idle: asyncio.Queue[asyncio.Task[Worker]] = asyncio.Queue()
         self._starting: set[asyncio.Task[Worker]] = set()
+        self._unwanted: set[asyncio.Task[tuple[asyncio.SubprocessTransport, Worker]]] = set()
         self._workers: set[Worker] = set()
         self._reaping: set[asyncio.Task[None]] = set()
         self._spare_jobs: set[asyncio.Task[Any]] = set()
@@ -371,19 +372,16 @@ class WorkerPool:
 
     async def _start(self) -> Worker:
         """Start a worker and wait until it is ready. Raises WorkerError."""
-        loop = asyncio.get_running_loop()
+        # A start that is cancelled twice, as by its job and the pool's end, would leave its process unreaped.
+        opening = asyncio.create_task(self._open())
         try:
-            _, worker = await loop.subprocess_exec(
-                Worker,
-                *self._program,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=self._environment,
-                start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
-            )
+            _, worker = await asyncio.shield(opening)
         except OSError as error:
             raise WorkerError(f"it cannot be started: {error.strerror}") from error
+        except asyncio.CancelledError:
+            self._unwanted.add(opening)
+            opening.add_done_callback(self._opened_in_vain)
+            raise
         self._workers.add(worker)
         ready = False
         try:
@@ -398,10 +396,30 @@ class WorkerPool:
                 self._end(worker)
         return worker
 
+    async def _open(self) -> tuple[asyncio.SubprocessTransport, Worker]:
+        """Start a process. Raises OSError."""
+        return await asyncio.get_running_loop().subprocess_exec(
+            Worker,
+            *self._program,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=self._environment,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
+        )
+
+    def _opened_in_vain(self, opening: asyncio.Task[tuple[asyncio.SubprocessTransport, Worker]]) -> None:
+        self._unwanted.discard(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            _, worker = opening.result()
+            self._workers.add(worker)
+            self._end(worker)
+
     async def _end_all(self, tasks: Sequence[asyncio.Task[Any]] | set[asyncio.Task[Any]]) -> None:
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, *tasks, return_exceptions=True)
+        await asyncio.gather(*self._unwanted, return_exceptions=True)
         for worker in tuple(self._workers):
             self._end(worker)
         await asyncio.gather(*self._reaping)

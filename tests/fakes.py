@@ -24,6 +24,7 @@ from fingerprint.domain.time_line import span_of
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import (
+    MAX_LEASE_AHEAD_SECONDS,
     Claim,
     Claimed,
     Clock,
@@ -51,6 +52,10 @@ class FakeClock:
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._elapsed)
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward or back; no time passes."""
+        self._start += timedelta(seconds=seconds)
 
     def monotonic(self) -> float:
         return self._elapsed
@@ -167,6 +172,10 @@ class FakePipeline:
         )
 
 
+def _live(lease: Lease, now: datetime) -> bool:
+    return now < lease.expires_at <= now + timedelta(seconds=MAX_LEASE_AHEAD_SECONDS)
+
+
 class MemoryJobStore:
     """A JobStore in memory that passes the contract suite; several services may share one."""
 
@@ -199,7 +208,7 @@ class MemoryJobStore:
         if answer is not None and reusable(answer, now) and not skip_stored:
             return Finished(answer)
         lease = self.leases.get(target.key)
-        if lease is not None and now < lease.expires_at:
+        if lease is not None and _live(lease, now):
             return Held(self.rows[lease.identification_id])
         left = None if lease is None else self.rows[lease.identification_id]
         if left is not None and abandoned(left, now):
@@ -243,7 +252,7 @@ class MemoryJobStore:
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         await self._answer()
         lease = self.leases.get(target.key)
-        return None if lease is None or lease.expires_at <= now else self.rows[lease.identification_id]
+        return None if lease is None or not _live(lease, now) else self.rows[lease.identification_id]
 
     def _mine(self, lease: Lease) -> bool:
         held = self.leases.get(lease.target_key)

@@ -2,13 +2,14 @@
 
 It runs the tests of all faults, and prints a line for each. tests/faults/table.csv has the faults. The tests of
 one are those with its id in their names (`test_d1_...`), and those that the table names besides: by file, or by
-file and the beginning of the name.
+file and the beginning of the name. The table says too what of a fault is not injected, and why.
 """
 
 import csv
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,19 +18,29 @@ import pytest
 TABLE: Final = Path(__file__).parent / "faults" / "table.csv"
 
 
-def read_table() -> Mapping[str, tuple[str, Sequence[str]]]:
-    """By id: the fault, and the tests that are named in the table."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row: what goes wrong, the tests that it names besides, and what of it is not injected, and why."""
+
+    text: str
+    tests: Sequence[str]
+    left_out: str
+
+
+def read_table() -> Mapping[str, Fault]:
+    """All faults by their ids."""
     with TABLE.open(encoding="utf-8", newline="") as opened:
-        return {row["id"]: (row["fault"], row["tests"].split()) for row in csv.DictReader(opened)}
+        rows = list(csv.DictReader(opened))
+    return {row["id"]: Fault(row["fault"], row["tests"].split(), row["left_out"]) for row in rows}
 
 
-def faults_of(nodeid: str, table: Mapping[str, tuple[str, Sequence[str]]]) -> set[str]:
+def faults_of(nodeid: str, table: Mapping[str, Fault]) -> set[str]:
     """The ids of the faults that a test is of."""
     name = nodeid.rpartition("::")[2].partition("[")[0]
     # Ids come first in a name: test_t1_t2_...
     ids = re.match(r"test((?:_[a-z]\d+)*)_", name)
     found: set[str] = set() if ids is None else {word.upper() for word in str(ids[1]).split("_") if word}
-    named = {fault for fault, (_, tests) in table.items() if any(nodeid.startswith(test) for test in tests)}
+    named = {fault for fault, row in table.items() if any(nodeid.startswith(test) for test in row.tests)}
     return (found & set(table)) | named
 
 
@@ -65,7 +76,8 @@ class FaultTable:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("faults")
-        for fault, (text, _) in self.table.items():
-            terminalreporter.write_line(f"{fault:4} {self.result(fault):8} {text}")
+        for fault, row in self.table.items():
+            left_out = f" (not injected: {row.left_out})" if row.left_out else ""
+            terminalreporter.write_line(f"{fault:4} {self.result(fault):8} {row.text}{left_out}")
         passed = sum(self.result(fault) == "passed" for fault in self.table)
         terminalreporter.write_line(f"{passed} of {len(self.table)} passed")

@@ -70,7 +70,7 @@ def test_each_fault_has_a_test() -> None:
         for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
     assert set(table) - {fault for test in tests for fault in faults_of(test, table)} == set()
-    for named in (name for _, names in table.values() for name in names):
+    for named in (name for row in table.values() for name in row.tests):
         assert any(test.startswith(named) for test in tests), f"there is no {named}"
 
 

@@ -7,11 +7,11 @@ and the column's name.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Select, Update, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Select, Update, bindparam, insert, or_, select, update
 
 from fingerprint.database import heard_spans, identifications, leases
 from fingerprint.domain.identification import Stage, Status
-from fingerprint.ports import MAX_HEARD, Lease
+from fingerprint.ports import MAX_HEARD, MAX_LEASE_AHEAD_SECONDS, Lease
 
 _OF_TARGET: Final = leases.c.target_key == bindparam("key")
 # The lease's row, while no other owner has claimed the target.
@@ -20,6 +20,8 @@ _HELD: Final = (
     leases.c.fence == bindparam("held_fence"),
     leases.c.owner == bindparam("held_by"),
 )
+# No lease is claimed for so long: see MAX_LEASE_AHEAD_SECONDS.
+_TOO_FAR_AHEAD: Final = bindparam("moment", type_=BigInteger) + int(MAX_LEASE_AHEAD_SECONDS * 1e6)
 _JOB: Final = identifications.c.id == bindparam("job")
 _UNDER_FENCE: Final = (_JOB, identifications.c.fence == bindparam("held_fence"))
 # The identification's row, while the lease allows writing it.
@@ -44,7 +46,7 @@ def _progress(stage: Stage) -> Update:
 LEASE: Final = select(leases).where(_OF_TARGET)
 CLAIM: Final = (
     update(leases)
-    .where(_OF_TARGET, leases.c.expires_us <= bindparam("moment"))
+    .where(_OF_TARGET, or_(leases.c.expires_us <= bindparam("moment"), leases.c.expires_us > _TOO_FAR_AHEAD))
     .values(fence=leases.c.fence + 1, **_new("owner", "expires_us"))
 )
 RENEW: Final = update(leases).where(*_HELD, leases.c.expires_us > 0).values(_new("expires_us"))
@@ -69,7 +71,7 @@ NEWEST_ANSWER: Final[Select[*tuple[Any, ...]]] = (
 ALIVE: Final[Select[*tuple[Any, ...]]] = (
     select(identifications)
     .join(leases, leases.c.identification_id == identifications.c.id)
-    .where(_OF_TARGET, leases.c.expires_us > bindparam("moment"))
+    .where(_OF_TARGET, leases.c.expires_us > bindparam("moment"), leases.c.expires_us <= _TOO_FAR_AHEAD)
 )
 BEGIN: Final = insert(identifications)
 PROGRESS: Final[Mapping[Stage, Update]] = {stage: _progress(stage) for stage in Stage}

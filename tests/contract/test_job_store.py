@@ -514,6 +514,22 @@ async def test_two_processes_share_one_store(open_store: OpenStore) -> None:
 
 
 @races
+async def test_p9_a_lease_of_a_clock_that_was_an_hour_ahead_blocks_nobody_and_writes_nothing(
+    store: JobStore,
+) -> None:
+    left = await claimed(store, after=3_600)
+    assert await store.running(CHANNEL, now=NOON) is None
+    work = await claimed(store, owner="b")
+    assert work.lease.fence == left.lease.fence + 1
+    assert await store.renew(left.lease, now=NOON, lease_seconds=LEASE) is None
+    assert not await store.finish(left.lease, success(left, "Of a"))
+    assert await store.finish(work.lease, success(work, "Of b"))
+    found = await store.get(work.identification.id)
+    assert found is not None
+    assert found.song is not None
+    assert found.song.title == "Of b"
+
+
 async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(store: JobStore) -> None:
     for turns in range(40):
         task = asyncio.create_task(claim(store, ChannelTarget(f"channel{turns}")))
@@ -525,6 +541,8 @@ async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(stor
         await asyncio.wait_for(claim(store, ChannelTarget(f"channel{turns}"), owner="b"), 2)
     work = await claimed(store)
     assert await store.finish(work.lease, success(work)) is True
+    # No connection was left in the middle of another's answer.
+    assert set(await asyncio.gather(*(store.get(work.identification.id) for _ in range(50)))) == {success(work)}
 
 
 async def test_an_answer_given_between_the_look_and_the_claim_counts(

@@ -233,20 +233,43 @@ async def test_a_wrong_method_is_told_the_right_one(api: ClientSession) -> None:
 # --- Parts that break ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("stage", ["resolver", "capture", "recognizers"])
 async def test_p5_a_job_that_crashes_fails_for_all_who_wait_and_frees_its_target(
-    api: ClientSession, parts: FakePipeline, caplog: pytest.LogCaptureFixture
+    api: ClientSession, parts: FakePipeline, caplog: pytest.LogCaptureFixture, stage: str
 ) -> None:
     caplog.set_level(logging.CRITICAL, "fingerprint.pipeline")
-    parts.capture.gate.clear()
-    parts.capture.error = RuntimeError("a secret in the text")
+    error = RuntimeError("a secret in the text")
+
+    def crash() -> None:
+        raise error
+
+    gate = parts.resolver.gate if stage == "resolver" else parts.capture.gate
+    gate.clear()
+    if stage == "resolver":
+        parts.resolver.error = error
+    elif stage == "capture":
+        parts.capture.error = error
+    else:
+        parts.recognizers.before = crash
     waiting = [asyncio.create_task(ask(api, wait=30)) for _ in range(3)]
     await until_metric(api, "twitchaudio_waiters", 3)
-    parts.capture.gate.set()
+    gate.set()
     answers = [await (await task).json() for task in waiting]
     assert {answer["problem"]["code"] for answer in answers} == {"internal"}
     assert "secret" not in json.dumps(answers)
-    parts.capture.error = None
+    parts.resolver.error = parts.capture.error = parts.recognizers.before = None
     assert (await (await ask(api, wait=30)).json())["status"] == "successful"
+
+
+async def test_t16_an_answer_that_is_stored_is_given_when_its_clip_is_gone(
+    api: ClientSession, parts: FakePipeline
+) -> None:
+    stored = await (await ask(api, CLIP, wait=30)).json()
+    parts.resolver.error = TwitchAudioError(ProblemCode.CLIP_NOT_FOUND, "There is no such clip.")
+    assert await (await ask(api, CLIP, wait=30)).json() == stored
+    async with api.get(f"/api/v1/clips/{CLIP['clip']}") as again:
+        assert (again.status, (await again.json())["id"]) == (200, stored["id"])
+    assert len(parts.resolver.asked) == 1
 
 
 async def test_a_fault_of_ours_is_internal_and_says_only_where_it_is_logged(

@@ -10,10 +10,12 @@ import struct
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from fingerprint import worker_pool
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from tests.sounds import loudest_hertz, tone
@@ -40,6 +42,39 @@ async def decodes(pool: DecoderPool) -> bool:
     """Whether good input is decoded right."""
     pcm = (await pool.decode(GOOD, container="mpegts", max_seconds=20)).pcm
     return abs(loudest_hertz(pcm) - 440) < 2 and abs(pcm.duration_seconds - 6) < 0.1
+
+
+async def test_p4_workers_whose_job_and_pool_end_while_they_start_are_reaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[asyncio.SubprocessTransport] = []
+    loop = asyncio.get_running_loop()
+    real = loop.subprocess_exec
+
+    async def seen(factory: Callable[[], worker_pool.Worker], *command: str, **more: Any) -> Any:
+        class Seen(worker_pool.Worker):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                assert isinstance(transport, asyncio.SubprocessTransport)
+                started.append(transport)
+                super().connection_made(transport)
+
+        assert factory is worker_pool.Worker
+        return await real(Seen, *command, **more)
+
+    async def never(_worker: worker_pool.Worker) -> None:
+        raise AssertionError("it does not get as far")
+
+    monkeypatch.setattr(loop, "subprocess_exec", seen)
+    for turns in range(12):
+        async with worker_pool.WorkerPool(["/bin/cat"], work="decoded", workers=1) as pool:
+            asking = asyncio.create_task(pool.run(never, wall_seconds=60))
+            await settled(turns)
+            asking.cancel()
+            await settled(1)
+        await asyncio.gather(asking, return_exceptions=True)
+        # Otherwise the process, or a pipe to it, is left for a garbage collection in another test.
+        assert [each.get_returncode() for each in started] == [-signal.SIGKILL] * len(started), turns
+    assert len(started) > 6
 
 
 async def refusal(pool: DecoderPool, content: bytes, container: str = "mpegts") -> TwitchAudioError:

@@ -2,7 +2,8 @@
 
 import asyncio
 import gzip
-import time
+import ssl
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +12,13 @@ from email.utils import format_datetime
 
 import pytest
 import pytest_asyncio
+import trustme
 from aiohttp import web
 from yarl import URL
 
 from fingerprint.circuit_breaker import HOST_FAILURES, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.targets import parse_target
+from fingerprint.domain.targets import VideoTarget, parse_target
 from fingerprint.media.fetch import Fetched, HostWantsPauseError
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
@@ -36,7 +38,7 @@ from tests.integration.capture_twitch import (
     listening,
     tone,
 )
-from tests.waiting import skip_time
+from tests.waiting import skip_time, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -148,6 +150,21 @@ async def test_t3_nobody_listens(listener: Listener) -> None:
     assert is_upstream(caught.value, Step.GQL)
 
 
+async def test_t3_a_certificate_that_nobody_trusted_signed_is_no_connection() -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)  # pyright: ignore[reportUnknownMemberType] - it takes other libraries' contexts, too
+    visits: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        visits.append(request.path)
+        return web.Response(text="secret")
+
+    async with serving(handler, tls) as here:
+        error = await fetched_error(here, limit=60)
+    assert (error.code, error.step) == (ProblemCode.UPSTREAM_UNAVAILABLE, "segment")
+    assert visits == []
+
+
 async def test_t6_a_token_that_runs_out_at_once_is_asked_for_twice(listener: Listener) -> None:
     listener.twitch.fail(Fault(step=Step.USHER, kind=FaultKind.STATUS, status=403, times=1))
     assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
@@ -176,15 +193,18 @@ async def test_t1_a_status_that_passes_and_one_that_stays(listener: Listener, st
     assert is_upstream(await fails(listener.anew()), step)
 
 
-@pytest.mark.parametrize("step", [Step.GQL, Step.USHER, Step.PLAYLIST])
+@pytest.mark.parametrize("step", [Step.GQL, *MEDIA_STEPS])
 @pytest.mark.parametrize("kind", [FaultKind.SLOW, FaultKind.DRIP])
 async def test_t4_t14_silence_and_drips_end_in_a_timeout(listener: Listener, step: Step, kind: FaultKind) -> None:
     listener.twitch.fail(Fault(step=step, kind=kind, seconds=100.0))
-    began = time.monotonic()
+    asking = asyncio.create_task(listener.listen("ladder"))
+    while not asking.done():
+        sent = listener.twitch.count(step)
+        await until(lambda sent=sent: asking.done() or listener.twitch.count(step) > sent)
+        skip_time(5.5)
     with pytest.raises(TwitchAudioError) as caught:
-        await listener.listen("ladder")
+        await asking
     assert is_upstream(caught.value, step, ProblemCode.TIMEOUT)
-    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("step", [Step.USHER, Step.PLAYLIST])
@@ -248,13 +268,13 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncGenerator[URL]:
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncGenerator[URL]:
     runner = web.ServerRunner(web.Server(handler), handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
-        yield URL.build(scheme="http", host="127.0.0.1", port=runner.addresses[0][1])
+        yield URL.build(scheme="https" if tls else "http", host="127.0.0.1", port=runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
@@ -356,7 +376,13 @@ async def test_t13_a_gzip_bomb_is_cut_at_the_limit_of_decoded_bytes() -> None:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
 
     async with serving(handler) as here:
-        assert "longer than" in (await fetched_error(here)).detail
+        tracemalloc.start()
+        try:
+            assert "longer than" in (await fetched_error(here, limit=60)).detail
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 48 << 20, "much less than the 256 MiB that it unpacks to"
 
 
 async def test_a_refused_request_is_repeated_once_and_a_timeout_never() -> None:
@@ -521,7 +547,7 @@ async def test_a_short_pause_costs_the_viewer_only_that(listener: Listener) -> N
 # --- What waiting does not change -----------------------------------------------------------------------
 
 
-async def test_hosts_that_are_not_listed_and_filtered_names_have_no_time_to_retry() -> None:
+async def test_t3_t15_hosts_that_are_not_listed_and_filtered_names_have_no_time_to_retry() -> None:
     async with twitch_fetcher(AllowList.of_media_hosts(["*.invalid", "*.test"])) as fetcher:
         told: list[UpstreamError] = []
         for host in ("media.example.com", "segments.invalid"):
@@ -557,3 +583,13 @@ async def test_a_prefetch_that_turns_out_to_be_an_ad_is_left_out(listener: Liste
             playing = listener.twitch.now_playing("ladder", recording.started_at + timedelta(seconds=at))
             assert playing is not None, "nothing of the ad is heard"
             assert heard(recording.pcm, at) == pytest.approx(tone(playing.offset_seconds), abs=15)
+
+
+async def test_m6_twenty_captures_at_once_each_hear_their_own_moment(listener: Listener) -> None:
+    # The muted part is left out.
+    moments = [*range(0, 14, 2), *range(40, 53)]
+    takes = await asyncio.gather(*(listener.listen(VideoTarget(VIDEO, float(each))) for each in moments))
+    assert len(takes) == 20
+    for moment, recording in zip(moments, takes, strict=True):
+        assert recording.from_seconds is not None
+        assert heard(recording.pcm, moment + 0.5 - recording.from_seconds) == pytest.approx(tone(moment), abs=15)

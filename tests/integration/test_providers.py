@@ -277,6 +277,21 @@ async def test_r4_a_wrong_clock_is_refused_and_the_operator_is_told_to_look_at_i
     assert raised.value.provider_code == 3014
 
 
+async def test_r4_a_key_that_is_refused_is_tried_and_logged_once_a_minute(
+    acrcloud: AcrCloudService, audd: AuddService, caplog: pytest.LogCaptureFixture
+) -> None:
+    acrcloud.script.always = acrcloud_service.reply(3001)
+    audd.found = AUDD_RESULT
+    async with recognizing(acrcloud, audd, "acrcloud,audd") as identify:
+        for _ in range(3):
+            assert (await identify()).recognizer == "audd"
+    assert acrcloud.script.questions == 1
+    [line] = [record for record in caplog.records if record.message == "recognizer_failed"]
+    assert "access key" in str(vars(line))
+    assert ACCESS_KEY not in str(vars(line))
+    assert ACCESS_SECRET not in str(vars(line))
+
+
 async def test_r1_what_acrcloud_cannot_hear_is_no_audio_and_is_not_asked_again(acrcloud: AcrCloudService) -> None:
     acrcloud.script.always = acrcloud_service.reply(2004)
     async with opened("acrcloud", **acrcloud.environment()) as recognizer:

@@ -47,6 +47,7 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.domain.text import clean_text
 from fingerprint.jobs.dynamodb.client import Item
+from fingerprint.ports import MAX_LEASE_AHEAD_SECONDS
 from fingerprint.wire import from_json, time_from_json, time_to_json, to_json
 
 SEAT: Final = "target#"
@@ -254,6 +255,10 @@ class Seat:
     """The job as it was when it began."""
     answer: Identification | None
     answer_id: IdentificationId | None
+
+    def held(self, now: datetime) -> bool:
+        """Whether its lease is not over."""
+        return now < self.lease_until <= now + timedelta(seconds=MAX_LEASE_AHEAD_SECONDS)
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Seat":

@@ -63,7 +63,7 @@ from fingerprint.jobs.dynamodb.items import (
     to_us,
 )
 from fingerprint.jobs.dynamodb.tables import BY_CHANNEL, TableNames, create_tables
-from fingerprint.ports import MAX_HEARD, Claim, Claimed, Clock, Finished, Held, Lease
+from fingerprint.ports import MAX_HEARD, MAX_LEASE_AHEAD_SECONDS, Claim, Claimed, Clock, Finished, Held, Lease
 from fingerprint.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class DynamoDbJobStore:
                     if reusable(left, now) and not skip_stored:
                         return Finished(left)
                     continue
-                if now < seat.lease_until:
+                if seat.held(now):
                     return Held(left)
             given_up = left if left is not None and abandoned(left, now) else None
             work = left if left is not None and given_up is None else _fresh(target, now, identification_id)
@@ -272,7 +272,7 @@ class DynamoDbJobStore:
 
     async def running(self, target: Target, *, now: datetime) -> Identification | None:
         seat = await self._seat(target)
-        if seat is None or seat.done or seat.lease_until <= now:
+        if seat is None or seat.done or not seat.held(now):
             return None
         left = await self._job_of(seat)
         return None if left.status.finished else left
@@ -472,8 +472,10 @@ class DynamoDbJobStore:
         change, when = _setting(fields), "attribute_not_exists(#Fence)"
         values: dict[str, Any] = {}
         if seat is not None:
-            when = "#Fence = :seen AND (#Done = :done OR #LeaseUntil <= :now)"
-            values = {":seen": number(seat.fence), ":done": {"BOOL": True}, ":now": number(to_us(now))}
+            when = "#Fence = :seen AND (#Done = :done OR #LeaseUntil <= :now OR #LeaseUntil > :far)"
+            far = now + timedelta(seconds=MAX_LEASE_AHEAD_SECONDS)
+            values = {":seen": number(seat.fence), ":done": {"BOOL": True}}
+            values |= {":now": number(to_us(now)), ":far": number(to_us(far))}
             if seat.answer is None and seat.answer_id is None:
                 change += " REMOVE #Answer, #AnswerId, #DoubtedAt"
         taken = await table.update(key, change, when=when, values={**values, **_values(fields)})

@@ -542,6 +542,26 @@ async def test_p8_a_server_whose_loop_was_blocked_has_lost_its_lease_and_stores_
         assert (await other.ask(CHANNEL)).identification.id != state.id
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_p9_a_clock_that_jumps_in_mid_job_harms_neither_it_nor_the_next(world: World, hours: int) -> None:
+    async with world.server("a") as (service, parts):
+        parts.capture.gate.clear()
+        waiting = asyncio.create_task(service.wait(await service.ask(CHANNEL), 100))
+        await settle()
+        world.clock.jump(hours * 3_600)
+        joining = asyncio.create_task(service.wait(await service.ask(CHANNEL), 100))
+        for _ in range(6):
+            await world.clock.advance(1.0)
+        parts.capture.gate.set()
+        answer = await waiting
+        assert (answer.status, await joining) == (Status.SUCCESSFUL, answer)
+        assert answer.timings.total_ms is not None
+        assert 0 <= answer.timings.total_ms < 60_000
+        await world.clock.advance(1.0)
+        again = await service.wait(await service.ask(CHANNEL), 100)
+        assert (again.status, parts.capture.captures) == (Status.SUCCESSFUL, 2)
+
+
 async def test_d7_a_leader_that_alone_is_cut_off_from_the_store_stops_and_one_answer_is_stored(
     world: World,
 ) -> None:
