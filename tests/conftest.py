@@ -92,6 +92,18 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _work_is_kept(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What each of a thousand servers would do again (tests/kept_work.py). Unit tests alone need not load it."""
+    if all(item.get_closest_marker("unit") for item in request.session.items):
+        yield
+        return
+    from tests.kept_work import kept_work
+
+    with kept_work():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_sockets_and_no_sleep(request: pytest.FixtureRequest) -> Iterator[None]:
     """What the marker `unit` promises."""

@@ -20,9 +20,16 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError
 from server import migrations
 from server.cli import main
+from tests.kept_work import run_alembic
 from tests.mariadb import MariaDB
 
 NOBODY = 65_534
+
+
+@pytest.fixture(autouse=True)
+def _migrations_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the copies that other tests get."""
+    monkeypatch.setattr(migrations, "_run_alembic", run_alembic)
 
 
 def address(folder: Path) -> str:

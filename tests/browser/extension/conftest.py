@@ -28,8 +28,8 @@ from tests.browser.bidi.front import Front
 from tests.browser.bidi.tab import Tab
 from tests.browser.bidi_fixtures import EXTENSION_ID, EXTENSION_UUID
 from tests.browser.extension.fake_twitch import FakeTwitch
+from tests.browser.extension.own_server import OwnServer
 from tests.browser.extension.pretender import HOST, ME, STATUS, Pretender
-from tests.browser.extension.server_process import ServerProcess
 
 EXTENSION = Path(__file__).parents[3] / "extension"
 KEPT = Path(__file__).parents[3] / ".cache" / "extension-town"
@@ -55,8 +55,8 @@ class Town:
     """The simulated Twitch, and two servers: one answers everybody, one subscribers."""
 
     twitch: Simulator
-    open: ServerProcess
-    members: ServerProcess
+    open: OwnServer
+    members: OwnServer
 
 
 def _content(songs: tuple[SongFile, ...]) -> Content:
@@ -111,13 +111,14 @@ async def town(
         "TWITCH_CLIENT_SECRET": OWN_APPLICATION.secret or "",
     }
     folder: Path = tmp_path_factory.mktemp(f"town-{either_browser.name}")
-    servers = [ServerProcess(environment, folder / name) for name in ("open", "members")]
+    servers = [OwnServer(environment, folder / name) for name in ("open", "members")]
     for name in ("open", "members"):
         shutil.copytree(stand.catalog, folder / name / "catalog")
     try:
-        await servers[1].admin("settings", "set", "access_mode", "subscribers")
-        await asyncio.gather(*(server.start() for server in servers))
-        await servers[1].admin("broadcasters", "add", LIVE)
+        for server in servers:
+            await server.start()
+        await servers[1].set("access_mode", "subscribers")
+        await servers[1].let_in_subscribers_of(LIVE)
         yield Town(stand.twitch, *servers)
     finally:
         for server in servers:
@@ -151,7 +152,7 @@ class Installed:
             await asyncio.sleep(0.2 * (tried + 1))
         raise AssertionError(f"the background does not answer {name}")
 
-    async def use(self, server: ServerProcess) -> None:
+    async def use(self, server: OwnServer) -> None:
         """Set the server's address."""
         assert await self.message("set-server", server=str(server.address)) is None
 

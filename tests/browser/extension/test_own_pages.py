@@ -120,7 +120,7 @@ async def test_the_songs_can_be_searched_exported_and_cleared(extension: Install
 async def test_the_popup_says_what_is_wrong_and_shows_the_message_of_the_day(extension: Installed) -> None:
     members = extension.town.members
     await extension.use(members)
-    await members.admin("settings", "set", "motd", "Back at noon & <b>not</b> before.")
+    await members.set("motd", "Back at noon & <b>not</b> before.")
     popup = await extension.open("popup/popup.html")
     for _ in range(40):
         if await popup.visible("#motd"):
@@ -190,7 +190,7 @@ async def test_every_state_of_the_panel_satisfies_axe_in_both_looks(extension: I
     await tab.click(f'{PANEL} >>> [data-act="report"]')
     assert await _panel_complaints(tab, PANEL) == []
     await tab.click(f"{PANEL} >>> .close")
-    await extension.town.open.stop(hard=True)
+    await extension.town.open.stop()
     try:
         await tab.click(BUTTON)
         await state_is(tab, "error")

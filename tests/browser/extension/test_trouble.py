@@ -161,7 +161,7 @@ async def test_only_https_or_this_machine_is_accepted(extension: Installed) -> N
 async def test_a_server_that_went_away_and_came_back(extension: Installed) -> None:
     server = extension.town.open
     tab = await extension.channel()
-    await server.stop(hard=True)
+    await server.stop()
     try:
         await tab.click(BUTTON)
         await state_is(tab, "error")

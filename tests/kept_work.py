@@ -1,0 +1,78 @@
+"""Done once in a process, and not for each of a thousand servers: the schema's migrations, and packing files.
+
+tests/integration/test_migrations.py runs the migrations themselves.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+from sqlalchemy.engine import Connection
+
+import server.web
+from server import migrations
+from server.web.assets import Assets, load_assets
+
+RunAlembic = Callable[[Connection, str], None]
+
+run_alembic: RunAlembic = migrations._run_alembic  # pyright: ignore[reportPrivateUsage]
+"""The product's own."""
+
+
+class SchemaCopies:
+    """Gives an empty database the tables that the migrations have made in another one of its kind."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, list[str]] = {}
+
+    def run(self, connection: Connection, to: str) -> None:
+        """In place of Alembic, for an empty database and the newest schema; all else is Alembic's."""
+        if to != migrations.revisions()[-1] or inspect(connection).get_table_names():
+            run_alembic(connection, to)
+            return
+        made = self._made.get(connection.dialect.name)
+        if made is None:
+            run_alembic(connection, to)
+            self._made[connection.dialect.name] = _statements(connection)
+            return
+        for statement in made:
+            connection.exec_driver_sql(statement)
+
+
+def _statements(connection: Connection) -> list[str]:
+    """What makes the same schema."""
+    names = inspect(connection).get_table_names()
+    filled = [name for name in names if connection.exec_driver_sql(f"SELECT 1 FROM {name} LIMIT 1").first()]
+    assert filled == ["alembic_version"], "a migration adds rows: they have to be copied, too"
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
+        made = [str(row[0]) for row in rows]
+    else:
+        tables = [connection.exec_driver_sql(f"SHOW CREATE TABLE {name}").one()[1] for name in names]
+        made = ["SET foreign_key_checks = 0", *map(str, tables), "SET foreign_key_checks = 1"]
+    return [*made, f"INSERT INTO alembic_version VALUES ('{revision}')"]
+
+
+class AssetsOnce:
+    """Loads the same files once."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[tuple[str, Path], ...], Assets] = {}
+
+    def load(self, paths: Mapping[str, Path]) -> Assets:
+        key = tuple(sorted(paths.items()))
+        if key not in self._loaded:
+            self._loaded[key] = load_assets(paths)
+        return self._loaded[key]
+
+
+@contextmanager
+def kept_work() -> Generator[None]:
+    """Do it once while the block runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrations, "_run_alembic", SchemaCopies().run)
+        patch.setattr(server.web, "load_assets", AssetsOnce().load)
+        yield
