@@ -14,14 +14,24 @@ LEAST_SEMITONES: Final = 0.75
 
 def playback_text(song: Song) -> str:
     """How the song is played, such as `sped up 25 %` or `2 semitones lower`; empty for a song as it is."""
-    speed, pitch = song.speed or 1.0, song.pitch or 0.0
+    percent, semitones = playback_of(song)
     words: list[str] = []
-    if abs(speed - 1) >= LEAST_SPEED:
-        words.append(f"{'sped up' if speed > 1 else 'slowed down'} {_rounded(100 * abs(speed - 1))} %")
-    semitones = _rounded(abs(pitch))
-    if abs(pitch - 12 * math.log2(speed)) >= LEAST_SEMITONES and semitones:
-        words.append(f"{semitones} semitone{'s' if semitones > 1 else ''} {'higher' if pitch > 0 else 'lower'}")
+    if percent:
+        words.append(f"{'sped up' if percent > 0 else 'slowed down'} {abs(percent)} %")
+    if semitones:
+        height = abs(semitones)
+        words.append(f"{height} semitone{'s' if height > 1 else ''} {'higher' if semitones > 0 else 'lower'}")
     return ", ".join(words)
+
+
+def playback_of(song: Song) -> tuple[int, int]:
+    """Percent faster and semitones higher; negative for slower and lower, 0 for a song as it is."""
+    speed, pitch = song.speed or 1.0, song.pitch or 0.0
+    changed = abs(speed - 1) >= LEAST_SPEED
+    percent = _rounded(100 * abs(speed - 1)) * (1 if speed > 1 else -1) if changed else 0
+    by_itself = abs(pitch - 12 * math.log2(speed)) >= LEAST_SEMITONES
+    semitones = _rounded(abs(pitch)) * (1 if pitch > 0 else -1) if by_itself else 0
+    return percent, semitones
 
 
 def _rounded(value: float) -> int:

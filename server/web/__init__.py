@@ -1,5 +1,7 @@
 """The website: server-rendered pages with a little plain JavaScript."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,9 +15,12 @@ from server.web import about_pages
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
+from server.web.details import details_of, translated_detail
 from server.web.drawn_covers import serve_drawn_cover
+from server.web.languages import Language, languages, translate_templates
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
+from server.web.render import ENVIRONMENTS
 from server.web.song_pages import SongPages
 from server.web.video_pages import VideoPages
 from server.web.ways_in import WaysIn
@@ -26,27 +31,21 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> None:
     """Add the pages and their static files to an application."""
     assets = load_assets(website_files())
-    environment = aiohttp_jinja2.setup(
-        app,
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        auto_reload=False,  # looking whether a file has changed would block the event loop at each answer
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    shared = cast("dict[str, Any]", environment.globals)
     # What addresses of ours begin with, in templates as here: nothing, or the website's path prefix.
     root = app[keys.SETTINGS].path_prefix
 
     def asset(name: str) -> str:
         return root + assets.address(name)
 
-    shared["root"] = root
-    shared["asset"] = asset
     source = app[keys.SETTINGS].source_url
-    shared["source_url"] = "" if source is None else str(source)
-    shared["services"] = [(service.name, service.label) for service in SERVICES]
-    cast("dict[str, Any]", environment.filters)["code_parts"] = code_parts
+    shared: dict[str, Any] = {
+        "root": root,
+        "asset": asset,
+        "source_url": "" if source is None else str(source),
+        "services": [(service.name, service.label) for service in SERVICES],
+    }
+    for language in languages().values():
+        _add_templates(app, language, shared)
     pages = Pages(store_seconds=store_seconds)
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)
@@ -78,3 +77,22 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_get("/apple-touch-icon.png", ways_in.touch_icon)
     app.router.add_get("/covers/{seed}.svg", serve_drawn_cover)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)
+
+
+def _add_templates(app: web.Application, language: Language, shared: Mapping[str, Any]) -> None:
+    """Add the templates in a language. Each language has them compiled for itself, once they are used."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        app_key=ENVIRONMENTS[language.code],
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        extensions=["jinja2.ext.i18n"],
+        undefined=jinja2.StrictUndefined,
+        auto_reload=False,  # looking whether a file has changed would block the event loop at each answer
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    translate_templates(environment, language)
+    cast("dict[str, Any]", environment.globals).update(shared, details=details_of(language))
+    cast("dict[str, Any]", environment.filters).update(
+        code_parts=code_parts, detail=partial(translated_detail, language=language)
+    )

@@ -1,5 +1,7 @@
 """An identification as the start page shows it, for browsers without JavaScript: pure values in, texts out.
 
+Texts are in the language of the page.
+
 With JavaScript the same texts come from extension/lib/answer.js and static/js/answer_texts.js; the cases in
 tests/unit/answers.json hold for both.
 """
@@ -14,7 +16,6 @@ from yarl import URL
 
 from fingerprint import wire
 from fingerprint.domain.identification import (
-    PROBABLY,
     Identification,
     Kind,
     Song,
@@ -25,10 +26,12 @@ from fingerprint.domain.identification import (
     seconds_ago,
 )
 from fingerprint.domain.links import search_links_of
-from fingerprint.domain.playback import playback_text
+from fingerprint.domain.playback import playback_of
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.songs import song_id
 from fingerprint.domain.text import clock_text
+from server.web.details import translated_detail
+from server.web.languages import ENGLISH, Language, marked
 from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
 
 State = Literal["idle", "working", "found", "none", "failed"]
@@ -53,14 +56,18 @@ class StageWords:
     name: str
     doing: str
 
+    def translated(self, language: Language) -> "StageWords":
+        """The same in another language."""
+        return StageWords(self.stage, language.gettext(self.name), language.gettext(self.doing))
+
 
 STAGES: Final = (
-    StageWords(Stage.RESOLVING, "Find", "Finding it on Twitch"),
-    StageWords(Stage.CAPTURING, "Listen", "Listening"),
-    StageWords(Stage.FINGERPRINTING, "Fingerprint", "Fingerprinting"),
-    StageWords(Stage.RECOGNIZING, "Recognize", "Looking for the song"),
+    StageWords(Stage.RESOLVING, marked("Find"), marked("Finding it on Twitch")),
+    StageWords(Stage.CAPTURING, marked("Listen"), marked("Listening")),
+    StageWords(Stage.FINGERPRINTING, marked("Fingerprint"), marked("Fingerprinting")),
+    StageWords(Stage.RECOGNIZING, marked("Recognize"), marked("Looking for the song")),
 )
-WAITING: Final = "Waiting in line"
+WAITING: Final = marked("Waiting in line")
 
 LIVE_FOR: Final = timedelta(minutes=5)
 """How long after it was heard an answer about a live channel is still shown as live. js/times.js has the same."""
@@ -126,9 +133,11 @@ class AnswerView:
 IDLE: Final = AnswerView()
 
 
-def duration_text(milliseconds: float) -> str:
+def duration_text(milliseconds: float, language: Language = ENGLISH) -> str:
     """Whole milliseconds below a second, else seconds with two decimals."""
-    return f"{fixed(milliseconds, 0)} ms" if milliseconds < 999.5 else f"{fixed(milliseconds / 1000, 2)} s"
+    if milliseconds < 999.5:
+        return f"{fixed(milliseconds, 0)} ms"
+    return f"{language.number(fixed(milliseconds / 1000, 2))} s"
 
 
 def fixed(value: float, digits: int) -> str:
@@ -195,61 +204,82 @@ def _is_own(address: str) -> bool:
     return address.startswith("/") and not address.startswith("//")
 
 
-def took_text(timings: Timings) -> str:
+def took_text(timings: Timings, language: Language = ENGLISH) -> str:
     """How long each step took, such as `Find 86 ms · Total 1.20 s`."""
     steps = (
-        ("Find", timings.resolve_ms),
-        ("Listen", timings.capture_ms),
-        ("Fingerprint", timings.fingerprint_ms),
-        ("Recognize", timings.recognize_ms),
-        ("Total", timings.total_ms),
+        (language.gettext("Find"), timings.resolve_ms),
+        (language.gettext("Listen"), timings.capture_ms),
+        (language.gettext("Fingerprint"), timings.fingerprint_ms),
+        (language.gettext("Recognize"), timings.recognize_ms),
+        (language.gettext("Total"), timings.total_ms),
     )
-    return " · ".join(f"{name} {duration_text(value)}" for name, value in steps if value is not None)
+    return " · ".join(f"{name} {duration_text(value, language)}" for name, value in steps if value is not None)
 
 
-def played_text(song: Song) -> str:
+def played_text(song: Song, language: Language = ENGLISH) -> str:
     """How the song is played when it is not as it is, such as `It is sped up 25 %.`; otherwise empty."""
-    text = playback_text(song)
-    return f"It is {text}." if text else ""
+    percent, semitones = playback_of(song)
+    height = abs(semitones)
+    words: list[str] = []
+    if percent > 0:
+        words.append(language.gettext("sped up %(percent)s %%", percent=percent))
+    elif percent < 0:
+        words.append(language.gettext("slowed down %(percent)s %%", percent=-percent))
+    if semitones > 0:
+        words.append(language.ngettext("%(num)s semitone higher", "%(num)s semitones higher", height))
+    elif semitones < 0:
+        words.append(language.ngettext("%(num)s semitone lower", "%(num)s semitones lower", height))
+    return language.gettext("It is %(changes)s.", changes=", ".join(words)) if words else ""
 
 
-def elsewhere_text(identification: Identification) -> str:
+def elsewhere_text(identification: Identification, language: Language = ENGLISH) -> str:
     """What was listened to when a video has no sound at the moment asked for; otherwise empty."""
     if not heard_elsewhere(identification):
         return ""
     start = identification.captured_from_seconds or 0.0
     end = start + (identification.captured_seconds or 0.0)
-    return (
-        f"There is no sound at {clock_text(identification.at_seconds or 0.0)}, "
-        f"so we listened from {clock_text(start)} to {clock_text(end)}."
+    return language.gettext(
+        "There is no sound at %(asked)s, so we listened from %(start)s to %(end)s.",
+        asked=clock_text(identification.at_seconds or 0.0),
+        start=clock_text(start),
+        end=clock_text(end),
     )
 
 
-_FOR_THE_OPERATOR: Final = "Trying again won't help. Please tell the operator of this service."
+_FOR_THE_OPERATOR: Final = marked("Trying again won't help. Please tell the operator of this service.")
 
 
-def moment_text(moment: datetime, now: datetime) -> str:
+def moment_text(moment: datetime, now: datetime, language: Language = ENGLISH) -> str:
     """When something was, in UTC: `at 12:02 UTC` on the same day, else with the date, and another year."""
-    clock = f"at {moment:%H:%M} UTC"
+    clock = f"{moment:%H:%M} UTC"
     if moment.date() == now.date():
-        return clock
-    year = "" if moment.year == now.year else f" {moment.year}"
-    return f"on {moment.day} {moment:%B}{year} {clock}"
+        return language.gettext("at %(time)s", time=clock)
+    date = language.date(moment, year=moment.year != now.year)
+    return language.gettext("on %(date)s at %(time)s", date=date, time=clock)
 
 
 _OPERATORS_WORDS: Final = re.compile(r"`|\b[A-Z]{2,}_[A-Z]")
 """Commands and names of settings."""
 
 
-def viewers_detail(problem: Problem) -> str:
-    """The problem's detail; empty where it says what an operator can do about missing recognizers."""
+def viewers_detail(problem: Problem, language: Language = ENGLISH) -> str:
+    """The problem's detail; empty where it says what an operator can do about missing recognizers, and where the
+    language has no words for it.
+    """
     hidden = problem.code is ProblemCode.RECOGNIZER_UNAVAILABLE and _OPERATORS_WORDS.search(problem.detail)
-    return "" if hidden else problem.detail
+    return "" if hidden else translated_detail(problem.detail, language)
 
 
-def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id: str = "") -> AnswerView:  # noqa: A002 - the field's name
+def problem_view(
+    problem: Problem,
+    language: Language = ENGLISH,
+    *,
+    source: str = "",
+    ask_again: str = "",
+    id: str = "",  # noqa: A002 - the field's name
+) -> AnswerView:
     """The panel that shows a problem: its heading, its detail and the next step."""
-    words = WORDS[problem.code]
+    words = WORDS[problem.code].translated(language)
     lasts = problem.code is ProblemCode.UPSTREAM_UNAVAILABLE and problem.retry_after_seconds is None
     return AnswerView(
         state="failed",
@@ -257,73 +287,88 @@ def problem_view(problem: Problem, *, source: str = "", ask_again: str = "", id:
         source=source,
         ask_again=ask_again,
         heading=words.heading,
-        detail=viewers_detail(problem),
-        next_step=_FOR_THE_OPERATOR if lasts else words.next_step,
+        detail=viewers_detail(problem, language),
+        next_step=language.gettext(_FOR_THE_OPERATOR) if lasts else words.next_step,
         retry_after_seconds=problem.retry_after_seconds,
     )
 
 
-def answer_view(identification: Identification, now: datetime) -> AnswerView:
+def answer_view(identification: Identification, now: datetime, language: Language = ENGLISH) -> AnswerView:
     """The panel that shows an identification, in any state, to a visitor at the time `now`."""
     ask_again = ask_again_text(identification)
     live = identification.kind is Kind.STREAM
     moment = (identification.captured_at or identification.finished_at) if live else None
-    heard = "" if moment is None else moment_text(moment, now)
+    heard = "" if moment is None else moment_text(moment, now, language)
     if identification.problem is not None:
-        asked = f"Channel {identification.target}" if live else _source(identification)
-        failed = problem_view(identification.problem, source=asked, ask_again=ask_again, id=identification.id)
-        return replace(failed, heard_at=moment, heard=heard, verb="asked")
-    fresh = _fresh(identification) if live and (moment is None or now - moment <= LIVE_FOR) else ""
+        asked = (
+            language.gettext("Channel %(channel)s", channel=identification.target)
+            if live
+            else _source(identification, language)
+        )
+        failed = problem_view(
+            identification.problem, language, source=asked, ask_again=ask_again, id=identification.id
+        )
+        return replace(failed, heard_at=moment, heard=heard, verb=language.gettext("asked"))
+    is_new = live and (moment is None or now - moment <= LIVE_FOR)
     shown = AnswerView(
         id=identification.id,
         live=live,
-        source=_source(identification),
-        fresh=fresh,
-        on_air=fresh == _LIVE,
+        source=_source(identification, language),
+        fresh=_fresh(identification, language) if is_new else "",
+        on_air=is_new and seconds_ago(identification) is None,
+        verb=language.gettext("heard"),
         heard_at=moment,
         heard=heard,
         ask_again=ask_again,
         watch=watch_link(identification),
-        took=took_text(identification.timings),
+        took=took_text(identification.timings, language),
     )
     if identification.status is Status.NO_MATCH:
         seconds = identification.captured_seconds
-        words = NO_MATCH if live else NO_MATCH_RECORDED
+        words = (NO_MATCH if live else NO_MATCH_RECORDED).translated(language)
         return replace(
             shown,
             state="none",
             heading=words.heading,
-            detail=f"We listened to {fixed(seconds, 0)} seconds but didn't recognize the song." if seconds else "",
+            detail=_listened_text(seconds, language) if seconds else "",
             next_step=words.next_step,
-            note=elsewhere_text(identification),
+            note=elsewhere_text(identification, language),
         )
     if identification.song is None:
         return replace(
             shown,
             state="working",
             took="",
-            doing=next((words.doing for words in STAGES if words.stage is identification.stage), WAITING),
+            doing=language.gettext(
+                next((words.doing for words in STAGES if words.stage is identification.stage), WAITING)
+            ),
             stage=identification.stage,
             needle=NEEDLE[identification.stage],
         )
-    return _found(shown, identification, identification.song)
+    return _found(shown, identification, identification.song, language)
 
 
-_LIVE: Final = "live"
+def _listened_text(seconds: float, language: Language) -> str:
+    return language.gettext(
+        "We listened to %(seconds)s seconds but didn't recognize the song.", seconds=fixed(seconds, 0)
+    )
 
 
-def _fresh(identification: Identification) -> str:
+def _fresh(identification: Identification, language: Language) -> str:
     """How near to live the sound was."""
     ago = seconds_ago(identification)
-    return _LIVE if ago is None else f"{clock_text(ago + 0.5)} ago"
+    if ago is None:
+        return language.gettext("live")
+    return language.gettext("%(time)s ago", time=clock_text(ago + 0.5))
 
 
-def _source(identification: Identification) -> str:
+def _source(identification: Identification, language: Language) -> str:
     match identification.kind:
         case Kind.CLIP:
-            return f"Clip {identification.target}"
+            return language.gettext("Clip %(clip)s", clip=identification.target)
         case Kind.VIDEO:
-            return f"Video {identification.target} at {clock_text(identification.at_seconds or 0)}"
+            at = clock_text(identification.at_seconds or 0)
+            return language.gettext("Video %(video)s at %(time)s", video=identification.target, time=at)
         case Kind.STREAM | Kind.FILE:
             return identification.target
 
@@ -332,7 +377,7 @@ def _artists(song: Song) -> str:
     return ", ".join(song.artists)
 
 
-def _found(shown: AnswerView, identification: Identification, song: Song) -> AnswerView:
+def _found(shown: AnswerView, identification: Identification, song: Song, language: Language) -> AnswerView:
     offset, length = song.offset_seconds, song.duration_seconds
     on_scale = offset is not None and length is not None and length > 0
     body = wire.song_to_json(song)
@@ -356,8 +401,10 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         title=song.title,
         artists=_artists(song),
         facts={name: value for name, value in body.items() if isinstance(value, str) and value and name != "id"},
-        probably=PROBABLY if identification.is_probable else "",
-        sure=f"{fixed(identification.score * 100, 0)}%" if identification.score is not None else "",
+        probably=language.gettext("Probably") if identification.is_probable else "",
+        sure=language.gettext("%(percent)s%%", percent=fixed(identification.score * 100, 0))
+        if identification.score is not None
+        else "",
         cover=cover_of(song, identification.id),
         preview=preview if _is_own(preview) else "",
         links={name: link for name, link in body["links"].items() if link},
@@ -374,5 +421,5 @@ def _found(shown: AnswerView, identification: Identification, song: Song) -> Ans
         )
         if identification.kind in (Kind.CLIP, Kind.FILE)
         else (),
-        note=" ".join(filter(None, (elsewhere_text(identification), played_text(song)))),
+        note=" ".join(filter(None, (elsewhere_text(identification, language), played_text(song, language)))),
     )

@@ -21,6 +21,7 @@ from server.identifications.set_list import Play
 from server.middleware.forms import read_form
 from server.web import set_list_view
 from server.web.examples import bot_commands, reachable_by_bots, song_txt
+from server.web.languages import language_of
 from server.web.render import in_time, render
 from server.web.share import set_list_card
 
@@ -135,10 +136,11 @@ class ChannelPages:
         await note_plays(request, login, shown)
         origin = str(request.app[keys.ORIGIN](request))
         here = URL(f"/channels/{login}")
+        language = language_of(request)
         context: dict[str, Any] = {
             "login": login,
             "chosen": chosen,
-            "rows": [set_list_view.row(play) for play in shown],
+            "rows": [set_list_view.row(play, language) for play in shown],
             "count": len(plays),
             "any": bool(found),
             "timeline": set_list_view.timeline(plays),

@@ -8,19 +8,20 @@ from yarl import URL
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget
 from fingerprint.domain.text import clock_text
 from server.web.api_docs import Example
+from server.web.languages import ENGLISH, Language
 
 
-def example_of(target: TwitchTarget) -> tuple[str, str]:
+def example_of(target: TwitchTarget, language: Language = ENGLISH) -> tuple[str, str]:
     """What the start page calls a target to try, and what is then in the field."""
     match target:
         case ChannelTarget():
             return target.login, target.login
         case ClipTarget():
-            return "a clip", f"https://clips.twitch.tv/{target.slug}"
+            return language.gettext("a clip"), f"https://clips.twitch.tv/{target.slug}"
         case _:
             at = int(target.at_seconds or 0)
             return (
-                f"a past broadcast at {clock_text(at)}",
+                language.gettext("a past broadcast at %(time)s", time=clock_text(at)),
                 f"https://www.twitch.tv/videos/{target.video_id}?t={at}s",
             )
 

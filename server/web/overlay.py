@@ -19,14 +19,26 @@ from server.identifications.set_list import Play
 from server.middleware.session import wants_page
 from server.web.answer import cover_of
 from server.web.api_docs import FieldDoc
+from server.web.details import translated_detail
 from server.web.examples import bot_commands, reachable_by_bots
 from server.web.headers import FRAMED_ANYWHERE, FRAMES_OURS
+from server.web.languages import ENGLISH, QUERY, Language, language_of, marked
 from server.web.render import in_time, render
 from server.web.words import WORDS
 
-POSITIONS: Final = (
-    "top-left", "top", "top-right", "left", "center", "right", "bottom-left", "bottom", "bottom-right",
-)  # fmt: skip
+POSITIONS: Final = {
+    "top-left": marked("Top left"),
+    "top": marked("Top"),
+    "top-right": marked("Top right"),
+    "left": marked("Left"),
+    "center": marked("Center"),
+    "right": marked("Right"),
+    "bottom-left": marked("Bottom left"),
+    "bottom": marked("Bottom"),
+    "bottom-right": marked("Bottom right"),
+}
+"""Where the card may be, with what the builder calls it."""
+
 THEMES: Final[Mapping[str, Mapping[str, str]]] = {
     "dark": {"text": "#ffffff", "accent": "#ff6a4d", "background": "#0c1011e6"},
     "light": {"text": "#14191b", "accent": "#bd3019", "background": "#fcfdfcf2"},
@@ -35,6 +47,15 @@ THEMES: Final[Mapping[str, Mapping[str, str]]] = {
     "plain": {"text": "#ffffff", "accent": "#ffffff", "background": "none"},
 }
 """Colors by the name of a theme; `plain` has no card, and a shadow around its letters."""
+
+THEME_NAMES: Final = {
+    "dark": marked("Dark"),
+    "light": marked("Light"),
+    "glass": marked("Glass"),
+    "neon": marked("Neon"),
+    "plain": marked("Plain"),
+}
+"""What the builder calls the themes."""
 
 _COLOR: Final = re.compile(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}")
 _TRANSPARENT: Final = "none"
@@ -81,6 +102,9 @@ def _label(text: str) -> str:
     return clean_text(text, 40)
 
 
+NOW_PLAYING: Final = marked("Now playing")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How the card looks. `size` in percent, `hide` in seconds after a song was last heard (0: never).
@@ -95,24 +119,24 @@ class Options:
     accent: str = "#ff6a4d"
     background: str = "#0c1011e6"
     hide: int = 180
-    label: str = "Now playing"
+    label: str = NOW_PLAYING
     cover: bool = True
     progress: bool = False
     test: bool = False
 
 
 _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
-    "size": (_whole(50, 400), "a whole number of percent from 50 to 400"),
+    "size": (_whole(50, 400), marked("a whole number of percent from 50 to 400")),
     "position": (_position, ", ".join(POSITIONS)),
     "theme": (_theme, ", ".join(THEMES)),
-    "text": (_color, "a color such as ffffff"),
-    "accent": (_color, "a color such as ff6a4d"),
-    "background": (_color_or_none, "a color such as 0c1011 or 0c1011e6 (with opacity), or none"),
-    "hide": (_whole(0, 86_400), "seconds from 0 (never) to 86400"),
-    "label": (_label, "a text of at most 40 characters; an empty one takes it away"),
-    "cover": (_yes_or_no, "1 to show the cover, 0 for moving bars"),
-    "progress": (_yes_or_no, "1 to show how far the song is, 0"),
-    "test": (_yes_or_no, "1 to show an example song, to place the card, 0"),
+    "text": (_color, marked("a color such as ffffff")),
+    "accent": (_color, marked("a color such as ff6a4d")),
+    "background": (_color_or_none, marked("a color such as 0c1011 or 0c1011e6 (with opacity), or none")),
+    "hide": (_whole(0, 86_400), marked("seconds from 0 (never) to 86400")),
+    "label": (_label, marked("a text of at most 40 characters; an empty one takes it away")),
+    "cover": (_yes_or_no, marked("1 to show the cover, 0 for moving bars")),
+    "progress": (_yes_or_no, marked("1 to show how far the song is, 0")),
+    "test": (_yes_or_no, marked("1 to show an example song, to place the card, 0")),
 }
 assert set(_PARSERS) == {field.name for field in fields(Options)}
 
@@ -130,10 +154,12 @@ def _default_text(name: str, default: object) -> str:
     return f"the theme's when left out (`{text}`)" if name in THEMES["dark"] else f"`{text}` when left out"
 
 
-def options(query: Mapping[str, str]) -> Options:
+def options(query: Mapping[str, str], language: Language = ENGLISH) -> Options:
     """The options in a query. Raises TwitchAudioError `invalid-input` that says what an option takes."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"label": language.gettext(NOW_PLAYING)}
     for name, text in query.items():
+        if name == QUERY:
+            continue
         if name not in _PARSERS:
             raise invalid_input(f"The overlay has no option {name[:50]!r}: it has {', '.join(_PARSERS)}.")
         parse, takes = _PARSERS[name]
@@ -205,14 +231,17 @@ class OverlayPage:
 
     async def overlay(self, request: web.Request) -> web.Response:
         """The overlay's page; its card is empty while there is no song to show."""
+        language = language_of(request)
         try:
             login = channel_target(request.match_info["login"]).login
-            chosen = options(request.query)
+            chosen = options(request.query, language)
         except TwitchAudioError as error:
             if not wants_page(request):
                 raise
             # Broadcast software shows whatever comes: one sentence in the card, not a page of the website.
-            return _framed(render("overlay_problem.html", request, {"detail": error.detail}, status=400))
+            return _framed(
+                render("overlay_problem.html", request, {"detail": _complaint(error, language)}, status=400)
+            )
         now = request.app[keys.CLOCK].now()
         headers: dict[str, str] = {}
         try:
@@ -229,7 +258,9 @@ class OverlayPage:
             card = None
             headers["Retry-After"] = str(ceil(error.problem.retry_after_seconds or 5.0))
         context = {
-            "title": WORDS[ProblemCode.BUSY].heading if headers else f"{login}: now playing",
+            "title": WORDS[ProblemCode.BUSY].translated(language).heading
+            if headers
+            else language.gettext("%(channel)s: now playing", channel=login),
             "login": login,
             "options": chosen,
             "card": card,
@@ -241,18 +272,21 @@ class OverlayPage:
 
     async def builder(self, request: web.Request) -> web.Response:
         """`/overlay`: a form for the overlay's options, with a preview, the address and the next steps."""
-        query = {name: text for name, text in request.query.items() if name not in ("channel", "colors")}
+        query = {name: text for name, text in request.query.items() if name not in ("channel", "colors", QUERY)}
         typed = request.query.get("channel", "").strip()[:200]
         if request.query.get("colors", "theme") == "theme":
             query = {name: text for name, text in query.items() if name not in THEMES["dark"]}
-        login, chosen, complaint = "", Options(), ""
+        language = language_of(request)
+        login, chosen, complaint = "", options({}, language), ""
         try:
-            chosen = options(query)
+            chosen = options(query, language)
             login = _channel(typed) if typed else ""
         except TwitchAudioError as error:
-            complaint = error.detail
+            complaint = _complaint(error, language)
         origin = request.app[keys.ORIGIN](request)
         name = login or SOME_CHANNEL
+        # Broadcast software may say another language than this browser.
+        said = {} if language is ENGLISH else {QUERY: language.code}
         path = f"/overlay/{name}"
         context: dict[str, Any] = {
             "page": "streamers",
@@ -262,10 +296,10 @@ class OverlayPage:
             "own_colors": request.query.get("colors") == "own",
             "complaint": complaint,
             "positions": POSITIONS,
-            "themes": THEMES,
-            "address": str(URL(f"{origin}{path}").with_query(changed(chosen))),
+            "themes": THEME_NAMES,
+            "address": str(URL(f"{origin}{path}").with_query(said | changed(chosen, language))),
             "base": str(origin).rstrip("/"),
-            "preview": str(URL(path).with_query({**changed(chosen), "test": "1"})),
+            "preview": str(URL(path).with_query({**said, **changed(chosen, language), "test": "1"})),
             "commands": bot_commands(str(origin), login, None) if login and reachable_by_bots(origin) else [],
             "reachable": reachable_by_bots(origin),
         }
@@ -293,15 +327,19 @@ def _channel(text: str) -> str:
     return target.login
 
 
-def changed(chosen: Options) -> dict[str, str]:
+def changed(chosen: Options, language: Language = ENGLISH) -> dict[str, str]:
     """The options that differ from what they are when left out, as the query of an address."""
-    left_out = replace(Options(), **THEMES[chosen.theme])
+    left_out = replace(options({}, language), **THEMES[chosen.theme])
     values = {field.name: (getattr(chosen, field.name), getattr(left_out, field.name)) for field in fields(chosen)}
     return {
         name: str(int(value)) if isinstance(value, bool) else str(value).removeprefix("#")
         for name, (value, usual) in values.items()
         if name != "test" and (value != usual or (name == "theme" and value != Options().theme))
     }
+
+
+def _complaint(error: TwitchAudioError, language: Language) -> str:
+    return translated_detail(error.detail, language) or WORDS[error.code].translated(language).next_step
 
 
 def _framed(response: web.Response) -> web.Response:

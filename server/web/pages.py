@@ -1,5 +1,6 @@
 """The pages `/` and `/docs`, and problem details as pages for browsers."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,6 +17,7 @@ from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, Twi
 from fingerprint.domain.targets import earlier, parse_target
 from server import keys
 from server.access.request_context import RequestContext
+from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode, WebsiteSettings
 from server.access.service import Access
 from server.api.identifications import ask_if_allowed, find_shown
@@ -29,20 +31,23 @@ from server.settings import is_loopback
 from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
+from server.web.details import translated_detail
 from server.web.dial import PEAKS
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
+from server.web.languages import Language, language_of, languages, marked
 from server.web.overlay import option_fields
 from server.web.render import html_response, in_time, render
 from server.web.share import answer_card
 from server.web.visitor import Visitor, read_visitor
 from server.web.ways_in import shared_target
-from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words
+from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
 
 HOME_MODULES: Final = (
     "js/answer_texts.js",
     "js/api.js",
     "js/finds_store.js",
     "js/listening.js",
+    "js/messages.js",
     "js/receiver.js",
     "js/times.js",
     "js/root.js",
@@ -65,8 +70,12 @@ COPIED_HEADERS: Final = ("Allow", "Retry-After")
 """Headers of a response with problem details that its page repeats."""
 
 
-def _words_json(words: Words) -> dict[str, str]:
-    return {"heading": words.heading, "next_step": words.next_step}
+def _words_json(language: Language) -> dict[str, dict[str, str]]:
+    """The words for each problem code in a language, for scripts."""
+    others = {"no-match": NO_MATCH, "no-match-recorded": NO_MATCH_RECORDED, "network": NETWORK}
+    return {
+        str(code): dataclasses.asdict(words.translated(language)) for code, words in {**WORDS, **others}.items()
+    }
 
 
 class Pages:
@@ -76,18 +85,14 @@ class Pages:
         self._seconds = store_seconds
         # `/docs`, by the address that its examples name and whether one can sign in.
         self._docs: LRUCache[tuple[str, bool], str] = LRUCache(8)
-        self._words = {
-            **{str(code): _words_json(words) for code, words in WORDS.items()},
-            "no-match": _words_json(NO_MATCH),
-            "no-match-recorded": _words_json(NO_MATCH_RECORDED),
-            "network": _words_json(NETWORK),
-        }
+        self._words = {language.code: _words_json(language) for language in languages().values()}
 
     async def home(self, request: web.Request) -> web.Response:
         """`/` and `/?id=ID`: the start page, with an id also that identification in its current state.
 
         `/?target=TEXT` has the text in the field, and a script asks at once: a GET changes nothing.
         """
+        language = language_of(request)
         identification_id = request.query.get("id")
         if not identification_id:
             typed = shared_target(request)
@@ -98,12 +103,13 @@ class Pages:
         except TwitchAudioError as error:
             if error.code is not ProblemCode.BLACKLISTED:
                 raise
-            return await self._home(request, problem_view(error.problem), status=PROBLEM_KINDS[error.code].status)
+            view = problem_view(error.problem, language)
+            return await self._home(request, view, status=PROBLEM_KINDS[error.code].status)
         if found is None:
             problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
-            return await self._home(request, problem_view(problem), status=404)
+            return await self._home(request, problem_view(problem, language), status=404)
         await request.app[keys.SONGS].note_missing(hearings_of(found.identification))
-        view = answer_view(found.identification, request.app[keys.CLOCK].now())
+        view = answer_view(found.identification, request.app[keys.CLOCK].now(), language)
         return await self._home(
             request, view, typed=ask_again_text(found.identification), found=found.identification
         )
@@ -119,7 +125,7 @@ class Pages:
                 target = earlier(parse_target(text), form.get("ago", ""), now)
                 asked = await ask_if_allowed(request, target, max_age=max_age)
         except TwitchAudioError as error:
-            view = problem_view(error.problem, ask_again=text)
+            view = problem_view(error.problem, language_of(request), ask_again=text)
             return await self._home(request, view, typed=text, status=PROBLEM_KINDS[error.code].status)
         raise web.HTTPSeeOther(location=str(request.rel_url.with_path("/").with_query(id=asked.identification.id)))
 
@@ -130,7 +136,7 @@ class Pages:
             async with in_time(self._seconds):
                 await request.app[keys.ACCESS].redeem_code(request[keys.CONTEXT], code.strip())
         except TwitchAudioError as error:
-            view = problem_view(error.problem)
+            view = problem_view(error.problem, language_of(request))
             return await self._home(request, view, status=PROBLEM_KINDS[error.code].status)
         raise web.HTTPSeeOther(location="/")
 
@@ -186,29 +192,31 @@ class Pages:
         async with in_time(self._seconds):
             unavailable = await request.app[keys.SERVICE].unavailable_reason()
             visitor, visitor_error = await _visitor(request.app[keys.ACCESS], request[keys.CONTEXT])
+        language = language_of(request)
         if unavailable is not None and not await _sets_up(request):
-            unavailable = _NOT_SET_UP
+            unavailable = language.gettext(_NOT_SET_UP)
         closed = visitor.website.maintenance or not visitor.website.active
         context = {
             "visitor": visitor,
             "closed": closed,
-            "visitor_error": visitor_error,
-            "refusal_words": None if visitor.refusal is None else WORDS[visitor.refusal.code],
+            "visitor_error": None if visitor_error is None else translated_detail(visitor_error, language),
+            "refusal_words": None if visitor.refusal is None else WORDS[visitor.refusal.code].translated(language),
+            "partly": "" if visitor.partly is None else _partly(visitor.partly, language),
             # An answer is shown to everyone who has its address; asking needs permission.
             "may_ask": visitor.refusal is None,
             "said": "said" in request.query,
             "answer": answer,
             "share": None if found is None or visitor_error else answer_card(request, visitor.website, found),
-            "examples": [example_of(target) for target in request.app[keys.SETTINGS].examples],
+            "examples": [example_of(target, language) for target in request.app[keys.SETTINGS].examples],
             "typed": typed,
             "asks": asks,
             "unavailable": unavailable,
-            "stages": STAGES,
+            "stages": [words.translated(language) for words in STAGES],
             "needle": NEEDLE,
-            "waiting": WAITING,
+            "waiting": language.gettext(WAITING),
             "peaks": PEAKS,
             "modules": HOME_MODULES,
-            "words": self._words,
+            "words": self._words[language.code],
         }
         if closed and answer.state == "idle":
             page = render("closed.html", request, context, status=503)
@@ -218,7 +226,12 @@ class Pages:
         return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
 
 
-_NOT_SET_UP: Final = "This server cannot recognize music yet. Please come back later."
+_NOT_SET_UP: Final = marked("This server cannot recognize music yet. Please come back later.")
+
+
+def _partly(refusal: Refusal, language: Language) -> str:
+    """Why the visitor may not ask for one of streams and clips."""
+    return translated_detail(refusal.detail, language) or WORDS[refusal.code].translated(language).heading
 
 
 async def _sets_up(request: web.Request) -> bool:
@@ -252,7 +265,10 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     ):
         return response
     problem = wire.problem_from_json(json.loads(response.body))
-    context = {"problem": problem, "words": WORDS[problem.code]}
+    language = language_of(request)
+    # The detail of a wrong address speaks to programs.
+    detail = "" if problem.code is ProblemCode.NOT_FOUND else translated_detail(problem.detail, language)
+    context = {"detail": detail, "words": WORDS[problem.code].translated(language)}
     page = render("problem.html", request, context, status=response.status)
     page.headers.update({name: response.headers[name] for name in COPIED_HEADERS if name in response.headers})
     if response.keep_alive is False:

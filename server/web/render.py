@@ -1,38 +1,103 @@
-"""Renders templates, and bounds how long a page waits for the database."""
+"""Renders templates in the visitor's language, and bounds how long a page waits for the database."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import aiohttp_jinja2
+import jinja2
 from aiohttp import web
+from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.middleware.session import account
+from server.web.languages import (
+    ENGLISH,
+    NAMES,
+    QUERY,
+    Language,
+    chosen_language,
+    language_of,
+    languages,
+    remember_language,
+)
+
+ENVIRONMENTS: Final = {
+    code: aiohttp_jinja2.APP_KEY if code == ENGLISH.code else web.AppKey(f"templates_{code}", jinja2.Environment)
+    for code in (ENGLISH.code, *NAMES)
+}
+"""The application's key of the templates in each language. Pages that do not ask for one are in English."""
+
+ENGLISH_ONLY: Final = frozenset({"docs.html"})
+"""Pages that are in English for everyone, as the operator's desk is: the API is, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A language that the page is also in: its address on this page, and its whole address for search engines."""
+
+    language: Language
+    address: str
+    whole: str
 
 
 def render(template: str, request: web.Request, context: Mapping[str, Any], *, status: int = 200) -> web.Response:
-    """A page from its template, with the visitor's account as `account`."""
-    canonical = _canonical(request) if request.method in ("GET", "HEAD") and status == 200 else ""
-    whole = {"page": "", "account": account(request), "path": request.path_qs, "canonical": canonical, **context}
-    response = aiohttp_jinja2.render_template(template, request, whole, status=status)
+    """A page from its template in the visitor's language, with the visitor's account as `account`."""
+    translated = template not in ENGLISH_ONLY
+    language = language_of(request) if translated else ENGLISH
+    canonical = _canonical(request) if request.method in ("GET", "HEAD") and status == 200 else None
+    whole = {
+        "page": "",
+        "account": account(request),
+        "path": request.path_qs,
+        "canonical": canonical or "",
+        "choices": _choices(request, canonical) if translated and len(languages()) > 1 else (),
+        **context,
+    }
+    response = aiohttp_jinja2.render_template(
+        template, request, whole, status=status, app_key=ENVIRONMENTS[language.code]
+    )
+    response.headers["Content-Language"] = language.code
+    if translated:
+        response.headers["Vary"] = "Accept-Language, Cookie"
+        chosen = chosen_language(request)
+        if chosen is not None and status < 400:
+            origin = request.app[keys.ORIGIN](request)
+            remember_language(chosen, response, secure=origin.scheme == "https", path=origin.path)
     response.enable_compression()
     return response
 
 
-def _canonical(request: web.Request) -> str:
-    """The page's own address: of its query, only an answer's id makes it another page."""
+def _canonical(request: web.Request) -> URL:
+    """The page's own address: of its query, only an answer's id and a language make it another page."""
     origin = request.app[keys.ORIGIN](request)
     address = origin.with_path(origin.path.rstrip("/") + request.path)
     answer = request.query.get("id") if request.path == "/" else None
-    return str(address.with_query(id=answer) if answer else address)
+    chosen = chosen_language(request)
+    query = {"id": answer, QUERY: None if chosen is None else chosen.code}
+    return address.with_query({name: value for name, value in query.items() if value})
+
+
+def _choices(request: web.Request, canonical: URL | None) -> Sequence[Choice]:
+    """Where the page is in each language; a page that only a form leads to has the start page instead."""
+    here = request.rel_url if canonical is not None else URL("/")
+    return [
+        Choice(
+            language,
+            str(here.update_query({QUERY: code})),
+            "" if canonical is None else str(canonical.update_query({QUERY: code})),
+        )
+        for code, language in languages().items()
+    ]
 
 
 def html_response(text: str) -> web.Response:
-    """A page that was rendered before."""
-    response = web.Response(text=text, content_type="text/html", charset="utf-8")
+    """A page in English that was rendered before."""
+    headers = {"Content-Language": ENGLISH.code}
+    response = web.Response(text=text, content_type="text/html", charset="utf-8", headers=headers)
     response.enable_compression()
     return response
 

@@ -9,13 +9,14 @@ from typing import Final
 
 import msgspec
 
-from fingerprint.domain.identification import PROBABLY, Song
+from fingerprint.domain.identification import Song
 from fingerprint.domain.links import SERVICES, links_of, search_links_of
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.songs import song_id
 from fingerprint.wire import time_to_json
 from server.api.set_list_forms import PlayJson
 from server.identifications.set_list import Play
+from server.web.languages import ENGLISH, Language
 
 SESSION_GAP: Final = timedelta(hours=3)
 """Plays further apart than this belong to two broadcasts, on the timeline."""
@@ -96,7 +97,7 @@ class PlayRow:
     preview: str
 
 
-def row(play: Play) -> PlayRow:
+def row(play: Play, language: Language = ENGLISH) -> PlayRow:
     """The row that shows a play in the list."""
     song = play.song
     return PlayRow(
@@ -110,7 +111,7 @@ def row(play: Play) -> PlayRow:
         last=play.last_heard,
         links={name: link for name, link in links_of(song).items() if link},
         searches=search_links_of(song),
-        probably=PROBABLY if play.probable else "",
+        probably=language.gettext("Probably") if play.probable else "",
         preview=song.preview or "",
     )
 

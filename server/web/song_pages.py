@@ -16,6 +16,7 @@ from server.api.requests import no_unknown_query, query_time
 from server.api.set_list_files import hearing_link
 from server.api.songs import song_history
 from server.songs.store import Hearing
+from server.web.languages import ENGLISH, QUERY, Language, language_of
 from server.web.render import in_time, render
 from server.web.share import share_card
 
@@ -35,13 +36,17 @@ class HearingRow:
     answer: str
 
 
-def hearing_row(hearing: Hearing) -> HearingRow:
+def hearing_row(hearing: Hearing, language: Language = ENGLISH) -> HearingRow:
     """The row that shows a hearing."""
     link, at = hearing_link(hearing), clock_text(hearing.at_seconds or 0)
     whose = hearing.channel or ""
     name = {
-        Kind.CLIP: f"Clip of {whose}" if whose else f"Clip {hearing.target}",
-        Kind.VIDEO: f"Video of {whose} at {at}" if whose else f"Video {hearing.target} at {at}",
+        Kind.CLIP: language.gettext("Clip of %(channel)s", channel=whose)
+        if whose
+        else language.gettext("Clip %(clip)s", clip=hearing.target),
+        Kind.VIDEO: language.gettext("Video of %(channel)s at %(time)s", channel=whose, time=at)
+        if whose
+        else language.gettext("Video %(video)s at %(time)s", video=hearing.target, time=at),
     }.get(hearing.kind, hearing.target)
     return HearingRow(
         name=name,
@@ -62,12 +67,14 @@ class SongPages:
 
     async def song(self, request: web.Request) -> web.Response:
         """The song, and a page of where it was heard."""
-        no_unknown_query(request, "before")
+        no_unknown_query(request, "before", QUERY)
+        language = language_of(request)
         before = query_time(request, "before")
         async with in_time(self._seconds):
             found = await song_history(request, limit=PAGE, before=before)
             website = (await request.app[keys.ACCESS].rules()).website
         song = found.song
+        length = clock_text(song.duration_seconds) if song.duration_seconds else None
         older = found.next_before
         context: dict[str, Any] = {
             "song": song,
@@ -78,17 +85,17 @@ class SongPages:
             "facts": [
                 (name, value)
                 for name, value in (
-                    ("Album", song.album),
-                    ("Label", song.label),
-                    ("Released", song.release_date),
-                    ("ISRC", song.isrc),
-                    ("Length", clock_text(song.duration_seconds) if song.duration_seconds else None),
+                    (language.gettext("Album"), song.album),
+                    (language.gettext("Label"), song.label),
+                    (language.gettext("Released"), song.release_date),
+                    (language.gettext("ISRC"), song.isrc),
+                    (language.gettext("Length"), length),
                 )
                 if value
             ],
             "links": {name: link for name, link in links_of(song).items() if link},
             "searches": search_links_of(song),
-            "rows": [hearing_row(each) for each in found.heard],
+            "rows": [hearing_row(each, language) for each in found.heard],
             "older": "" if older is None else str(URL.build(query={"before": older.isoformat()})),
             "newest": before is None,
             "preview": song.preview or "",

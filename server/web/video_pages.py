@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from fingerprint.domain.links import links_of, search_links_of
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clock_text
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from server import keys
@@ -17,7 +17,10 @@ from server.api.video_set_lists import asked_video, cancel_set_list, make_set_li
 from server.channels.video_set_list_store import VideoSetListStore
 from server.middleware.forms import read_form
 from server.web.answer import song_page
+from server.web.details import translated_detail
+from server.web.languages import ENGLISH, Language, language_of
 from server.web.render import in_time, render
+from server.web.words import WORDS
 
 REFRESH_SECONDS: Final = 5
 """How often the page is loaded again while the VOD is listened to."""
@@ -74,7 +77,7 @@ def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
     ]
 
 
-def bars(found: Tracklist) -> Sequence[Bar]:
+def bars(found: Tracklist, language: Language = ENGLISH) -> Sequence[Bar]:
     """The drawing: songs, and parts without sound. Empty while the length is unknown."""
     length = found.duration or 0.0
     if length <= 0.0:
@@ -89,12 +92,15 @@ def bars(found: Tracklist) -> Sequence[Bar]:
         title = f"{clock_text(entry.start)} {song_name(entry.song)}"
         return bar(entry.start, entry.end, title, f"tone{number % 3}", str(number))
 
+    def muted(start: str, end: str) -> str:
+        return language.gettext("muted from %(start)s to %(end)s", start=start, end=end)
+
+    def silent(start: str) -> str:
+        return language.gettext("no sound from %(start)s", start=start)
+
     without = [
-        *(
-            bar(start, end, f"muted from {clock_text(start)} to {clock_text(end)}", "muted")
-            for start, end in found.muted
-        ),
-        *(bar(start, end, f"no sound from {clock_text(start)}", "muted") for start, end in found.missing),
+        *(bar(start, end, muted(clock_text(start), clock_text(end)), "muted") for start, end in found.muted),
+        *(bar(start, end, silent(clock_text(start)), "muted") for start, end in found.missing),
     ]
     return [*without, *(song(number, entry) for number, entry in enumerate(found.songs))]
 
@@ -121,14 +127,17 @@ class VideoPages:
         tracklist = Tracklist() if found is None else found.tracklist
         working = found is not None and not found.status.finished
         length = tracklist.duration or 0.0
+        language = language_of(request)
+        problem = None if found is None else found.problem
         context: dict[str, Any] = {
             "video": video,
             "found": found,
+            "problem": "" if problem is None else _why(problem, language),
             "working": working,
             "refresh": REFRESH_SECONDS,
             "allowed": await _allowed(request, video),
             "rows": rows(video, tracklist),
-            "bars": bars(tracklist),
+            "bars": bars(tracklist, language),
             "ticks": ticks(tracklist),
             "position": clock_text(tracklist.position),
             "duration": clock_text(length) if length else "",
@@ -148,6 +157,10 @@ class VideoPages:
             else:
                 await make_set_list(request, again=form.get("action") == "again")
         raise web.HTTPSeeOther(location=f"/videos/{asked_video(request).video_id}")
+
+
+def _why(problem: Problem, language: Language) -> str:
+    return translated_detail(problem.detail, language) or WORDS[problem.code].translated(language).heading
 
 
 async def _allowed(request: web.Request, video: str) -> bool:

@@ -7,7 +7,8 @@ import { pathToFileURL } from "node:url";
 const served = (name) => import(`${pathToFileURL(process.env.SERVED)}/js/${name}`);
 const { IDLE, answerTexts, problemTexts } = await served("answer_texts.js");
 const { clockText } = await served("lib/answer.js");
-const { english, momentText } = await served("times.js");
+const { momentText } = await served("times.js");
+const { gettext, ngettext, ownLocale } = await served("messages.js");
 const api = await served("api.js");
 const { MAX_FINDS, asCsv, asJson, parseFinds, withFind } = await served("finds_store.js");
 const { MAX_PROBLEMS, keepListening, positionNow, secondsUntilNext } = await served("listening.js");
@@ -28,7 +29,7 @@ test("another day is named, in the reader's English", () => {
   assert.equal(text(new Date(2026, 10, 30, 0, 5), "en-US"), "at 12:05 AM");
   assert.equal(text(new Date(2026, 10, 20, 12, 2), "en-US"), "on November 20 at 12:02 PM");
   assert.equal(text(new Date(2025, 10, 20, 12, 2), "en-GB"), "on 20 November 2025 at 12:02");
-  assert.deepEqual([english(["de", "en-US"]), english(["fr"])], ["en-US", "en-GB"]);
+  assert.deepEqual([ownLocale(["de", "en-US"]), ownLocale(["fr"]), ownLocale(["en", "de-AT"], "de"), ownLocale([], "de")], ["en-US", "en-GB", "de-AT", "de"]);
 });
 
 test("moments are shown as clocks do", () => {

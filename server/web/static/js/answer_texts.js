@@ -1,6 +1,7 @@
 /** An answer as the start page shows it: the values of lib/answer.js in words. server/web/answer.py writes the same. */
 
 import { HOSTS, answerView, clockText, playbackOf, searchLink } from "./lib/answer.js";
+import { detailText, gettext, language, ngettext } from "./messages.js";
 import { LIVE_MS } from "./times.js";
 import { root } from "./root.js";
 
@@ -11,8 +12,8 @@ const NEEDLE = {
   queued: NEEDLE_AT_REST, resolving: 12.5, capturing: 37.5, fingerprinting: 62.5, recognizing: 87.5, done: 87.5,
 };
 const DURATIONS = /** @type {const} */ ([
-  ["Find", "resolve_ms"], ["Listen", "capture_ms"], ["Fingerprint", "fingerprint_ms"],
-  ["Recognize", "recognize_ms"], ["Total", "total_ms"],
+  [gettext("Find"), "resolve_ms"], [gettext("Listen"), "capture_ms"], [gettext("Fingerprint"), "fingerprint_ms"],
+  [gettext("Recognize"), "recognize_ms"], [gettext("Total"), "total_ms"],
 ]);
 
 /** @type {AnswerTexts} */
@@ -24,7 +25,11 @@ export const IDLE = {
 };
 
 /** @param {number} ms */
-const durationText = (ms) => (ms < 999.5 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`);
+const durationText = (ms) => (ms < 999.5 ? `${ms.toFixed(0)} ms` : `${number((ms / 1000).toFixed(2))} s`);
+
+/** A number with its decimals, as the language writes it. @param {string} digits */
+const number = (digits) =>
+  new Intl.NumberFormat(language, { minimumFractionDigits: 2, useGrouping: false }).format(Number(digits));
 
 /** @param {Identification} identification */
 const tookText = ({ timings = {} }) =>
@@ -70,29 +75,29 @@ function searchesOf(song) {
 
 /** @param {Identification} identification */
 function sourceText({ kind, target, at }) {
-  if (kind === "clip") return `Clip ${target}`;
-  return kind === "video" ? `Video ${target} at ${clockText(at ?? 0)}` : target;
+  if (kind === "clip") return gettext("Clip %(clip)s", { clip: target });
+  return kind === "video" ? gettext("Video %(video)s at %(time)s", { video: target, time: clockText(at ?? 0) }) : target;
 }
-
-const LIVE = "live";
 
 /** How near to live the sound was. @param {Identification} identification */
 const freshText = ({ asked_at, created_at }) =>
-  asked_at ? `${clockText((Date.parse(created_at) - Date.parse(asked_at)) / 1000 + 0.5)} ago` : LIVE;
+  asked_at ? gettext("%(time)s ago", { time: clockText((Date.parse(created_at) - Date.parse(asked_at)) / 1000 + 0.5) }) : gettext("live");
 
 /** What was listened to when a video has no sound at the moment asked for. @param {AnswerView["elsewhere"]} elsewhere */
 const elsewhereText = (elsewhere) =>
-  elsewhere ? `There is no sound at ${elsewhere.asked}, so we listened from ${elsewhere.from} to ${elsewhere.until}.` : "";
+  elsewhere ? gettext("There is no sound at %(asked)s, so we listened from %(start)s to %(end)s.", { asked: elsewhere.asked, start: elsewhere.from, end: elsewhere.until }) : "";
 
 /** How the song is played when it is not as it is. @param {SongOfServer} song */
 function playedText(song) {
   const { percent, semitones } = playbackOf(song);
   const height = Math.abs(semitones);
   const words = [
-    percent ? `${percent > 0 ? "sped up" : "slowed down"} ${Math.abs(percent)} %` : "",
-    semitones ? `${height} semitone${height > 1 ? "s" : ""} ${semitones > 0 ? "higher" : "lower"}` : "",
+    percent > 0 ? gettext("sped up %(percent)s %%", { percent }) : "",
+    percent < 0 ? gettext("slowed down %(percent)s %%", { percent: -percent }) : "",
+    semitones > 0 ? ngettext("%(num)s semitone higher", "%(num)s semitones higher", height) : "",
+    semitones < 0 ? ngettext("%(num)s semitone lower", "%(num)s semitones lower", height) : "",
   ].filter(Boolean);
-  return words.length ? `It is ${words.join(", ")}.` : "";
+  return words.length ? gettext("It is %(changes)s.", { changes: words.join(", ") }) : "";
 }
 
 /** Commands and names of settings: what an operator can do about missing recognizers is not for viewers. */
@@ -107,7 +112,7 @@ const OPERATORS_WORDS = /`|\b[A-Z]{2,}_[A-Z]/;
  */
 export function problemTexts(problem, words, about = {}) {
   const { heading, next_step } = words[problem.code] ?? words["internal"] ?? { heading: problem.code, next_step: "" };
-  const detail = problem.code === "recognizer-unavailable" && OPERATORS_WORDS.test(problem.detail) ? "" : problem.detail;
+  const detail = problem.code === "recognizer-unavailable" && OPERATORS_WORDS.test(problem.detail) ? "" : detailText(problem.detail);
   return {
     ...IDLE, ...about, state: "failed", heading, next_step, detail, code: problem.code,
     retry_after_seconds: problem.retry_after_seconds ?? 0,
@@ -125,20 +130,20 @@ export function answerTexts(identification, words, now = Date.now()) {
   const { state, id, live, stage, song, others, confidence, probable, elsewhere } = answerView(identification);
   const [source, ask_again] = [sourceText(identification), askAgainText(identification)];
   const heard_at = live ? identification.captured_at ?? identification.finished_at ?? "" : "";
-  const asked = { ...IDLE, state, id, live, stage, source, heard_at, ask_again };
+  const asked = { ...IDLE, state, id, live, stage, source, heard_at, ask_again, verb: gettext("heard") };
   if (identification.problem) {
-    const named = live ? `Channel ${identification.target}` : source;
-    return problemTexts(identification.problem, words, { ...asked, live: false, source: named, verb: "asked" });
+    const named = live ? gettext("Channel %(channel)s", { channel: identification.target }) : source;
+    return problemTexts(identification.problem, words, { ...asked, live: false, source: named, verb: gettext("asked") });
   }
   const fresh = live && (!heard_at || now - Date.parse(heard_at) <= LIVE_MS) ? freshText(identification) : "";
   const beside = identification.songs.filter((other) => JSON.stringify(other) !== JSON.stringify(identification.song));
   /** @type {AnswerTexts} */
-  const texts = { ...asked, fresh, on_air: fresh === LIVE, watch: watchLink(identification) };
+  const texts = { ...asked, fresh, on_air: fresh !== "" && !identification.asked_at, watch: watchLink(identification) };
   if (state === "none") {
     const heard = identification.captured_seconds;
     return {
       ...texts, ...words[live ? "no-match" : "no-match-recorded"], note: elsewhereText(elsewhere), took: tookText(identification),
-      detail: heard ? `We listened to ${heard.toFixed(0)} seconds but didn't recognize the song.` : "",
+      detail: heard ? gettext("We listened to %(seconds)s seconds but didn't recognize the song.", { seconds: heard.toFixed(0) }) : "",
     };
   }
   if (!song || !identification.song) return { ...texts, needle: NEEDLE[stage] ?? NEEDLE_AT_REST };
@@ -157,8 +162,8 @@ export function answerTexts(identification, words, now = Date.now()) {
     title: song.title,
     artists: song.artists,
     facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && name !== "id")),
-    probably: probable ? "Probably" : "",
-    sure: confidence,
+    probably: probable ? gettext("Probably") : "",
+    sure: confidence && gettext("%(percent)s%%", { percent: confidence.replace("%", "") }),
     cover: coverOf(identification.song, id),
     preview: own(identification.song.preview),
     links: song.links,

@@ -1,5 +1,6 @@
 /** The parts of the HTTP API that the start page uses. Failures are ProblemErrors; `network` when nothing answers. */
 
+import { detailText, gettext } from "./messages.js";
 import { root } from "./root.js";
 
 const BASE = `${root}/api/v1/identifications`;
@@ -68,7 +69,7 @@ export async function report(id, reason, note) {
     method: "POST", headers: { "Content-Type": "application/json", ...csrf() }, body: JSON.stringify({ reason, note }),
     signal: AbortSignal.timeout(ANSWER_MS),
   });
-  if (!response.ok) throw new Error((await response.json().catch(() => null))?.detail ?? "It could not be sent.");
+  if (!response.ok) throw new Error(detailText((await response.json().catch(() => null))?.detail ?? "") || gettext("It could not be sent."));
 }
 
 /** @param {string} id */

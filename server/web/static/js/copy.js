@@ -1,5 +1,7 @@
 /** Copy buttons for blocks of text, where browsers have a clipboard. */
 
+import { gettext } from "./messages.js";
+
 /**
  * Gives each block that the selector matches a button, before or after it.
  * @param {string} selector
@@ -11,11 +13,11 @@ export function copyButtons(selector, place) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";
-    button.textContent = "Copy";
+    button.textContent = gettext("Copy");
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(block.textContent ?? "");
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+      button.textContent = gettext("Copied");
+      setTimeout(() => { button.textContent = gettext("Copy"); }, 1500);
     });
     block[place](button);
   }

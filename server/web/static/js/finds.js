@@ -1,6 +1,7 @@
 /** The page of the visitor's own finds: search, export, clear. Texts only ever go through textContent. */
 
 import { asCsv, asJson, readFinds, writeFinds } from "./finds_store.js";
+import { gettext, locale, ngettext } from "./messages.js";
 import { root } from "./root.js";
 
 /** @param {string} id */
@@ -26,11 +27,11 @@ function row({ id, song, title, artists, source, at }) {
   const moment = new Date(at);
   const item = document.createElement("li");
   const when = element("div", "", { class: "when" });
-  const answer = element("a", "", { href: `${root}/?id=${encodeURIComponent(id)}`, title: "Answer" });
+  const answer = element("a", "", { href: `${root}/?id=${encodeURIComponent(id)}`, title: gettext("Answer") });
   answer.append(
-    element("time", moment.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" }), { datetime: at }),
+    element("time", moment.toLocaleTimeString(locale(), { hour: "numeric", minute: "2-digit" }), { datetime: at }),
     " ",
-    element("time", moment.toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" }), { datetime: at, class: "date" }),
+    element("time", moment.toLocaleDateString(locale(), { day: "numeric", month: "short", year: "numeric" }), { datetime: at, class: "date" }),
   );
   when.append(answer);
   const what = element("div", "", { class: "what" });
@@ -55,7 +56,7 @@ function show() {
     return words.every((word) => text.includes(word));
   });
   byId("list").replaceChildren(...shown.map(row));
-  byId("count").textContent = `${shown.length} ${shown.length === 1 ? "song" : "songs"}`;
+  byId("count").textContent = ngettext("%(num)s song", "%(num)s songs", shown.length);
   byId("finds").hidden = all.length === 0 && cleared.length === 0;
   byId("empty").hidden = all.length > 0;
   byId("undo").hidden = cleared.length === 0;

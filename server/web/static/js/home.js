@@ -6,6 +6,7 @@ import { remember } from "./finds_store.js";
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
 import { keepListening } from "./listening.js";
+import { gettext } from "./messages.js";
 import { byId, showMoments, showPosition, show, spoken } from "./receiver.js";
 import { root } from "./root.js";
 
@@ -27,6 +28,15 @@ let announcing;
 /** The identification whose connection was lost, so that another try resumes it. */
 let lost = "";
 
+/** Where an element comes in a text. */
+const SLOT = "\u0000";
+
+/** A text with an element in its place. @param {string} text @param {HTMLElement} element */
+function around(text, element) {
+  const [before = "", after = ""] = text.split(SLOT);
+  return [before, element, after];
+}
+
 function showHint() {
   const target = parseTarget(field.value);
   const bold = document.createElement("b");
@@ -38,18 +48,18 @@ function showHint() {
   switch (target?.kind) {
     case "channel":
       bold.textContent = target.login;
-      hint.replaceChildren("Live channel ", bold);
+      hint.replaceChildren(...around(gettext("Live channel %(channel)s", { channel: SLOT }), bold));
       break;
     case "clip":
       bold.textContent = target.slug;
-      hint.replaceChildren("Clip ", bold);
+      hint.replaceChildren(...around(gettext("Clip %(clip)s", { clip: SLOT }), bold));
       break;
     case "video":
       bold.textContent = target.id;
-      hint.replaceChildren("Video ", bold, ` at ${clockText(target.at)}`);
+      hint.replaceChildren(...around(gettext("Video %(video)s at %(time)s", { video: SLOT, time: clockText(target.at) }), bold));
       break;
     default:
-      bold.textContent = "Not a Twitch name or address yet";
+      bold.textContent = gettext("Not a Twitch name or address yet");
       hint.replaceChildren(bold);
   }
 }
@@ -69,7 +79,7 @@ function countDown(seconds) {
   clearInterval(countdown);
   let left = Math.ceil(seconds);
   const tick = () => {
-    wait.textContent = left > 0 ? `Try again in ${left} s.` : "You can try again now.";
+    wait.textContent = left > 0 ? gettext("Try again in %(seconds)s s.", { seconds: left }) : gettext("You can try again now.");
     if (left-- <= 0) clearInterval(countdown);
   };
   wait.textContent = "";
@@ -173,7 +183,7 @@ listening.abort();
 function stopListening() {
   listening.abort();
   keep.setAttribute("aria-pressed", "false");
-  keep.textContent = "Keep listening";
+  keep.textContent = gettext("Keep listening");
 }
 
 /** Waits, and then until the page is looked at. @param {number} seconds @param {AbortSignal} signal @returns {Promise<void>} */
@@ -198,7 +208,7 @@ async function listenOn(channel) {
   listening = new AbortController();
   const { signal } = listening;
   keep.setAttribute("aria-pressed", "true");
-  keep.textContent = "Stop listening";
+  keep.textContent = gettext("Stop listening");
   const id = idInAddress();
   const newest = id ? await get(id).catch(() => null) : null;
   await keepListening({
@@ -237,7 +247,7 @@ function copies(id, text) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(text());
-    button.textContent = "Copied";
+    button.textContent = gettext("Copied");
     setTimeout(() => { button.textContent = name; }, 1500);
   });
 }
@@ -256,7 +266,7 @@ byId("again").addEventListener("submit", (event) => {
   event.preventDefault();
   if (lost) void resume(lost);
   else {
-    const more = byId("receiver").dataset["state"] === "none" && byId("again-button").textContent?.includes("more");
+    const more = byId("receiver").dataset["state"] === "none" && byId("again-button").dataset["more"] !== undefined;
     const again = /** @type {HTMLInputElement} */ (document.querySelector("#again input[name=target]"));
     void start(again.value, { tries: more ? MAX_TRIES : 1, again: true });
   }
@@ -280,9 +290,9 @@ byId("report").addEventListener("submit", async (event) => {
   try {
     await report(String(fields.get("id")), String(fields.get("reason")), String(fields.get("note")));
     form.hidden = true;
-    thanks.textContent = "Thank you. Your report was sent to the operator.";
+    thanks.textContent = gettext("Thank you. Your report was sent to the operator.");
   } catch (error) {
-    thanks.textContent = error instanceof Error ? error.message : "It could not be sent.";
+    thanks.textContent = error instanceof Error ? error.message : gettext("It could not be sent.");
   }
   thanks.hidden = false;
 });

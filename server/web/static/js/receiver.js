@@ -2,8 +2,9 @@
 
 import { clockText } from "./lib/answer.js";
 import { positionNow } from "./listening.js";
+import { gettext, locale } from "./messages.js";
 import { root } from "./root.js";
-import { LIVE_MS, english, momentText } from "./times.js";
+import { LIVE_MS, momentText } from "./times.js";
 
 /**
  * @template {Element} [T=HTMLElement]
@@ -26,7 +27,7 @@ const TITLE = "TwitchAudio";
 /** @param {AnswerTexts} answer */
 function pageTitle(answer) {
   switch (answer.state) {
-    case "working": return `Listening… · ${TITLE}`;
+    case "working": return `${gettext("Listening…")} · ${TITLE}`;
     case "found": return `${[answer.title, answer.artists].filter(Boolean).join(" – ")} · ${TITLE}`;
     case "none": case "failed": return `${answer.heading} · ${TITLE}`;
     default: return TITLE;
@@ -80,11 +81,18 @@ export function showPosition() {
   const known = { offset: offset ? Number(offset) : null, length: length ? Number(length) : null, heard };
   const at = receiver.dataset["state"] === "found" ? positionNow(known, Date.now()) : null;
   const now = byId("now-at");
-  now.textContent = at === null ? "" : at < Number(length) ? `, now ${clockText(at)}` : ", over by now";
+  now.textContent = at === null ? "" : at < Number(length) ? gettext(", now %(time)s", { time: clockText(at) }) : gettext(", over by now");
   if (at === null) return;
   const place = `${((100 * at) / Number(length)).toFixed(2)}%`;
   for (const needle of all("[data-needle]")) needle.setAttribute("x", place);
   for (const played of all("[data-played]")) played.setAttribute("width", place);
+}
+
+/** A name that may run from right to left, without turning what is around it. @param {string} name */
+function isolated(name) {
+  const element = document.createElement("bdi");
+  element.textContent = name;
+  return element;
 }
 
 /** @param {AnswerTexts} answer */
@@ -95,8 +103,7 @@ function showAlso(answer) {
     const words = document.createElement(page ? "a" : "span");
     if (words instanceof HTMLAnchorElement) words.href = page;
     time.textContent = position;
-    words.textContent = [title, artists].filter(Boolean).join(" – ");
-    words.dir = "auto";
+    words.append(isolated(title), ...(artists ? [" – ", isolated(artists)] : []));
     item.append(time, " ", words);
     return item;
   }));
@@ -108,7 +115,7 @@ export function showMoments() {
     const moment = new Date(time.getAttribute("datetime") || NaN);
     if (Number.isNaN(moment.getTime())) continue;
     const now = new Date();
-    time.textContent = momentText(moment, now, english(navigator.languages));
+    time.textContent = momentText(moment, now, locale());
     if (now.getTime() - moment.getTime() > LIVE_MS) {
       for (const part of all('[data-if="on_air"], [data-if="fresh"]')) part.hidden = true;
     }
@@ -144,7 +151,7 @@ function showLink(link, answer) {
   else link.removeAttribute("href");
   link.classList.toggle("search", Boolean(search));
   for (const attribute of ["title", "aria-label"]) {
-    if (search) link.setAttribute(attribute, `Search on ${link.dataset["label"]}`);
+    if (search) link.setAttribute(attribute, gettext("Search on %(service)s", { service: link.dataset["label"] ?? "" }));
     else link.removeAttribute(attribute);
   }
 }
@@ -194,8 +201,9 @@ export function show(answer) {
     /** @type {HTMLInputElement} */ (document.querySelector(`#${id} input[name=target]`)).value = answer.ask_again;
   }
   const more = answer.state === "none" && answer.live;
+  byId("again-button").toggleAttribute("data-more", more);
   byId("again-button").textContent =
-    answer.state === "found" ? "Listen again" : more ? "Try again with more audio" : "Try again";
+    answer.state === "found" ? gettext("Listen again") : more ? gettext("Try again with more audio") : gettext("Try again");
   showReport(answer);
   showStage(answer);
   showDial(answer);
@@ -210,8 +218,10 @@ export function spoken(answer) {
     case "idle": return "";
     case "working": return byId("doing").textContent ?? "";
     case "found": {
-      const sure = answer.sure ? `, ${answer.sure} sure` : "";
-      return `${answer.probably || "Found"}: ${answer.title}${answer.artists ? ` by ${answer.artists}` : ""}${sure}.`;
+      const { title, artists, sure } = answer;
+      const song = artists ? gettext("%(title)s by %(artists)s", { title, artists }) : title;
+      const how = answer.probably || gettext("Found");
+      return sure ? gettext("%(how)s: %(song)s, %(sure)s sure.", { how, song, sure }) : `${how}: ${song}.`;
     }
     default: return `${answer.heading}. ${answer.detail.replaceAll("`", "")}`;
   }

@@ -1,6 +1,7 @@
 /** The set list: times in the reader's time zone, a search while typing, and new plays as they are heard. */
 
 import { copyButtons } from "./copy.js";
+import { gettext, locale, ngettext } from "./messages.js";
 import { root } from "./root.js";
 
 const FORMATS = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
@@ -16,7 +17,7 @@ function localize(part) {
     let format = FORMATS[/** @type {HTMLElement} */ (time).dataset["format"] ?? ""];
     if (format && !Number.isNaN(moment.getTime())) {
       if (format.year && moment.getFullYear() === new Date().getFullYear()) format = { ...format, year: undefined };
-      time.textContent = new Intl.DateTimeFormat(undefined, format).format(moment);
+      time.textContent = new Intl.DateTimeFormat(locale(), format).format(moment);
     }
   }
 }
@@ -34,7 +35,7 @@ function filter() {
     if (!row.hidden) shown += 1;
   }
   const count = document.getElementById("count");
-  if (count) count.textContent = `${shown} ${shown === 1 ? "song" : "songs"}`;
+  if (count) count.textContent = ngettext("%(num)s song", "%(num)s songs", shown);
 }
 
 let loading = false;
@@ -60,7 +61,7 @@ async function renew() {
         if (search.value) filter();
         for (const row of list.querySelectorAll(".plays li")) row.classList.toggle("new", !had.has(row.id));
         const newest = list.querySelector(".plays li b")?.textContent;
-        if (newest && newest !== before) spoken.textContent = `New: ${newest}`;
+        if (newest && newest !== before) spoken.textContent = gettext("New: %(title)s", { title: newest });
       }
     }
   } catch {
