@@ -144,6 +144,63 @@ def test_the_policies_allow_what_the_store_calls_and_nothing_more() -> None:
     assert server_actions() == calls | {"lambda:InvokeFunction"}
 
 
+S3_ACTIONS: Final = {
+    # Without leave to list a bucket, an object that is missing is answered with 403.
+    "get_object": {"GetObject", "ListBucket"},
+    "list_objects_v2": {"ListBucket"},
+    "put_object": {"PutObject"},
+    "delete_objects": {"DeleteObject"},
+    "create_multipart_upload": {"PutObject"},
+    "upload_part": {"PutObject"},
+    "complete_multipart_upload": {"PutObject"},
+    "abort_multipart_upload": {"AbortMultipartUpload"},
+    "list_multipart_uploads": {"ListBucketMultipartUploads"},
+}
+"""What each call to S3 has to be allowed."""
+
+
+def _called(file: str, owner: str) -> dict[str, set[str]]:
+    """What the functions of a file call as `self._OWNER.NAME`, each with what other functions of it call."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    calls: dict[str, set[str]] = {}
+    inner: dict[str, set[str]] = {}
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for node in ast.walk(function):
+            match node:
+                case ast.Attribute(value=ast.Attribute(value=ast.Name("self"), attr=name), attr=called):
+                    if name == owner:
+                        calls.setdefault(function.name, set()).add(called)
+                case ast.Attribute(value=ast.Name("self"), attr=called):
+                    inner.setdefault(function.name, set()).add(called)
+                case _:
+                    pass
+    for name, others in inner.items():
+        for other in others:
+            calls.setdefault(name, set()).update(calls.get(other, ()))
+    return calls
+
+
+def test_what_is_called_of_s3_is_allowed_to_functions_and_named_for_operators() -> None:
+    of_store = _called("fingerprint/remote_catalogs/object_store.py", "_client")
+    assert set().union(*of_store.values()) == set(S3_ACTIONS)
+
+    def actions(*files: str) -> set[str]:
+        used = {name for file in files for names in _called(file, "_store").values() for name in names}
+        calls = {call for name in used for call in of_store.get(name, ())}
+        return {f"s3:{action}" for call in calls for action in S3_ACTIONS[call]}
+
+    reading = actions("fingerprint/remote_catalogs/copies.py", "fingerprint/remote_catalogs/follower.py")
+    function = Deployed(CatalogBucket="music").resource("FingerprintFunction")
+    allowed = {statement["Action"] for statement in function["Policies"][1]["Statement"]}
+    assert allowed == reading
+    writing = actions("fingerprint/remote_catalogs/writing.py")
+    assert writing > {"s3:PutObject", "s3:ListBucketMultipartUploads"}
+    said = (ROOT / "docs/catalog.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(s3:\w+)`", said)) == reading | writing
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.lambda", "Dockerfile.dynamodb"])
 def test_images_copy_what_exists_and_do_not_run_as_root(name: str) -> None:
     text = (ROOT / "deploy" / name).read_text(encoding="utf-8")

@@ -2,15 +2,35 @@
 
 import contextlib
 import os
+import secrets
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from fingerprint.catalog.cover_reader import KeepCover
 from fingerprint.catalog.covers import Covers
-from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.manifest import MANIFEST_NAME, require_catalog, write_manifest
+from fingerprint.catalog.index import Catalog, Snapshot, refuse_strangers
+from fingerprint.catalog.manifest import (
+    MANIFEST_NAME,
+    read_manifest,
+    require_catalog,
+    segment_names,
+    write_manifest,
+)
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
-from fingerprint.catalog.writer import CatalogWriter, SharedStore
+from fingerprint.catalog.writer import CatalogWriter, SharedStore, WriteLock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredCatalog:
+    """What a catalog holds once a copy was taken back.
+
+    `set_aside`: where the files of the damaged catalog are now that was there before; None if there was none.
+    """
+
+    snapshot: Snapshot
+    set_aside: Path | None = None
 
 
 def back_up(directory: Path, destination: Path) -> Snapshot:
@@ -66,17 +86,26 @@ def _delete(destination: Path, snapshot: Snapshot) -> None:
         destination.rmdir()
 
 
-def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | None = None) -> Snapshot:
+def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | None = None) -> RestoredCatalog:
     """Make a catalog hold what a copy holds, in one step; the old one answers until then.
 
-    A catalog that holds tracks is replaced with `force` only. `store`: where it is shared. Covers that are damaged
-    are left out. Returns what it holds. Raises CatalogError.
+    A catalog that holds tracks is replaced with `force` only, and so is one that is damaged: its files are kept in
+    a folder of their own. `store`: where it is shared. Covers of the copy that are damaged are left out. Raises
+    CatalogError.
     """
     copy = Catalog(source, any_fingerprint=True)
     problems = copy.damage()
     if problems:
         raise DamagedCatalogError(problems[0])
     copied = copy.snapshot()
+    damage = None if store is not None else _damage(directory)
+    if damage is not None:
+        if not force:
+            raise DamagedCatalogError(
+                f"{damage.detail} Or add --force to restore the copy here: what is damaged is kept beside it."
+            )
+        set_aside = _replace_damaged(source, directory)
+        return RestoredCatalog(snapshot=Catalog(directory, any_fingerprint=True).snapshot(), set_aside=set_aside)
     with CatalogWriter(directory, any_fingerprint=True, store=store) as writer:
         if len(writer.snapshot()) and not force:
             raise CatalogError(
@@ -84,7 +113,49 @@ def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | 
             )
         _copy_covers(source, copied, writer.keep_cover)
         writer.replace_content(copied)
-        return writer.snapshot()
+        return RestoredCatalog(snapshot=writer.snapshot())
+
+
+def _damage(directory: Path) -> DamagedCatalogError | None:
+    """Why a folder holds a catalog that cannot be opened."""
+    try:
+        refuse_strangers(directory, Catalog(directory, any_fingerprint=True).snapshot().manifest)
+    except DamagedCatalogError as error:
+        return error
+    return None
+
+
+def _replace_damaged(source: Path, directory: Path) -> Path:
+    """Put a copy in the place of a catalog that cannot be opened; returns the folder that has its files now.
+
+    The copy is made and checked in the catalog's folder first, so that only names change afterwards. A program
+    that is killed meanwhile leaves a catalog without a manifest, which can be restored again.
+    """
+    set_aside = directory / f"damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+    beside = directory / f"restore-{secrets.token_hex(4)}"
+    with WriteLock(directory / "writer.lock"):
+        copied = back_up(source, beside)
+        files = copied.manifest.files
+        old = {name.path.name for name in segment_names(directory)} | files
+        with contextlib.suppress(CatalogError):
+            old |= read_manifest(directory).files
+        try:
+            set_aside.mkdir()
+            for name in (MANIFEST_NAME, *sorted(old)):
+                if os.path.lexists(directory / name):
+                    (directory / name).rename(set_aside / name)
+            for name in sorted(files):
+                (beside / name).rename(directory / name)
+            _copy_covers(beside, copied, Covers(directory).keep)
+            write_manifest(directory, copied.manifest)
+        except OSError as error:
+            raise CatalogError(
+                f"The catalog in {directory} cannot be written to: {error.strerror}. What was there is in "
+                f"{set_aside}, and the copy can be restored again."
+            ) from error
+        finally:
+            _delete(beside, copied)
+    return set_aside
 
 
 def _copy_covers(source: Path, snapshot: Snapshot, keep: KeepCover) -> None:

@@ -176,6 +176,15 @@ def _parts(
         yield _CRC.pack(zlib.crc32(cover.content))
 
 
+def check_export(file: Path) -> None:
+    """Read an export once. Raises CatalogError when there is none, or it is damaged."""
+    try:
+        with open_regular(file) as opened:
+            _check_digest(opened, file)
+    except OSError as error:
+        raise CatalogError(f"{file} cannot be read: {error.strerror}.") from error
+
+
 def import_tracks(
     writer: CatalogWriter, file: Path, owner: str, *, program: Sequence[str] = WORKER_PROGRAM
 ) -> ImportReport:

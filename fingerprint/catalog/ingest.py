@@ -29,7 +29,7 @@ from fingerprint.catalog.library import Library
 from fingerprint.catalog.manifest import require_no_file
 from fingerprint.catalog.missing import too_many_missing
 from fingerprint.catalog.sidecar import Sidecars
-from fingerprint.catalog.tracks import Source
+from fingerprint.catalog.tracks import Source, changed_seconds
 from fingerprint.catalog.walk import FoundFile, Walk, walk
 from fingerprint.catalog.writer import CatalogWriter, SharedStore
 
@@ -219,8 +219,7 @@ class _Ingest:
     def _waits(self, file: FoundFile) -> bool:
         """Whether a file may still be copied. Of a clock that is ahead nothing can be told."""
         settle = 0.0 if self._sync is None else self._sync.settle_seconds
-        _, _, changed_ns, _ = file.stamp
-        waits = 0 <= time.time() - changed_ns / 1e9 < settle
+        waits = 0 <= time.time() - changed_seconds(file.stamp) < settle
         self._report_so_far.waiting += waits
         return waits
 
@@ -229,7 +228,8 @@ class _Ingest:
         known = self._library.sources_at(file.path)
         if not known or not all(source.same_file(file.stamp) for _, source in known):
             return False
-        songs = self._sidecars.songs(Path(file.path))
+        path = Path(file.path)
+        songs = self._sidecars.songs(path)
         cuts = {(source.part, source.cut) for _, source in known if source.cut is not None}
         # Songs that are too short are in the sheet and not in the catalog.
         own_sheet = not songs and all(source.own_sheet for _, source in known)
@@ -242,12 +242,15 @@ class _Ingest:
             return False
         self._total += len(known) - 1
         for track_id, source in known:
-            described = self._described(replace(source, missing_since=None, root=file.root or source.root))
+            there = source
+            if source.missing_since is not None or file.root not in ("", source.root):
+                there = replace(source, missing_since=None, root=file.root or source.root)
+            described = self._described(there, path)
             if described != source:
                 self._library.update(track_id, described)
                 self._note_change(track_id, updated=described.sidecar != source.sidecar)
             self._report_so_far.already += 1
-            self._report(Known(Path(file.path), described))
+            self._report(Known(path, described))
         return True
 
     def _has_other_picture(self, path: str, known: Sequence[Source]) -> bool:
@@ -264,9 +267,12 @@ class _Ingest:
             self._pending_since = time.monotonic()
         self._changed.add(track_id)
 
-    def _described(self, source: Source) -> Source:
-        """The source with what its sidecars say; each error in a sidecar is reported once."""
-        said = self._sidecars.of(Path(source.path), source.part)
+    def _described(self, source: Source, path: Path | None = None) -> Source:
+        """The source with what its sidecars say; each error in a sidecar is reported once.
+
+        `path`: the source's, where there is one already.
+        """
+        said = self._sidecars.of(path or Path(source.path), source.part)
         self._report_troubles()
         said = said if said is not None and said.filled else None
         return source if said == source.sidecar else replace(source, sidecar=said)

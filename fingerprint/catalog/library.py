@@ -28,7 +28,8 @@ class Library:
     def __init__(self, entries: Iterable[TrackEntry]) -> None:
         self._entries = {entry.id: entry for entry in entries}
         self._by_key: dict[str, str] = {}
-        self._keys: dict[str, set[str]] = {}
+        self._songs: dict[str, set[str]] = {}
+        """The keys of the songs of files that hold several, by path: few files do."""
         self._by_content: dict[str, str] = {}
         self._by_sound: dict[str, str] = {}
         self._claimed: set[str] = set()
@@ -44,7 +45,8 @@ class Library:
             return
         if source.missing_since is None or source.key not in self._by_key:
             self._by_key[source.key] = track_id
-            self._keys.setdefault(source.path, set()).add(source.key)
+            if source.part:
+                self._songs.setdefault(source.path, set()).add(source.key)
         if source.content:
             self._by_content[source.content] = track_id
         if source.sound:
@@ -72,7 +74,8 @@ class Library:
 
     def sources_at(self, path: str) -> list[tuple[str, Source]]:
         """The songs of the file with a path, each with the id of its track."""
-        return [known for key in sorted(self._keys.get(path, ())) if (known := self.source(key)) is not None]
+        keys = (path, *sorted(self._songs.get(path, ())))
+        return [known for key in keys if (known := self.source(key)) is not None]
 
     def under(self, roots: Sequence[str]) -> list[Source]:
         """The files that are in the catalog, not marked as missing, and below some folders."""
@@ -168,7 +171,7 @@ class Library:
 
     def _forget_key(self, key: str) -> None:
         del self._by_key[key]
-        self._keys.get(key.partition("\0")[0], set()).discard(key)
+        self._songs.get(key.partition("\0")[0], set()).discard(key)
 
     def _displace(self, key: str, track_id: str | None) -> frozenset[str]:
         """Take a file out of the track that had it, unless it is this one; returns the ids of changed tracks."""

@@ -9,29 +9,35 @@ class Listings:
     """Names by folder. A folder that was not walked is read when it is first asked for."""
 
     def __init__(self) -> None:
-        self._names: dict[str, Sequence[str]] = {}
+        self._names: dict[str, str] = {}
+        """The names in each folder, joined by NULs, which no name holds: a large library has very many."""
 
     def note(self, folder: str, names: Sequence[str]) -> None:
         """Remember the names in a folder, in order."""
-        self._names[folder] = names
+        self._names[folder] = "\0".join(names)
 
     def names(self, folder: str) -> Sequence[str]:
         """The names in a folder, in order; none if it cannot be read."""
-        found = self._names.get(folder)
-        if found is None:
+        if folder not in self._names:
             try:
-                found = sorted(os.listdir(folder))  # noqa: PTH208 - names
+                self.note(folder, sorted(os.listdir(folder)))  # noqa: PTH208 - names
             except (OSError, ValueError):
-                found = ()
-            self._names[folder] = found
-        return found
+                self.note(folder, ())
+        joined = self._names[folder]
+        return joined.split("\0") if joined else ()
 
-    def holds(self, folder: str, name: str) -> bool:
-        """Whether there is a file in a folder, which is not read for that."""
-        names = self._names.get(folder)
-        if names is not None and all(each.lower() != name.lower() for each in names):
-            return False
+    def find(self, folder: str, name: str) -> str | None:
+        """What a file with a name in lower case is called in a folder, in any case; None if it is not there.
+
+        A folder whose names are not known is not read for that: there, the name has to be the very same, unless
+        the system tells no case.
+        """
+        if folder in self._names:
+            if name not in self._names[folder].lower():
+                return None
+            alike = [each for each in self.names(folder) if each.lower() == name]
+            return name if name in alike else next(iter(alike), None)
         try:
-            return os.path.lexists(Path(folder, name))  # some systems tell no case
+            return name if os.path.lexists(Path(folder, name)) else None
         except (OSError, ValueError):  # such as a name that is too long to exist, or one with a NUL
-            return False
+            return None

@@ -26,7 +26,7 @@ from fingerprint.catalog.library import Library
 from fingerprint.catalog.manifest import MANIFEST_NAME, manifest_leftovers, segment_names
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.problems import CatalogError
-from fingerprint.catalog.tracks import Source, TrackEntry, file_stamp
+from fingerprint.catalog.tracks import FileStamp, Source, TrackEntry, file_stamp
 from fingerprint.catalog.walk import FoundFile, Walk
 from fingerprint.catalog.writer import CatalogWriter, SharedStore
 
@@ -221,7 +221,7 @@ def _joined(new_id: str, entry: TrackEntry, other: TrackEntry | None) -> TrackEn
     )
 
 
-def _stamp(source: Source) -> tuple[int, int, int, int] | None:
+def _stamp(source: Source) -> FileStamp | None:
     try:
         return file_stamp(os.stat(source.path))  # noqa: PTH116 - the path is text
     except (OSError, ValueError):

@@ -3,7 +3,7 @@
 `tracks.csv` or `tracks.json` describes files in its folder and in folders below, one row or object each, by
 `file`, the path from there. `NAME.json` beside a file, such as `song.flac.json`, describes that file alone. The
 sidecar nearest to the file wins. With a number in `track`, a row describes that song of a file that holds several.
-Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
+Sidecars' names are in any case. Columns and keys are `COLUMNS`, all optional: what is known of a song, and an id
 or a link for each service. An empty value leaves the tag as it is. See `table` for what is read as a CSV. A cue
 sheet tells which songs a file of a whole album holds.
 """
@@ -127,7 +127,7 @@ class _Table:
         return [f"{self.songs[file][part][1]}: {file} has no track {part}" for file, part in missing]
 
 
-_Beside = tuple[list[_Table], frozenset[str]]
+_Beside = tuple[list[_Table], dict[str, str]]
 _Songs = dict[int, tuple[Cut, Tags]]
 """The songs of a file by their numbers: where each begins and ends, and what is said of it."""
 
@@ -159,9 +159,9 @@ class Sidecars:
                 said, of_song = _joined(said, of_file), _joined(of_song, song)
             else:
                 said = _joined(said, table.of(path))
-        name = path.name + FILE_ENDING
-        if name in own_names:
-            said = _joined(said, self._read_alone(path.with_name(name)))
+        own = own_names.get((path.name + FILE_ENDING).lower()) if own_names else None
+        if own is not None:
+            said = _joined(said, self._read_alone(path.with_name(own)))
         songs = self._songs(path)
         if not part:
             # A sheet with one song for each file says the same as tags.
@@ -228,12 +228,16 @@ class Sidecars:
         return any(folder == root or root in folder.parents for root in map(Path, self.roots))
 
     def _beside(self, folder: Path) -> _Beside:
-        """The tables that may describe files in a folder, farthest first, and the names of files like sidecars."""
+        """The tables that may describe files in a folder, farthest first, and the names of files like sidecars.
+
+        The latter by their names in lower case.
+        """
         found = self._known.get(folder)
         if found is None:
+            listed = self.listings.names(str(folder))
             above = [folder, *folder.parents[: LEVELS - 1]]
             tables = [table for each in reversed(above) for table in self._folder(each, own=each == folder)]
-            names = frozenset(name for name in self.listings.names(str(folder)) if name.endswith(FILE_ENDING))
+            names = {low: name for name in listed if (low := name.lower()).endswith(FILE_ENDING)}
             found = self._known[folder] = (tables, names)
         return found
 
@@ -242,10 +246,12 @@ class Sidecars:
         if found is None:
             found = self._folders[folder] = []
             for name in FOLDER_NAMES:
-                path = folder / name
+                called = self.listings.find(str(folder), name)
+                if called is None:
+                    continue
+                path = folder / called
                 try:
-                    if self.listings.holds(str(folder), name):
-                        found.append(self._read_files(path, said=own or self._is_ours(folder)))
+                    found.append(self._read_files(path, said=own or self._is_ours(folder)))
                 except SidecarError as error:
                     if own or self._is_ours(folder):
                         self._say(path, str(error))
@@ -323,7 +329,8 @@ class Sidecars:
 
     def _read_alone(self, path: Path) -> Tags | None:
         try:
-            return self._tags(path, read_object(path))
+            row = read_object(path, columns=COLUMNS, on_trouble=lambda reason: self._say(path, reason))
+            return self._tags(path, row)
         except SidecarError as error:
             self._say(path, str(error))
             return None

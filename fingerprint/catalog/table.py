@@ -40,12 +40,12 @@ class TableRow:
     place: str
 
 
-def read_object(path: Path) -> Row:
-    """The object in a JSON file. Raises SidecarError."""
+def read_object(path: Path, *, columns: Collection[str], on_trouble: OnTrouble) -> Row:
+    """The object in a JSON file. `columns`: the keys that are read. Raises SidecarError."""
     body = _json(path)
-    if not isinstance(body, dict):
+    if not isinstance(body, _Object):
         raise SidecarError("it holds no JSON object")
-    return cast("Row", body)
+    return _cells(body, columns, set(), lambda reason: on_trouble(f"it {reason}"))
 
 
 def read_table(
@@ -53,17 +53,65 @@ def read_table(
 ) -> list[TableRow]:
     """The rows of a table. `columns`: those that are read. Raises SidecarError, also without a column `needed`."""
     if path.suffix.lower() == ".json":
-        return list(_json_rows(path))
+        return list(_json_rows(path, {*columns, needed or ""} - {""}, on_trouble))
     return list(_csv_rows(read_text(path), columns, needed, on_trouble))
 
 
-def _json_rows(path: Path) -> Iterator[TableRow]:
+def _json_rows(path: Path, columns: Collection[str], on_trouble: OnTrouble) -> Iterator[TableRow]:
     body = _json(path)
-    if not isinstance(body, list):
+    if not isinstance(body, list) or isinstance(body, _Object):
         raise SidecarError("it holds no JSON list of objects")
+    told: set[str] = set()
     for number, row in enumerate(cast("list[object]", body), 1):
-        if isinstance(row, dict):
-            yield TableRow(cast("Row", row), f"entry {number}")
+        place = f"entry {number}"
+        if isinstance(row, _Object):
+
+            def say(reason: str, place: str = place) -> None:
+                on_trouble(f"{place} {reason}")
+
+            yield TableRow(_cells(row, columns, told, say), place)
+        elif row is not None:
+            on_trouble(f"{place} is no object")
+
+
+class _Object(list[tuple[str, object]]):
+    """An object of JSON: its keys, some of which may be there twice, and their values."""
+
+
+def _cells(body: _Object, columns: Collection[str], told: set[str], on_trouble: OnTrouble) -> Row:
+    """What an object says of a song. Each doubtful key is said once, and then in `told`."""
+    cells: dict[str, object] = {}
+    for key, value in body:
+        name = _column(key)
+        if name in cells and name in columns and name not in told:
+            told.add(name)
+            on_trouble(f"names `{name}` more than once: the last one counts")
+        if name in columns and _is_odd(value):
+            on_trouble(f"has something else than a text as its `{name}`")
+        cells[name] = value
+    for name in cells:
+        like = None if name in columns or name in told else _meant(name, columns, cells)
+        if like:
+            told.add(name)
+            on_trouble(f"names `{name[:80]}`, which is not read: is it `{like}`?")
+    return cells
+
+
+def _is_odd(value: object) -> bool:
+    """Whether a value is no text, number, or list of these, or nothing."""
+    values = cast("list[object]", value) if type(value) is list else [value]
+    return any(isinstance(each, bool | list) for each in values)
+
+
+def _column(name: str) -> str:
+    """The name of a column or a key, whatever its case and spaces."""
+    return " ".join(name.replace("\0", " ").lower().split())
+
+
+def _meant(name: str, columns: Collection[str], there: Collection[str]) -> str | None:
+    """The column that is most likely meant by a name which is none, of those that are not there."""
+    found = difflib.get_close_matches(name[:80], [each for each in columns if each not in there], 1, _LIKE)
+    return found[0] if found else None
 
 
 def _csv_rows(
@@ -85,7 +133,7 @@ def _csv_rows(
         for cells in reader:
             line, at = at + 1, first + reader.line_num
             if names is None:
-                names = [" ".join(name.replace("\0", " ").lower().split()) for name in cells]
+                names = [_column(name) for name in cells]
                 _check_names(names, columns, needed, line, on_trouble)
             elif any(cells):
                 if any(cells[len(names) :]):
@@ -129,10 +177,10 @@ def _check_names(
     unknown = [name for name in names if name and name not in {*columns, needed}]
     misspelled = False
     for name in unknown:
-        like = difflib.get_close_matches(name[:80], [each for each in columns if each not in names], 1, _LIKE)
+        like = _meant(name, columns, names)
         if like:
             misspelled = True
-            on_trouble(f"line {line} names a column `{name[:80]}`, which is not read: is it `{like[0]}`?")
+            on_trouble(f"line {line} names a column `{name[:80]}`, which is not read: is it `{like}`?")
     if needed is not None and not misspelled and not set(names) & set(columns):
         on_trouble(f"line {line} names no column that is read besides `{needed}`: there are {', '.join(columns)}")
 
@@ -152,7 +200,7 @@ def _named(separator: str) -> str:
 def _json(path: Path) -> object:
     text = read_text(path)
     try:
-        return cast("object", json.loads(text))
+        return cast("object", json.loads(text, object_pairs_hook=_Object))
     except json.JSONDecodeError as error:
         raise SidecarError(f"it is not JSON: line {error.lineno}, {error.msg}") from error
     except (ValueError, RecursionError) as error:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,13 +56,28 @@ def title_from_name(path: Path) -> str:
     return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or clean_text(path.name) or printable(path.name)
 
 
-FileStamp = tuple[int, int, int, int]
-"""A file's size, the times of its content and of its status in ns, and its inode."""
+FileStamp = bytes
+"""A file's size, the times of its content and its status in ns, and its inode; packed, as there are many."""
+
+_STAMP: Final = struct.Struct("<qqqQ")
+_INODES: Final = 1 << 64
 
 
 def file_stamp(status: os.stat_result) -> FileStamp:
     """What tells whether a file was changed or replaced."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    return _stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _stamp(size: int, modified_ns: int, changed_ns: int, inode: int) -> FileStamp:
+    try:
+        return _STAMP.pack(size, modified_ns, changed_ns, inode % _INODES)
+    except struct.error:
+        return b""  # a time beyond the years 1677 to 2262: then the file is looked at each time
+
+
+def changed_seconds(stamp: FileStamp) -> float:
+    """When the status of a file changed last, in seconds since 1970."""
+    return _STAMP.unpack(stamp)[2] / 1e9 if stamp else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +132,11 @@ class Source:
 
     def same_file(self, stamp: FileStamp) -> bool:
         """Whether a file with this stamp is the one that was read, unchanged since."""
-        return stamp == (self.size, self.modified_ns, self.changed_ns, self.inode)
+        return bool(stamp) and stamp == _stamp(self.size, self.modified_ns, self.changed_ns, self.inode)
 
     def to_json(self) -> dict[str, Any]:
         """The stored form; what is empty is left out."""
-        body = {
-            item.name: value
-            for item in dataclasses.fields(self)
-            if item.name not in ("tags", "sidecar") and (value := getattr(self, item.name))
-        }
+        body = {name: value for name in _SOURCE if (value := getattr(self, name))}
         body["tags"] = _short(self.tags)
         if self.sidecar is not None:
             body["sidecar"] = _short(self.sidecar)
@@ -132,9 +144,16 @@ class Source:
 
 
 def _short(tags: Tags) -> dict[str, Any]:
-    body = {name: value for name, value in asdict(tags).items() if value and name != "ids"}
-    ids = {name: value for name, value in asdict(tags.ids).items() if value}
-    return body | ({"ids": ids} if ids else {})
+    # Not by `asdict`, which copies deeply: a change of a sidecar encodes a whole library.
+    body = {name: value for name in _TAGS if name != "ids" and (value := getattr(tags, name))}
+    if tags.ids != _NO_IDS:
+        body["ids"] = {name: value for name, value in asdict(tags.ids).items() if value}
+    return body
+
+
+_TAGS: Final = tuple(item.name for item in dataclasses.fields(Tags))
+_SOURCE: Final = tuple(item.name for item in dataclasses.fields(Source) if item.name not in ("tags", "sidecar"))
+_NO_IDS: Final = ExternalIds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +247,7 @@ class TrackEntry:
             size=source.size,
             modified_ns=source.modified_ns,
             duration_seconds=self.duration_seconds,
-            cover=self.cover,
+            cover=source.cover or self.cover,
         )
 
     @property

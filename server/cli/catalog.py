@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from fingerprint.catalog.backup import back_up, restore
 from fingerprint.catalog.covers import Covers
-from fingerprint.catalog.exchange import export_tracks, import_tracks
+from fingerprint.catalog.exchange import check_export, export_tracks, import_tracks
 from fingerprint.catalog.file_reader import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, Sync, ingest
@@ -131,7 +131,9 @@ def register(commands: Subparsers) -> None:
     backup.add_argument("destination", type=file_path, metavar="DEST")
     restore_ = action("restore", _restore, "take a copy back, in one step")
     restore_.add_argument("source", type=file_path, metavar="SRC")
-    restore_.add_argument("--force", action="store_true", help="replace a catalog that holds tracks")
+    restore_.add_argument(
+        "--force", action="store_true", help="replace a catalog that holds tracks, or one that is damaged"
+    )
     action("stats", _stats, "say how large the catalog is")
     action("verify", _verify, "read the whole catalog and say what is damaged")
 
@@ -390,24 +392,27 @@ def _report_to_json(report: IngestReport) -> dict[str, object]:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    tracks = list(_open(arguments).snapshot().tracks())
-    _print_tracks(tracks, as_json=cast("bool", arguments.json))
-    if not tracks and not arguments.json:
+    shown = _print_tracks(_open(arguments).snapshot().tracks(), as_json=cast("bool", arguments.json))
+    if not shown and not arguments.json:
         print("The catalog is empty. Add music with `twitchaudio catalog add PATH`.", file=sys.stderr)
     return 0
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    found = [entry.track for entry in _matching(_open(arguments).snapshot(), cast("list[str]", arguments.text))]
-    _print_tracks(found, as_json=cast("bool", arguments.json))
-    if not found and not arguments.json:
+    found = _open(arguments).snapshot().search(_words(cast("list[str]", arguments.text)))
+    shown = _print_tracks((entry.track for entry in found), as_json=cast("bool", arguments.json))
+    if not shown and not arguments.json:
         print("No track matches.", file=sys.stderr)
-    return 0 if found else 1
+    return 0 if shown else 1
+
+
+def _words(texts: Sequence[str]) -> list[str]:
+    return " ".join(texts).split()
 
 
 def _matching(snapshot: Snapshot, texts: Sequence[str]) -> list[TrackEntry]:
     """The tracks whose tags or path, of any of their files, hold every word."""
-    return list(snapshot.search(" ".join(texts).split()))
+    return list(snapshot.search(_words(texts)))
 
 
 def _remove(arguments: argparse.Namespace) -> int:
@@ -491,8 +496,10 @@ def _backup(arguments: argparse.Namespace) -> int:
 def _restore(arguments: argparse.Namespace) -> int:
     source = cast("Path", arguments.source)
     place = _place(arguments)
-    held = restore(source, place.folder, force=bool(arguments.force), store=place.remote)
-    return _say_copied(arguments, held, place.folder, f"restored from {source}")
+    restored = restore(source, place.folder, force=bool(arguments.force), store=place.remote)
+    if restored.set_aside is not None:
+        print(printable(f"twitchaudio: the damaged catalog's files are in {restored.set_aside}"), file=sys.stderr)
+    return _say_copied(arguments, restored.snapshot, place.folder, f"restored from {source}")
 
 
 def _say_copied(arguments: argparse.Namespace, snapshot: Snapshot, folder: Path, what: str) -> int:
@@ -520,8 +527,10 @@ def _import(arguments: argparse.Namespace) -> int:
     if not owner or len(owner) > MAX_OWNER or printable(owner) != owner:
         print(f"twitchaudio: --owner takes a name of up to {MAX_OWNER} letters, on one line", file=sys.stderr)
         return 2
+    file = cast("Path", arguments.file)
+    check_export(file)  # before a catalog is begun for it
     with _writer(arguments, create=True) as writer:
-        report = import_tracks(writer, cast("Path", arguments.file), owner)
+        report = import_tracks(writer, file, owner)
     if arguments.json:
         print(json.dumps(dataclasses.asdict(report)))
     else:
@@ -745,12 +754,12 @@ def _fetch_covers(arguments: argparse.Namespace) -> None:
         remote.fetch_covers()
 
 
-def _print_tracks(tracks: Sequence[Track], *, as_json: bool) -> None:
-    for track in tracks:
-        if as_json:
-            print(json.dumps(track.to_json()))
-        else:
-            print(_line(track))
+def _print_tracks(tracks: Iterable[Track], *, as_json: bool) -> int:
+    """Print tracks, none of which is kept in memory; returns how many there were."""
+    shown = 0
+    for shown, track in enumerate(tracks, 1):  # noqa: B007 - it is counted
+        print(json.dumps(track.to_json()) if as_json else _line(track))
+    return shown
 
 
 def _line(track: Track) -> str:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,61 @@ def test_what_is_not_whole_is_not_taken_back_and_nothing_is_written_over(
     assert main(["catalog", "backup", str(tmp_path / "x"), "--catalog", str(tmp_path / "gone")]) == 1
     assert titles(tmp_path / "c") == {"Song 1"}
     assert not (tmp_path / "x").exists()
+
+
+def _no_manifest(catalog: Path) -> None:
+    (catalog / "manifest.json").unlink()
+
+
+def _half_a_manifest(catalog: Path) -> None:
+    path = catalog / "manifest.json"
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def _cut(catalog: Path) -> None:
+    (catalog / "00000001.seg").unlink()  # a file that is mapped must not become shorter
+    (catalog / "00000001.seg").write_bytes(b"cut")
+
+
+def _gone(catalog: Path) -> None:
+    (catalog / "00000001.seg").unlink()
+
+
+def _newer(catalog: Path) -> None:
+    """An index file that the manifest does not know, as in a copy that was made during a change."""
+    content = (catalog / "00000001.seg").read_bytes()
+    (catalog / "00000077.seg").write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_no_manifest, _half_a_manifest, _cut, _gone, _newer])
+def test_a_damaged_catalog_is_restored_and_its_files_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    catalog = tmp_path / "c"
+    fill(catalog, [1])
+    back_up(catalog, tmp_path / "copy")
+    (catalog / "thesis.seg").write_text("my thesis")
+    reader = Catalog(catalog)
+    assert len(reader.snapshot()) == 1
+    damage(catalog)
+    before = {path.name: path.read_bytes() for path in catalog.iterdir() if path.name != "writer.lock"}
+    command = ["catalog", "restore", str(tmp_path / "copy"), "--catalog", str(catalog)]
+    assert main(command) == 1
+    assert "--force" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in catalog.iterdir() if path.name != "writer.lock"} == before
+    assert main([*command, "--force"]) == 0
+    (set_aside,) = catalog.glob("damaged-*")
+    assert str(set_aside) in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in set_aside.iterdir()} == {
+        name: content for name, content in before.items() if name != "thesis.seg"
+    }
+    assert {path.name for path in catalog.iterdir()} == {
+        *("00000001.seg", "manifest.json", "thesis.seg", "writer.lock", set_aside.name)
+    }
+    assert Catalog(catalog).verify() == []
+    assert {found.title for found in reader.snapshot().tracks()} == {"Song 1"}
+    fill(catalog, [2])
+    assert titles(catalog) == {"Song 1", "Song 2"}
 
 
 def test_damage_anywhere_in_a_copy_is_refused_in_one_line_and_changes_nothing(

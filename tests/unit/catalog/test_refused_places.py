@@ -28,7 +28,7 @@ READERS = (
     "export NEW",
     "backup NEW",
 )
-BEGINNERS = ("add MUSIC", "sync MUSIC", "import SONGS --owner X", "restore COPY --force")
+BEGINNERS = ("add MUSIC", "sync MUSIC", "import SONGS --owner X", "restore COPY")
 CHANGERS = ("remove --search Song", "prune --force", "exclude x", "rebuild", "sync")
 DRY = "sync --dry-run MUSIC"
 ALL = (*READERS, *BEGINNERS, *CHANGERS, DRY)

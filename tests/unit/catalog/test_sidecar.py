@@ -171,6 +171,14 @@ def test_what_is_nearer_to_the_file_wins(tmp_path: Path) -> None:
     )
 
 
+def test_sidecars_are_found_whatever_the_case_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "TRACKS.CSV").write_text("file,title,album\nsong.flac,Table,Table\n")
+    (tmp_path / "Song.flac.JSON").write_text('{"title": "Own"}')
+    assert said(tmp_path) == Tags(title="Own", album="Table")
+    (tmp_path / "tracks.csv").write_text("file,title,album\nsong.flac,Table,The very name\n")
+    assert said(tmp_path) == Tags(title="Own", album="The very name")
+
+
 def test_what_a_sidecar_leaves_empty_stays_as_the_tags_have_it() -> None:
     tags = Tags(title="Tag", artists=("A",), isrc="ZZN992100042", ids=ExternalIds(youtube="dQw4_9-gXcQ"))
     described = over(tags, Tags(album="Side", ids=ExternalIds(spotify_track=SPOTIFY)))
@@ -200,7 +208,15 @@ def test_what_a_sidecar_leaves_empty_stays_as_the_tags_have_it() -> None:
         ("tracks.json", b"{", "not JSON"),
         ("tracks.json", b"[" * 100_000, "not JSON"),
         ("tracks.json", b"{}", "no JSON list"),
+        (
+            "tracks.json",
+            b'[{"file": "song.flac", "titel": "x"}, {"file": "x", "titel": 1}]',
+            "entry 1 names `titel`, which is not",
+        ),
+        ("tracks.json", b"[7]", "entry 1 is no object"),
         ("song.flac.json", b"[]", "no JSON object"),
+        ("song.flac.json", b'{"artist": "x"}', "it names `artist`, which is not read: is it `artists`?"),
+        ("song.flac.json", b'{"album": {"name": "x"}}', "it has something else than a text as its `album`"),
         ("tracks.csv", b"file,spotify\nsong.flac,javascript:alert(1)\n", "spotify takes a link"),
         ("song.flac.json", b'{"isrc": "nonsense"}', "isrc takes 12"),
     ],
@@ -220,10 +236,25 @@ def test_somebody_elses_file_of_that_name_above_the_music_is_no_trouble(tmp_path
     assert said(tmp_path / "music") is None
 
 
+def test_keys_of_json_are_read_whatever_their_case_and_the_last_of_two_counts(tmp_path: Path) -> None:
+    (tmp_path / "tracks.json").write_text('[{"File": "song.flac", "Title ": "a", "title": "b"}]')
+    sidecars = Sidecars()
+    assert sidecars.of(tmp_path / "song.flac") == Tags(title="b")
+    assert [trouble.reason for trouble in sidecars.troubles] == [
+        "entry 1 names `title` more than once: the last one counts"
+    ]
+
+
 def test_odd_values_are_taken_for_nothing(tmp_path: Path) -> None:
     rows = [1, None, {"file": "song.flac", "title": {"x": 1}, "artists": [1, None, "A; B"], "album": True}]
     (tmp_path / "tracks.json").write_text(json.dumps(rows))
-    assert said(tmp_path) == Tags(artists=("1", "A", "B"))
+    sidecars = Sidecars()
+    assert sidecars.of(tmp_path / "song.flac") == Tags(artists=("1", "A", "B"))
+    assert [trouble.reason for trouble in sidecars.troubles] == [
+        "entry 1 is no object",
+        "entry 3 has something else than a text as its `title`",
+        "entry 3 has something else than a text as its `album`",
+    ]
 
 
 def tracks(catalog: Path) -> dict[str, Track]:
