@@ -7,7 +7,8 @@ each time, and meanwhile `Background.failing` names it.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from fingerprint.ports import Clock
 
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 60.0
+MIN_PAUSE_SECONDS: Final = 0.05
+PAUSE_RATIO: Final = 4.0
 WELL_SECONDS: Final = 30.0
 """Work that has gone on for this long since it was begun again counts as well."""
 
@@ -82,3 +85,14 @@ def log_unexpected(task: asyncio.Task[Any]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         _log.error("task_failed", exc_info=error, extra={"work": task.get_name()})
+
+
+@asynccontextmanager
+async def unhurried(clock: Clock, *, pause_ratio: float = PAUSE_RATIO) -> AsyncGenerator[None]:
+    """Do a step of long work in the block, then pause for four times as long as it took, or `pause_ratio` times.
+
+    Requests then have the database for most of the time, also when it is slow.
+    """
+    began_at = clock.monotonic()
+    yield
+    await clock.sleep(max(MIN_PAUSE_SECONDS, pause_ratio * (clock.monotonic() - began_at)))

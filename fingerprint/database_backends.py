@@ -102,7 +102,8 @@ def _sqlite_engine(url: URL) -> Engine:
         # The driver's own transaction handling would begin at the first write only.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        # The first one acts on a new file alone, and only before anything else is written to it.
+        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -96,6 +96,7 @@ from server.readiness import (
 )
 from server.redis_link import RedisLink, open_redis
 from server.songs.store import SongStore
+from server.sqlite_space import space_given_back
 from server.vitals import Vitals
 from server.webhooks.sender import WebhookSender
 from server.webhooks.service import Webhooks
@@ -186,6 +187,7 @@ async def _open_jobs(
             old_answers_deleted(database, clock, keep_days=keep_days, background=background)
         )
     await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days, background=background))
+    await stack.enter_async_context(space_given_back(database, clock, background))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
     vitals = app[keys.VITALS] = Vitals(
         database,

@@ -15,14 +15,13 @@ from typing import Final
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.background import Background
+from fingerprint.background import Background, unhurried
 from fingerprint.database import Database, heard_spans, identifications, leases, to_us
 from fingerprint.domain.identification import Kind, Status
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 
-_ROWS_PER_DELETE: Final = 500
-_PAUSE_SECONDS: Final = 0.05
+_ROWS_PER_DELETE: Final = 250
 _INTERVAL_SECONDS: Final = 3_600.0
 _FAILED_INTERVAL_SECONDS: Final = 30.0
 _DELETED: Final = [
@@ -93,9 +92,9 @@ async def delete_excess_failures(database: Database, clock: Clock, *, keep: int 
 async def _delete_older(database: Database, clock: Clock, kind: str, status: str, before_us: int) -> int:
     count, values = 0, {"of_kind": kind, "with_status": status, "before": before_us}
     while ids := [str(row.id) for row in await database.rows(_OLD, values)]:
-        await database.transact(lambda connection, ids=ids: delete_answers(connection, ids, clock.now()))
+        async with unhurried(clock):
+            await database.transact(lambda connection, ids=ids: delete_answers(connection, ids, clock.now()))
         count += len(ids)
-        await clock.sleep(_PAUSE_SECONDS)
     return count
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self
 
-from fingerprint.background import Background
+from fingerprint.background import Background, unhurried
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from server.audit.entries import AuditEntry, AuditKind
@@ -26,8 +26,6 @@ CLOSE_SECONDS: Final = 2.0
 
 ENTRY_BYTES: Final = 700
 """What an entry takes in the database, with its share of five indexes: 500 to 730 bytes were measured."""
-
-_PAUSE_SECONDS: Final = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -194,8 +192,10 @@ class AuditWriter:
     async def _in_chunks(self, some: Callable[..., Awaitable[int]], days: int) -> None:
         """Apply `some` to entries older than `days` in small transactions, so that other writers wait little."""
         before = self._clock.now() - timedelta(days=days)
-        while days and await some(before):
-            await self._clock.sleep(_PAUSE_SECONDS)
+        more = days
+        while more:
+            async with unhurried(self._clock):
+                more = await some(before)
 
     @property
     def _max_entries(self) -> int:
@@ -220,10 +220,14 @@ class AuditWriter:
         # A little more, so that this is not done for each entry.
         left = excess + self._max_entries // 20
         dropped = 0
-        while left > 0 and (deleted := await self._store.delete_oldest(left)):
+        while left > 0:
+            # A flood must not be faster than this.
+            async with unhurried(self._clock, pause_ratio=1.0):
+                deleted = await self._store.delete_oldest(left)
+            if not deleted:
+                break
             left -= deleted
             dropped += deleted
-            await self._clock.sleep(_PAUSE_SECONDS)
         self._dropped.add(amount=dropped)
         _log.warning("audit_entries_dropped", extra={"count": dropped, "max_mb": self._limits.max_mb})
         what = f"{dropped} oldest entries dropped"

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Column, ColumnElement, Table, delete, select, true
 from sqlalchemy.engine import Connection
 
-from fingerprint.background import Background
+from fingerprint.background import Background, unhurried
 from fingerprint.database import Database, to_us
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import TwitchAudioError
@@ -25,8 +25,7 @@ from server.channels.tables import reports
 from server.songs.tables import song_hearings
 
 MAX_CLIP_OWNERS: Final = 100_000
-_ROWS_PER_DELETE: Final = 500
-_PAUSE_SECONDS: Final = 0.05
+_ROWS_PER_DELETE: Final = 250
 _INTERVAL_SECONDS: Final = 3_600.0
 _OLD: Final[tuple[tuple[Table, Column[Any], Column[Any], ColumnElement[bool]], ...]] = (
     (reports, reports.c.id, reports.c.created_us, true()),
@@ -47,9 +46,9 @@ async def delete_old_rows(database: Database, clock: Clock, *, before: datetime)
             def work(connection: Connection, table: Table = table, key: Any = key, ids: Any = ids) -> None:
                 connection.execute(delete(table).where(key.in_(ids)))
 
-            await database.transact(work)
+            async with unhurried(clock):
+                await database.transact(work)
             count += len(ids)
-            await clock.sleep(_PAUSE_SECONDS)
     return count
 
 
@@ -69,9 +68,9 @@ async def delete_excess_owners(database: Database, clock: Clock, *, keep: int = 
         def work(connection: Connection, slugs: Sequence[str] = slugs) -> None:
             connection.execute(delete(clip_owners).where(clip_owners.c.slug.in_(slugs)))
 
-        await database.transact(work)
+        async with unhurried(clock):
+            await database.transact(work)
         count += len(slugs)
-        await clock.sleep(_PAUSE_SECONDS)
     return count
 
 

@@ -3,14 +3,21 @@
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
-from fingerprint.database import open_configured_database
+from sqlalchemy.engine import make_url
+
+from fingerprint.database import database_url, open_configured_database
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.text import printable
 from fingerprint.jobs import prepare_job_store
 from fingerprint.settings import PipelineSettings, read_settings
 from server import migrations
 from server.cli import Subparsers, add_actions, add_command
+from server.data_folder import replaced
 from server.observability import configure_logging
 from server.settings import ServerSettings
+from server.sqlite_space import vacuum
 
 
 def register(commands: Subparsers) -> None:
@@ -23,6 +30,8 @@ def register(commands: Subparsers) -> None:
     actions = add_actions(database, "ACTION")
     text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
     add_command(actions, "upgrade", text, _upgrade)
+    text = "give the space of deleted rows in the SQLite file back to the disk; the server must not run"
+    add_command(actions, "vacuum", text, _vacuum)
 
 
 def _upgrade(_arguments: argparse.Namespace) -> int:
@@ -42,3 +51,18 @@ async def _upgraded(settings: PipelineSettings) -> tuple[migrations.Schema, list
     made = await prepare_job_store(settings)
     async with open_configured_database(settings) as database:
         return await migrations.upgrade(database), made
+
+
+def _vacuum(_arguments: argparse.Namespace) -> int:
+    settings = read_settings(ServerSettings).pipeline
+    url = make_url(database_url(settings))
+    if url.get_backend_name() != "sqlite":
+        detail = (
+            "Only a SQLite file is vacuumed. MySQL and MariaDB use the space again; OPTIMIZE TABLE gives it back."
+        )
+        raise TwitchAudioError(ProblemCode.INTERNAL, detail)
+    file = Path(url.database or "")
+    with replaced(settings.data_dir):
+        done = vacuum(file)
+    print(printable(f"{file} had {done.before / 1e6:.1f} MB and has {done.after / 1e6:.1f} now."))
+    return 0

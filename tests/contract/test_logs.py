@@ -103,11 +103,22 @@ async def test_a_batch_whose_reply_was_lost_is_not_written_twice(database: Datab
 
 
 async def test_old_entries_are_forgotten(database: Database) -> None:
-    await write(database, *(entry(number) for number in range(2_500)))
-    store, before = AuditStore(database), NOON + timedelta(seconds=2_400)
+    await write(database, *(entry(number) for number in range(700)))
+    store, before = AuditStore(database), NOON + timedelta(seconds=600)
     deleted = [await store.delete_old_entries(before) for _ in range(4)]
-    assert deleted == [1_000, 1_000, 400, 0]
+    assert deleted == [250, 250, 100, 0]
     assert len(await store.read(AuditFilter(limit=10_000))) == 100
+
+
+async def test_entries_of_one_moment_are_counted_across_steps(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.audit.store._COUNT_CHUNK", 7)
+    await write(database, *MANY)
+    assert await AuditStore(database).count() == len(MANY)
+    assert await AuditStore(database).delete_oldest(10) == 10
+    kept = await AuditStore(database).read(AuditFilter(kinds=[AuditKind.CHANGE]))
+    assert len(kept) == 20, "what operators changed goes last"
 
 
 async def test_old_addresses_are_cut_to_their_network_and_still_found(database: Database) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fingerprint.background import LONGEST_WAIT_SECONDS, WELL_SECONDS, Background
+from fingerprint.background import LONGEST_WAIT_SECONDS, WELL_SECONDS, Background, unhurried
 from tests.fakes import FakeClock
 
 
@@ -86,3 +86,24 @@ async def test_work_that_ends_or_is_cancelled_is_not_begun_again() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert background.failing == {}
+
+
+async def test_long_work_pauses_for_four_times_as_long_as_a_step_takes() -> None:
+    clock, steps = FakeClock(), 0
+
+    async def work() -> None:
+        nonlocal steps
+        while True:
+            async with unhurried(clock):
+                steps += 1
+                await clock.sleep(2.0)
+
+    task = asyncio.create_task(work())
+    await clock.advance(0)
+    await clock.advance(2.0)
+    await clock.advance(7.9)
+    assert steps == 1
+    await clock.advance(0.1)
+    assert steps == 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from fingerprint.background import MIN_PAUSE_SECONDS
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.audit.addresses import cut_address
 from server.audit.entries import AuditEntry, AuditKind
@@ -188,8 +189,10 @@ async def test_old_entries_and_addresses_are_done_away_with_each_hour() -> None:
     limits = AuditLimits(keep_days=30, whole_address_days=3)
     async with writing(store, limits) as (_writer, clock, _metrics):
         await asyncio.sleep(0)
+        await clock.advance(MIN_PAUSE_SECONDS)
         assert store.forgot == [NOON - timedelta(days=30)]
-        assert store.cut == [NOON - timedelta(days=3)]
+        assert store.cut == [NOON + timedelta(seconds=MIN_PAUSE_SECONDS) - timedelta(days=3)]
+        await clock.advance(MIN_PAUSE_SECONDS)
         await clock.advance(3_600)
         assert len(store.forgot) == 2
 
