@@ -76,7 +76,7 @@ async def space_given_back(database: Database, clock: Clock, background: Backgro
 
 
 def vacuum(file: Path) -> Vacuumed:
-    """Write a database anew without free pages, so that it gives space back by itself from then on.
+    """Write a database again without free pages, so that it gives space back by itself from then on.
 
     Nothing else may use it. Raises TwitchAudioError, after which it is as it was.
     """
