@@ -1,6 +1,7 @@
 """The deployment template, the images' definitions and the Compose file say what the code needs."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -242,7 +243,7 @@ def test_the_compose_file_holds_no_secret_and_every_service_can_be_watched() -> 
         for variable, value in service.get("environment", {}).items():
             if "PASSWORD" in variable or "SECRET" in variable:
                 assert value is None or str(value).startswith("${"), variable
-    wanted = set(re.findall(r"\$\{(\w+):\?", text))
+    wanted = set(re.findall(r"\$\{(\w+PASSWORD):-\}", text))
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert wanted == set(re.findall(r"^(\w*PASSWORD)=$", example, re.MULTILINE))
 
@@ -269,12 +270,24 @@ def test_every_setting_can_be_given_to_the_containers_by_the_env_file() -> None:
     assert settings - stores <= set(services["minimal"]["environment"])
 
 
+def test_the_database_asks_for_passwords_that_are_not_set() -> None:
+    database = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["database"]
+    command = [word.replace("$$", "$") for word in database["entrypoint"]]
+    for passwords in ({}, {"MARIADB_PASSWORD": "a", "MARIADB_ROOT_PASSWORD": ""}):
+        done = subprocess.run(
+            command, env={"PATH": os.defpath, **passwords}, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr == "Set DATABASE_PASSWORD and DATABASE_ROOT_PASSWORD in .env: see .env.example.\n"
+
+
 def test_compose_itself_reads_the_file(tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("docker-compose is not installed (Debian: apt-get install docker-compose)")
+    # `minimal` has no database, so a file without passwords is read, too.
     environment = tmp_path / "env"
-    environment.write_text("DATABASE_PASSWORD=a\nDATABASE_ROOT_PASSWORD=b\n", encoding="utf-8")
+    environment.write_text("", encoding="utf-8")
     command = [
         program,
         "--env-file",

@@ -104,9 +104,16 @@ class Stack:
         self._project = f"twitchaudio-test-{secrets.token_hex(3)}"
         self._env = folder / "env"
         self._over = folder / "twitch.yml"
+        passwords = (
+            {}
+            if service == "minimal"
+            else {
+                "DATABASE_PASSWORD": secrets.token_hex(8),
+                "DATABASE_ROOT_PASSWORD": secrets.token_hex(8),
+            }
+        )
         values = {
-            "DATABASE_PASSWORD": secrets.token_hex(8),
-            "DATABASE_ROOT_PASSWORD": secrets.token_hex(8),
+            **passwords,
             "PORT": str(self.port),
             "MUSIC_FOLDER": str(music.songs),
             **music.environment,
