@@ -5,6 +5,7 @@ a checkout nor a wheel has anything to compile. `python -m scripts.messages` tak
 """
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ LOCALES: Final = Path(__file__).parent / "locales"
 QUERY: Final = "lang"
 """The query parameter that chooses a language, and the cookie that remembers it."""
 
+_QUALITY: Final = re.compile(r"[01](?:\.[0-9]{0,10})?")
 _SOME_DAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 _COOKIE_SECONDS: Final = 365 * 86_400
 _MOST_TAGS: Final = 20
@@ -83,7 +85,7 @@ class Language:
 # Days before months, as in most of the world; scripts then know the reader's own English.
 ENGLISH: Final = Language(code="en", name="English", locale=Locale("en", "GB"))
 
-NAMES: Final[Mapping[str, str]] = {}
+NAMES: Final = {"de": "Deutsch", "es": "Español", "fr": "Français"}
 """The languages beside English by their codes, with what their speakers call them."""
 
 
@@ -175,10 +177,7 @@ def _quality(parameters: Sequence[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "q":
-            try:
-                return min(1.0, float(value))
-            except ValueError:
-                return 0.0
+            return min(1.0, float(value)) if _QUALITY.fullmatch(value.strip()) else 0.0
     return 1.0
 
 

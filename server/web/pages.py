@@ -70,7 +70,7 @@ COPIED_HEADERS: Final = ("Allow", "Retry-After")
 """Headers of a response with problem details that its page repeats."""
 
 
-def _words_json(language: Language) -> dict[str, dict[str, str]]:
+def words_json(language: Language) -> dict[str, dict[str, str]]:
     """The words for each problem code in a language, for scripts."""
     others = {"no-match": NO_MATCH, "no-match-recorded": NO_MATCH_RECORDED, "network": NETWORK}
     return {
@@ -85,7 +85,7 @@ class Pages:
         self._seconds = store_seconds
         # `/docs`, by the address that its examples name and whether one can sign in.
         self._docs: LRUCache[tuple[str, bool], str] = LRUCache(8)
-        self._words = {language.code: _words_json(language) for language in languages().values()}
+        self._words = {language.code: words_json(language) for language in languages().values()}
 
     async def home(self, request: web.Request) -> web.Response:
         """`/` and `/?id=ID`: the start page, with an id also that identification in its current state.

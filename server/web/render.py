@@ -35,6 +35,10 @@ ENGLISH_ONLY: Final = frozenset({"docs.html"})
 """Pages that are in English for everyone, as the operator's desk is: the API is, too."""
 
 
+OVERLAYS: Final = frozenset({"overlay.html", "overlay_problem.html"})
+"""Pages within others, or within broadcast software: the language in their address is not the visitor's choice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A language that the page is also in: its address on this page, and its whole address for search engines."""
@@ -64,7 +68,7 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
     if translated:
         response.headers["Vary"] = "Accept-Language, Cookie"
         chosen = chosen_language(request)
-        if chosen is not None and status < 400:
+        if chosen is not None and status < 400 and template not in OVERLAYS:
             origin = request.app[keys.ORIGIN](request)
             remember_language(chosen, response, secure=origin.scheme == "https", path=origin.path)
     response.enable_compression()

@@ -1,0 +1,175 @@
+"""The website's languages: which one, and that each has every text."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+from babel.messages.catalog import Message
+from jinja2 import nodes
+
+from fingerprint.domain.problems import Problem, ProblemCode
+from scripts.messages import templates, texts, updated, written
+from server.web.answer import moment_text, problem_view
+from server.web.details import DETAILS, translated_detail
+from server.web.languages import ENGLISH, LOCALES, accepted_language, languages, read_catalog
+from tests.builders import NOON
+
+CODES = [code for code in languages() if code != "en"]
+PLACE = re.compile(r"%\(\w+\)s|%%|</?\w+[^>]*>")
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("DE-at", "de"),
+        ("fr-CA, fr;q=0.9, en;q=0.8", "fr"),
+        ("pt-BR, es;q=0.7, de;q=0.9", "de"),
+        ("en;q=0.3, es;q=0.3", "en"),
+        ("de;q=0, es;q=0.1", "es"),
+        ("de;q=, es", "es"),
+        ("de;q=nan, fr;q=0.1", "fr"),
+        ("*, de;q=0.5", "en"),
+        ("de;q=0.5, *;q=0.4", "de"),
+        ("ja, *;q=0.1", "en"),
+        ("deu, , ;q=1,es;level=1;q=0.5", "es"),
+        ("x" * 5000 + ", de", "de"),
+    ],
+)
+def test_the_browsers_languages_are_weighed(header: str, code: str) -> None:
+    assert accepted_language(header).code == code
+
+
+FOUND = texts()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_language_has_exactly_the_texts_that_there_are(code: str) -> None:
+    # When it fails: `python -m scripts.messages`, and translate what it names.
+    assert (LOCALES / f"{code}.po").read_bytes() == written(updated(code, FOUND))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_text_is_translated_with_its_values_and_tags(code: str) -> None:
+    catalog = read_catalog(code)
+    assert catalog.num_plurals == 2
+    messages = [message for message in catalog if message.id]
+    assert len(messages) > 400
+    for message in messages:
+        assert not message.fuzzy, message.id
+        for original, translation in _forms(message):
+            assert translation, original
+            assert sorted(PLACE.findall(translation)) == sorted(PLACE.findall(original)), translation
+            assert translation == translation.strip() or original != original.strip(), translation
+            assert '"' not in PLACE.sub("", translation), "it would end an attribute: " + translation
+
+
+def _forms(message: Message) -> Iterator[tuple[str, str]]:
+    if isinstance(message.id, str):
+        assert isinstance(message.string, str)
+        yield message.id, message.string
+    else:
+        yield from zip(message.id, message.string or (), strict=True)
+
+
+class Untranslated(HTMLParser):
+    """Collects the words of a page that are not in a translation."""
+
+    ATTRIBUTES = frozenset({"title", "placeholder", "aria-label", "alt", "data-rest", "data-stop", "data-failed"})
+    SAID_EVERYWHERE = frozenset(
+        {"TwitchAudio", "somechannel", "yourchannel", "Nightbot", "Chrome, Edge, Brave", "Firefox", "UTC"}
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._skipped = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._skipped += tag in ("script", "style", "code")
+        for name, value in attrs:
+            if name in self.ATTRIBUTES or (
+                name == "content" and " " in (value or "") and "=" not in (value or "")
+            ):
+                self._look(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skipped -= tag in ("script", "style", "code")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped:
+            self._look(data)
+
+    def _look(self, text: str) -> None:
+        words = text.replace("\x00", " ").strip(" \n·←→\u2013,.:%")
+        if re.search(r"[A-Za-z]", words) and words not in self.SAID_EVERYWHERE:
+            self.found.append(words)
+
+
+@pytest.mark.parametrize("path", templates(), ids=lambda path: path.name)
+def test_a_page_has_no_words_outside_of_translations(path: Path) -> None:
+    environment = jinja2.Environment(extensions=["jinja2.ext.i18n"], trim_blocks=True, lstrip_blocks=True)
+    tree = environment.parse(path.read_text(encoding="utf-8"))
+    parser = Untranslated()
+    parser.feed("".join(_written(tree)).replace("<\x00", "<b").replace("</\x00", "</b"))
+    parser.close()
+    assert parser.found == []
+    assert [text for text in _said(tree) if re.match(r"[A-Z][a-z]+ [a-z]|[A-Z][a-z]{2,}$", text)] == []
+
+
+def _written(node: nodes.Node) -> Iterator[str]:
+    """A template's own HTML, with a sign where a value comes."""
+    if isinstance(node, nodes.Output):
+        for part in node.nodes:
+            yield part.data if isinstance(part, nodes.TemplateData) else "\x00"
+        return
+    for child in node.iter_child_nodes():
+        yield from _written(child)
+
+
+def _said(node: nodes.Node) -> Iterator[str]:
+    """The texts in a template's expressions, but for those that are translated."""
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
+    if isinstance(node, nodes.Call) and getattr(node.node, "name", "") in ("gettext", "ngettext", "pgettext"):
+        return
+    for child in node.iter_child_nodes():
+        yield from _said(child)
+
+
+def test_texts_are_in_the_language_with_its_dates_and_numbers() -> None:
+    german, french = languages()["de"], languages()["fr"]
+    assert moment_text(NOON, NOON.replace(day=20), german) == "am 1. März um 12:00 UTC"
+    assert moment_text(NOON, NOON.replace(year=2030), french) == "le 1 mars 2026 à 12:00 UTC"
+    assert [language.number("1.20") for language in languages().values()] == ["1.20", "1,20", "1,20", "1,20"]
+    plurals = [german.ngettext("%(num)s song", "%(num)s songs", number) for number in (0, 1, 2)]
+    assert plurals == ["0 Lieder", "1 Lied", "2 Lieder"]
+    assert french.ngettext("%(num)s song", "%(num)s songs", 0) == "0 chanson"
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("problem", list(ProblemCode))
+def test_a_problem_is_said_in_the_language_alone(code: str, problem: ProblemCode) -> None:
+    language = languages()[code]
+    english = problem_view(Problem(code=problem, detail="A detail for programs."))
+    view = problem_view(Problem(code=problem, detail="A detail for programs."), language)
+    assert view.detail == ""
+    assert view.heading != english.heading
+    assert view.next_step != english.next_step
+
+
+def test_details_are_known_by_their_wording() -> None:
+    german = languages()["de"]
+    detail = "Twitch knows no channel 'some%(x)s', or it is banned."
+    assert translated_detail(detail, ENGLISH) == detail
+    assert translated_detail(detail, german) == "Twitch kennt keinen Kanal „some%(x)s“, oder er ist gesperrt."
+    takes = "The overlay's size takes a whole number of percent from 50 to 400, not '9'."
+    assert translated_detail(takes, german).endswith("nimmt eine ganze Zahl von 50 bis 400 (Prozent), nicht „9“.")
+    for message in DETAILS:
+        values: dict[str, Any] = dict.fromkeys(re.findall(r"%\((\w+)\)s", message), "a b")
+        assert translated_detail(message % values, german) == german.gettext(message, **values)
