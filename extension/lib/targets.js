@@ -21,20 +21,36 @@ twitchaudio.targets = (() => {
 
   const SPACES = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
   /** Characters without a width, which copying from chats and pages brings along. */
-  // eslint-disable-next-line no-misleading-character-class -- each sign alone is meant
-  const INVISIBLE = /[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u{e0000}-\u{e007f}]/gu;
+  const INVISIBLE =
+    // eslint-disable-next-line no-misleading-character-class, no-control-regex -- each sign alone, colors of chats
+    /[\x02\x0f\x11\x16\x1d-\x1f\xad\u034f\u061c\u115f\u1160\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u{e0000}-\u{e007f}]|\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x1b\[[0-9;]{0,20}m/gu;
+  /** Letters that look like spaces. */
+  const BLANKS = /[\u2800\u3164]/g;
+  /** How Markdown writes `_`, JSON `/`, `&` and `=`, and pages `/`, quotes and brackets. */
+  const ESCAPES = /\\([_/])|\\u00(2f|26|3d)|&(?:#x(2f)|#(47|34|39)|(quot|lt|gt|apos|nbsp));/gi;
+  /** @type {Record<string, string>} */
+  const ESCAPED = {
+    "2f": "/", 47: "/", 26: "&", "3d": "=", quot: '"', 34: '"', lt: "<", gt: ">", apos: "'", 39: "'", nbsp: " ",
+  };
+  /** ASCII as wide as Chinese and Japanese signs. */
+  const WIDE = /[\uff01-\uff5e]/g;
+  const WIDE_LETTER = /[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]/;
+  const WIDE_SCHEME = /(https?)[:\uff1a][/\uff0f]{2}/gi;
+  const WIDE_SLASH = /(twitch\.tv)\uff0f/gi;
+  /** Words between an address and the moment that is meant. */
+  const BEFORE_MOMENT = ["at", "@", "-", "\u2013", "\u2014", "ab", "from"];
 
   // How chats and documents wrap an address, and what follows it in a sentence. No address of Twitch ends so.
   const OPENING = /^[<([{"'`*|~\u2018\u201c\u201e\u00ab\u300c\u300e\u3010\u3008\u300a\uff08]+/;
   const CLOSING =
-    /[>)\]}"'`*|~.,;:!?\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f]+$/;
+    /[>)\]}"'`*|~.,;:!?\\\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f]+$/;
   const CLOSING_NO_MARKS = new RegExp(CLOSING.source.replace("*|~", ""));
   const PAIRS = ["<>", "()", "[]", "{}", '""', "''", "``", "**", "~~", "||", "\u2018\u2019", "\u201c\u201d", "\u00ab\u00bb"];
   const MARKDOWN = /\[[^[\]]*\]\(([^\s()]+)(?:\s+"[^"]*")?\)/g;
   const LABELED = /<([^\s<>|]+)\|[^<>]*>/g;
   /** What may come right before `https://`: a sign that wraps or quotes, a label, a writing without spaces. */
   // eslint-disable-next-line no-control-regex -- all of ASCII
-  const WRAPPED = /^[^/:?]*(?:[<>([\]{"'`*|~_=!]|[^\x00-\x7f]|[A-Za-z]:)$/;
+  const WRAPPED = /^[^/:?]*(?:[<>([\]{"'`*|~_=!]|[^\x00-\x7f]|[A-Za-z]:)$|^["{]{0,2}[A-Za-z_]{1,20}":"$/;
   /** Signs of chats for italic and hidden text before an address: the same ones end it in reverse. */
   const MARKS = /^[_*~|]*_[_*~|]*(?=https?:\/|(?:[a-z0-9-]+\.)*twitch\.tv)/i;
   /** Punctuation, pictures and writings without spaces, which follow an address. */
@@ -44,13 +60,14 @@ twitchaudio.targets = (() => {
   const BROKEN_MOMENT = /([?&#;]t(?:ime)?=[0-9hm]{0,12}[hm])[ +]+(?=[0-9]{1,7}(?:\.[0-9]{1,6})?[ms])/gi;
 
   /** What an address begins with that opens Twitch's app. */
-  const APP = /^twitch:\/\/(channel|stream|video|clip)\/+/i;
+  const APP = /^twitch:\/\/(?:(channel|stream|video|clip)\/+|open\/*\?)/i;
   /** @type {Record<string, string>} */
   const APP_PAGES = {
     channel: "twitch.tv/",
     stream: "twitch.tv/",
     video: "twitch.tv/videos/",
     clip: "clips.twitch.tv/",
+    open: "player.twitch.tv/?",
   };
   const SCHEMES = /^(?:(?:https?:\/+)+|\/+)/i;
   const ENCODED = /^(?:https?%3a%2f|(?:https?:\/+)?(?:[a-z0-9-]+\.)*twitch\.tv%2f)/i;
@@ -75,9 +92,16 @@ twitchaudio.targets = (() => {
     "all annual auth browse category collection creatorcamp game messages notifications tags widgets"
   ).split(" "));
 
-  /** Markdown writes `_` as `\_`. @param {string} text */
+  /** @param {string} text */
   function clean(text) {
-    return text.replace(INVISIBLE, "").replaceAll("\\_", "_").trim();
+    let plain = text.replace(INVISIBLE, "").replace(BLANKS, " ").replace(ESCAPES, (_, ...groups) => {
+      const what = groups.slice(0, 5).find((group) => group !== undefined);
+      return ESCAPED[what.toLowerCase()] ?? what;
+    });
+    if (WIDE_LETTER.test(plain) && !/[A-Za-z0-9]/.test(plain)) {
+      plain = plain.replace(WIDE, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0));
+    }
+    return plain.replace(WIDE_SCHEME, "$1://").replace(WIDE_SLASH, "$1/").trim();
   }
 
   /** @param {string} name in any case, with or without `@` or `#` @returns {ParsedTarget | null} */
@@ -198,7 +222,7 @@ twitchaudio.targets = (() => {
 
   /** @param {string} text an address @returns {ParsedTarget | null} */
   function addressTarget(text) {
-    const parts = split(text.replace(APP, (_, page) => APP_PAGES[page.toLowerCase()] ?? ""));
+    const parts = split(text.replace(APP, (_, page) => APP_PAGES[(page ?? "open").toLowerCase()] ?? ""));
     if (parts === null) return null;
     const { host, path, query, at } = parts;
     if (host === "clips.twitch.tv") return clipPageTarget(path, query.get("clip"));
@@ -207,8 +231,8 @@ twitchaudio.targets = (() => {
       return ["u", "moderator"].includes(page.toLowerCase()) ? channelTarget(name) : null;
     }
     if (PLAYERS.includes(host)) {
-      const [channel, video, clip] = ["channel", "video", "clip"].map((name) => query.get(name));
-      if (channel !== undefined) return channelTarget(channel);
+      const [channel, stream, video, clip] = ["channel", "stream", "video", "clip"].map((name) => query.get(name));
+      if (channel ?? stream) return channelTarget(channel ?? stream ?? "");
       return video === undefined ? clipTarget(clip ?? "") : videoTarget(video, at);
     }
     return SITES.includes(host) || LOCALE.test(host) ? pageTarget(path, at, query.get("vodid")) : null;
@@ -233,13 +257,13 @@ twitchaudio.targets = (() => {
     const [one = "", two = "", three = ""] = path;
     const [first, second] = [one.toLowerCase(), two.toLowerCase()];
     if (path.length > 1) {
-      if (first === "clip") return clipTarget(two);
+      if (first === "clip" || first === "clips") return clipTarget(two);
       if (["videos", "video", "v"].includes(first)) return videoTarget(two, at);
       if (first === "popout" && ["moderator", "u"].includes(second) && path.length > 2) return channelTarget(three);
       if (["popout", "moderator", "embed", "u", "subs"].includes(first)) return channelTarget(two);
     }
     if (path.length === 2 && ["clip", "c", "b", "v", "video"].includes(second)) return null;
-    if (second === "clip") return clipTarget(three);
+    if (second === "clip" || (second === "clips" && path.length > 2)) return clipTarget(three);
     if (second === "v" || second === "video") return videoTarget(three, at);
     if (second === "videos" && VIDEO_ID.test(three)) return videoTarget(three, at);
     if (second === "b" || second === "c") return null;
@@ -247,18 +271,26 @@ twitchaudio.targets = (() => {
     return PAGES.has(first) ? null : channelTarget(one);
   }
 
+  /** The moment that is written behind an address, maybe as `t=1m`. @param {string} word */
+  function writtenMoment(word) {
+    return parseMoment(word.replace(/^t=/, ""));
+  }
+
   /** The target of an address, or of a text around exactly one. @param {string} text @returns {ParsedTarget | null} */
   function addressIn(text) {
     const words = wordsOf(text);
-    if (words.length === 3 && ["at", "@"].includes(words[1]?.toLowerCase() ?? "")) words.splice(1, 1);
+    const [, between = "", following = ""] = words;
+    if (BEFORE_MOMENT.includes(between.toLowerCase()) && writtenMoment(following) !== null) words.splice(1, 1);
     if (words.length === 1) return addressTarget(words[0] ?? "");
     const links = [...new Set(words.filter((word) => TWITCH.test(word)))];
-    if (words.length === 2 && words[0] === links[0]) {
-      const target = addressTarget(links[0] ?? "");
-      const moment = parseMoment(words[1] ?? "");
+    const [link = "", second = ""] = words;
+    // In a longer text only a clock's time is meant as the moment.
+    if (links.length === 1 && link === links[0] && (words.length === 2 || second.includes(":"))) {
+      const target = addressTarget(link);
+      const moment = writtenMoment(second);
       if (target?.kind === "video" && !target.at && moment !== null) return videoTarget(target.id, moment);
       // Less likely a sentence than an address that was broken by a space.
-      if (PLAIN_WORD.test(words[1] ?? "") && text.slice(words[0]?.length).search(SPACES) === 0) return null;
+      if (words.length === 2 && PLAIN_WORD.test(second) && text.slice(link.length).search(SPACES) === 0) return null;
     }
     const targets = links.map(addressTarget);
     const keys = new Set(targets.map((target) => JSON.stringify(target)));

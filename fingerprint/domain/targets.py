@@ -147,14 +147,37 @@ _CAMEL_WORD: Final = re.compile(r"[A-Z][^A-Z]*", re.ASCII)
 
 _SPACES: Final = re.compile(r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 _INVISIBLE: Final = re.compile(
-    r"[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
+    r"[\x02\x0f\x11\x16\x1d-\x1f\xad\u034f\u061c\u115f\u1160\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]|\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x1b\[[0-9;]{0,20}m"
 )
-"""Characters without a width, which copying from chats and pages brings along."""
+"""Characters without a width, and colors of IRC and terminals, which copying from chats and pages brings along."""
+
+_BLANKS: Final = re.compile(r"[\u2800\u3164]")
+"""Letters that look like spaces."""
+
+_ESCAPES: Final = re.compile(
+    r"\\([_/])|\\u00(2f|26|3d)|&(?:#x(2f)|#(47|34|39)|(quot|lt|gt|apos|nbsp));", re.ASCII | re.IGNORECASE
+)
+"""How Markdown writes `_`, JSON `/`, `&` and `=`, and pages `/`, quotes and brackets."""
+
+# fmt: off
+_ESCAPED: Final = {
+    "2f": "/", "47": "/", "26": "&", "3d": "=", "quot": '"', "34": '"', "lt": "<", "gt": ">", "apos": "'",
+    "39": "'", "nbsp": " ",
+}
+# fmt: on
+
+_WIDE_LETTER: Final = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+_LETTER: Final = re.compile(r"[A-Za-z0-9]")
+_WIDE: Final = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
+"""ASCII as wide as Chinese and Japanese signs."""
+
+_WIDE_SIGNS: Final = re.compile(r"(https?)[:\uff1a][/\uff0f]{2}|(twitch\.tv)\uff0f", re.IGNORECASE)
 
 # How chats and documents wrap an address, and what follows it in a sentence. No address of Twitch ends so.
 _OPENING: Final = "<([{\"'`*|~" + "\u2018\u201c\u201e\u00ab\u300c\u300e\u3010\u3008\u300a\uff08"
 _CLOSING: Final = (
-    ">)]}\"'`*|~.,;:!?"
+    ">)]}\"'`*|~.,;:!?\\"
     "\u2026\u2019\u201c\u201d\u00bb\u300d\u300f\u3011\u3009\u300b\uff09\u3002\u3001\uff0c\uff01\uff1f"
 )
 _PAIRS: Final = frozenset(
@@ -162,7 +185,9 @@ _PAIRS: Final = frozenset(
 )
 _MARKDOWN: Final = re.compile(r"\[[^\[\]]*\]\(([^\s()]+)(?:\s+\"[^\"]*\")?\)")
 _LABELED: Final = re.compile(r"<([^\s<>|]+)\|[^<>]*>")
-_WRAPPED: Final = re.compile(r"[^/:?]*(?:[<>(\[\]{\"'`*|~_=!]|[^\x00-\x7f]|[A-Za-z]:)")
+_WRAPPED: Final = re.compile(
+    r"[^/:?]*(?:[<>(\[\]{\"'`*|~_=!]|[^\x00-\x7f]|[A-Za-z]:)|[\"{]{0,2}[A-Za-z_]{1,20}\":\""
+)
 """What may come right before `https://`: a sign that wraps or quotes, a label such as `live:`, or a writing that
 puts no spaces between words."""
 
@@ -191,7 +216,7 @@ _ADDRESS: Final = re.compile(r"([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DO
 _TWITCH: Final = re.compile(
     r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv\.?(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
 )
-_APP: Final = re.compile(r"twitch://(channel|stream|video|clip)/+", re.ASCII | re.IGNORECASE)
+_APP: Final = re.compile(r"twitch://(?:(channel|stream|video|clip)/+|open/*\?)", re.ASCII | re.IGNORECASE)
 """An address that opens Twitch's app."""
 
 _APP_PAGES: Final = {
@@ -199,7 +224,11 @@ _APP_PAGES: Final = {
     "stream": "twitch.tv/",
     "video": "twitch.tv/videos/",
     "clip": "clips.twitch.tv/",
+    "open": "player.twitch.tv/?",
 }
+_BEFORE_MOMENT: Final = frozenset({"at", "@", "-", "\u2013", "\u2014", "ab", "from"})
+"""Words between an address and the moment that is meant."""
+
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 _SITES: Final = frozenset(
@@ -423,7 +452,7 @@ def url_target(text: str) -> TwitchTarget:
     Raises `invalid-input`.
     """
     words = _words(text := _checked(text))
-    if len(words) == 3 and words[1].lower() in ("at", "@"):
+    if len(words) > 2 and words[1].lower() in _BEFORE_MOMENT and _written_moment(words[2]) is not None:
         del words[1]
     if len(words) == 1:
         return _address_target(words[0])
@@ -431,12 +460,13 @@ def url_target(text: str) -> TwitchTarget:
     if not links:
         other = next((word for word in words if "." in word), text)
         return _address_target(other)
-    if len(words) == 2 and words[0] == links[0]:
+    # In a longer text only a clock's time is meant as the moment.
+    if words[:1] == links and (len(words) == 2 or ":" in words[1]):
         target = _address_target(links[0])
-        moment = parse_moment(words[1])
+        moment = _written_moment(words[1])
         if isinstance(target, VideoTarget) and not target.at_seconds and moment is not None:
             return _named_video(target.video_id, moment)
-        if _PLAIN_WORD.fullmatch(words[1]) and _SPACES.match(text, len(words[0])):
+        if len(words) == 2 and _PLAIN_WORD.fullmatch(words[1]) and _SPACES.match(text, len(words[0])):
             # Less likely a sentence than an address that was broken by a space.
             raise invalid_input(f"{_shown(text)} cannot be read as an address: it has a space in it.")
     targets = list(dict.fromkeys(_address_target(link) for link in links))
@@ -457,14 +487,26 @@ def parse_moment(text: str) -> float | None:
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
 
 
+def _written_moment(word: str) -> float | None:
+    """The moment that is written behind an address, maybe as `t=1m`; None for another word."""
+    return parse_moment(word.removeprefix("t="))
+
+
 def _checked(text: str) -> str:
-    # Markdown writes `_` as `\_`.
-    text = _INVISIBLE.sub("", text).replace("\\_", "_").strip()
+    text = _ESCAPES.sub(_unescaped, _BLANKS.sub(" ", _INVISIBLE.sub("", text)))
+    if _WIDE_LETTER.search(text) and not _LETTER.search(text):
+        text = text.translate(_WIDE)
+    text = _WIDE_SIGNS.sub(lambda found: f"{found[1]}://" if found[1] else f"{found[2]}/", text).strip()
     if not text:
         raise invalid_input("Nothing was given: it takes a channel name, a clip, a video or a Twitch address.")
     if len(text) > MAX_TEXT:
         raise invalid_input(f"This is too long: a target has at most {MAX_TEXT} characters.")
     return text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    what = next(group for group in found.groups() if group is not None)
+    return _ESCAPED.get(what.lower(), what)
 
 
 def _shown(text: str) -> str:
@@ -525,7 +567,7 @@ class _Address:
 
 def _address_target(url: str) -> TwitchTarget:
     app = _APP.match(url)
-    address = _split(url if app is None else _APP_PAGES[app[1].lower()] + url[app.end() :])
+    address = _split(url if app is None else _APP_PAGES[(app[1] or "open").lower()] + url[app.end() :])
     if address.host == _CLIPS:
         return _clips_page(address)
     if address.host in _PLAYERS:
@@ -594,7 +636,7 @@ def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911, PLR0912 - o
     match [segment.lower() for segment in path[:2]]:
         case []:
             raise invalid_input("This is Twitch's front page: give the address of a channel, a clip or a video.")
-        case ["clip", _]:
+        case ["clip" | "clips", _]:
             return _named_clip(path[1])
         case [word, _] if word in _VIDEO_WORDS:
             return _named_video(path[1], at_seconds)
@@ -605,6 +647,8 @@ def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911, PLR0912 - o
         case [_, "clip" | "c" | "b" | "v" | "video"] if len(path) == 2:
             raise invalid_input("This address ends where the clip or video should be named.")
         case [channel, "clip"]:
+            return _clip_of(channel, path[2])
+        case [channel, "clips"] if len(path) > 2:
             return _clip_of(channel, path[2])
         case [_, "v" | "video"]:
             return _named_video(path[2], at_seconds)
@@ -646,8 +690,8 @@ def _clip_of(channel: str, slug: str) -> ClipTarget:
 def _player(address: _Address) -> TwitchTarget:
     """The target of a player.twitch.tv address; if it names a channel and a video, the channel, as Twitch does."""
     query = address.query
-    if "channel" in query:
-        return _named_channel(query["channel"])
+    if channel := query.get("channel") or query.get("stream"):
+        return _named_channel(channel)
     if "video" in query:
         return _named_video(query["video"], address.at_seconds)
     if "clip" in query:
