@@ -370,4 +370,5 @@ def unknown_signs(playlist: MediaPlaylist) -> Iterator[tuple[str, str]]:
     yield from (("title", title or "(empty)") for title in sorted(titles) if title.lower() != LIVE_TITLE)
     lines = {line for segment in playlist.segments for line in segment.signs} | set(playlist.last_signs)
     tags = {line.partition(":")[0].lstrip("#") for line in lines if not line.startswith(_LIVE_SEQUENCE)}
+    tags |= {name.lstrip("#") for name in playlist.unknown_tags}
     yield from (("tag", tag) for tag in sorted(tags))

@@ -44,7 +44,29 @@ MAX_SIGNS: Final = 10
 MAX_SIGN_CHARACTERS: Final = 200
 _SIGNS: Final = ("#EXT-X-CUE", "#EXT-X-SCTE35", "#EXT-OATCLS-SCTE35", "#EXT-X-TWITCH-LIVE-SEQUENCE")
 
+MAX_UNKNOWN_TAGS: Final = 10
+"""The most unknown tags that are kept of a playlist."""
+
+_MAX_TAG_CHARACTERS: Final = 60
+_SILENT_TAGS: Final = frozenset(
+    {
+        "#EXTM3U",
+        "#EXT-X-VERSION",
+        "#EXT-X-PLAYLIST-TYPE",
+        "#EXT-X-DISCONTINUITY-SEQUENCE",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+        "#EXT-X-ALLOW-CACHE",
+        "#EXT-X-START",
+        "#EXT-X-TWITCH-INFO",
+        "#EXT-X-TWITCH-ELAPSED-SECS",
+        "#EXT-X-TWITCH-TOTAL-SECS",
+    }
+)
+"""Tags that were seen in Twitch's media playlists, or that the first edition of the RFC has, and that say nothing
+about the sound of segments."""
+
 _VIDEO_CODECS: Final = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp0", "vp8", "vp9", "mp4v", "vvc")
+_TEXT_CODECS: Final = ("stpp", "wvtt", "tx3g")
 
 
 # --- Multivariant playlists ---------------------------------------------------------------------------
@@ -67,7 +89,7 @@ class Rendition:
     @property
     def has_audio(self) -> bool:
         """False only when the codecs are listed and none is for sound."""
-        return not self.codecs or any(not _is_video(codec) for codec in self.codecs)
+        return not self.codecs or any(not codec.startswith(_VIDEO_CODECS + _TEXT_CODECS) for codec in self.codecs)
 
     @property
     def audio_only(self) -> bool:
@@ -158,17 +180,20 @@ def _rendition(variant: dict[str, str], uri: str, names: dict[str, str], apart: 
         uri=uri,
         bandwidth=whole(variant.get("BANDWIDTH", "")) or _UNKNOWN_BANDWIDTH,
         codecs=tuple(codec.strip().lower() for codec in variant.get("CODECS", "").split(",") if codec.strip()),
-        resolution=variant.get("RESOLUTION"),
+        resolution=resolution if (resolution := variant.get("RESOLUTION")) not in ("", "0x0") else None,
         name=name,
         sound_elsewhere=variant.get("AUDIO") in apart,
     )
 
 
 def _sound(media: dict[str, str]) -> Rendition:
-    """The rendition of an EXT-X-MEDIA of type AUDIO. Of several, such as languages, the default comes first."""
+    """The rendition of an EXT-X-MEDIA of type AUDIO. Of several, such as languages, the default comes first, and
+    one with somebody who describes the picture last.
+    """
+    described = "describes-video" in media.get("CHARACTERISTICS", "")
     return Rendition(
         uri=media["URI"],
-        bandwidth=_UNKNOWN_BANDWIDTH - (media.get("DEFAULT") == "YES"),
+        bandwidth=_UNKNOWN_BANDWIDTH - (media.get("DEFAULT") == "YES") + 2 * described,
         codecs=("audio",),
         name=media.get("NAME") or media.get("GROUP-ID"),
     )
@@ -247,7 +272,7 @@ class MediaPlaylist:
     """The segments of a media playlist, oldest first. `ended`: no more will be added.
 
     `prefetch`: URIs of segments that are still being produced and follow the last one without a discontinuity.
-    `last_signs`: the `signs` after the last segment.
+    `last_signs`: the `signs` after the last segment. `unknown_tags`: names of tags that nothing here knows.
     """
 
     segments: tuple[Segment, ...]
@@ -256,6 +281,7 @@ class MediaPlaylist:
     date_ranges: tuple[DateRange, ...] = ()
     prefetch: tuple[str, ...] = field(default=(), repr=False)
     last_signs: tuple[str, ...] = ()
+    unknown_tags: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float:
@@ -300,6 +326,7 @@ class _MediaReader:
         self._range_end: dict[str, int] = {}
         self._range_text: str | None = None
         self._signs: list[str] = []
+        self._unknown_tags: dict[str, None] = {}
 
     def playlist(self) -> MediaPlaylist:
         if self._encrypted and not self._has_clear:
@@ -313,6 +340,7 @@ class _MediaReader:
             date_ranges=tuple(self._date_ranges),
             prefetch=tuple(self._prefetch),
             last_signs=tuple(self._signs),
+            unknown_tags=tuple(self._unknown_tags),
         )
 
     def tag(self, line: str) -> None:  # noqa: PLR0912 - one branch for each tag
@@ -350,7 +378,12 @@ class _MediaReader:
                 if len(self._signs) < MAX_SIGNS:
                     self._signs.append(line[:MAX_SIGN_CHARACTERS])
             case _:
-                pass  # a comment, or a tag that says nothing about sound
+                self._other(name)
+
+    def _other(self, name: str) -> None:
+        """Note a tag that is not known; a comment is none."""
+        if name.startswith("#EXT") and name not in _SILENT_TAGS and len(self._unknown_tags) < MAX_UNKNOWN_TAGS:
+            self._unknown_tags[name[:_MAX_TAG_CHARACTERS]] = None
 
     def uri(self, line: str) -> None:
         if self._duration is None:

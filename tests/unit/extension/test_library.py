@@ -53,7 +53,9 @@ def test_pages_are_understood_as_the_server_does() -> None:
     for row, told in zip(rows, understood, strict=True):
         address, wanted = row["text"], row.get("question")
         if re.search(
-            r"/popout/\w+/chat|/popout/moderator/|//www\.twitch\.tv/embed/|//clips.*/edit\b|/subs/", address, re.IGNORECASE
+            r"/popout/\w+/chat|/popout/moderator/|//www\.twitch\.tv/embed/|//clips.*/edit\b|/subs/",
+            address,
+            re.IGNORECASE,
         ):
             wanted = None  # no player is there
         if told is not None and wanted is None:

@@ -277,4 +277,6 @@ def test_what_was_never_seen_before_is_named_once() -> None:
         ("title", "gone"),
         ("tag", "EXT-X-CUE-OUT"),
     ]
+    builder = Builder().segments(2).line("#EXT-X-PART:DURATION=0.5").line("#EXT-X-TWITCH-NEW:1").line("# EXT-X-NO")
+    assert list(unknown_signs(builder.playlist())) == [("tag", "EXT-X-PART"), ("tag", "EXT-X-TWITCH-NEW")]
     assert not list(unknown_signs(Builder(dated=False).segments(3, "").playlist())), "a VOD has no titles"

@@ -108,6 +108,16 @@ def variant(
             "loud",
         ),
         ([variant("mute", codecs="av01.0", resolution="1x1")], None),
+        # so is text, and a resolution of nothing is none
+        ([variant("v", codecs="avc1.4D,mp4a.40.2", resolution="1x1"), variant("words", codecs="stpp.ttml")], "v"),
+        ([variant("words", codecs="wvtt"), variant("a", bandwidth=9000, codecs="mp4a.40.5")], "a"),
+        (
+            [
+                variant("v", codecs="avc1.4D,mp4a.40.2", resolution="1x1"),
+                variant("a", bandwidth=9000, codecs="mp4a.40.2", resolution="0x0"),
+            ],
+            "a",
+        ),
         # without codecs the name decides, and not for renditions with pictures
         ([variant("v", bandwidth=10, resolution="1x1"), variant("a", more=',VIDEO="Audio_Only"')], "a"),
         ([variant("v", bandwidth=10)], "v"),
@@ -300,6 +310,11 @@ def uris(text: str) -> list[str]:
 
 def test_sound_in_media_tags_is_tried_before_pictures_whose_sound_is_elsewhere() -> None:
     assert uris(APART) == ["english.m3u8", "german.m3u8", "with-sound.m3u8", "small.m3u8"]
+
+
+def test_sound_with_a_description_of_the_picture_comes_after_other_sound() -> None:
+    described = 'DEFAULT=YES,CHARACTERISTICS="public.accessibility.describes-video",URI="english'
+    assert uris(APART.replace('DEFAULT=YES,URI="english', described))[:2] == ["german.m3u8", "english.m3u8"]
 
 
 def test_a_member_without_an_address_stands_for_the_sound_of_the_variants() -> None:
