@@ -421,10 +421,13 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
         target = None if stored is None else target_of(stored)
         return target is None or await access.is_blacklisted(target)
 
-    async def named(answer: Identification) -> None:
+    async def show(answer: Identification) -> None:
         service.forget_answer(answer)
         app[keys.SET_LISTS].forget(answer.target)
-        app[keys.FEED].refresh(answer.target)
+        app[keys.FEED].song_found_later(answer)
+
+    async def named(answer: Identification) -> None:
+        await show(answer)
         await app[keys.WEBHOOKS].named_later(answer, app[keys.JOBS])
 
     unknowns = Unknowns(
@@ -437,6 +440,7 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
         forbidden=forbidden,
         complete=service.completed,
         named=named,
+        named_elsewhere=show,
         limits=UnknownLimits(days=min(settings.unknown_days, settings.keep_days or settings.unknown_days)),
         background=app[keys.BACKGROUND],
     )

@@ -188,7 +188,7 @@ def _rendition(variant: dict[str, str], uri: str, names: dict[str, str], apart: 
 
 def _sound(media: dict[str, str]) -> Rendition:
     """The rendition of an EXT-X-MEDIA of type AUDIO. Of several, such as languages, the default comes first, and
-    one with somebody who describes the picture last.
+    a description of the picture last.
     """
     described = "describes-video" in media.get("CHARACTERISTICS", "")
     return Rendition(

@@ -1,5 +1,6 @@
 """`/api/v1/channels/{login}`: the set list, its live events, one line for chat bots, and the tokens for that."""
 
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -16,8 +17,9 @@ from server.api.responses import BASE, is_operator, json_response, revalidated_r
 from server.api.set_list_forms import PlayJson, SetListJson
 from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
-from server.channels.feed import event_id_of
+from server.channels.feed import Updated, event_id_of
 from server.channels.song_tokens import SongTokenStore
+from server.identifications.set_list import Play
 
 DEFAULT_PLAYS: Final = 50
 MOST_PLAYS: Final = 200
@@ -38,7 +40,7 @@ async def songs(request: web.Request) -> web.Response:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events: `play` with the newest play, and again whenever it changes.
+    """Server-sent events: `play` with the newest play, and again whenever it changes; `updated` with an older one.
 
     A client that comes back with `Last-Event-ID` gets what it has missed, among the newest answers.
     """
@@ -49,13 +51,16 @@ async def events(request: web.Request) -> web.StreamResponse:
     address = request[keys.CONTEXT].credentials.address
     feed, after = request.app[keys.FEED], last_event_id(request)
     with feed.listening(login, address, keep_alive, after=after) as plays:
-        return await send_events(
-            request,
-            plays,
-            lambda play: encode_event(
-                b"play", msgspec.json.encode(PlayJson.of(play, paths=paths)), event_id=event_id_of(play)
-            ),
-        )
+        return await send_events(request, plays, partial(_encoded, paths=paths))
+
+
+def _encoded(change: Play | Updated, *, paths: bool) -> bytes:
+    """A change of a channel as an event. One that is `Updated` leaves the listener's place as it is."""
+    if isinstance(change, Updated):
+        name, play, event_id = b"updated", change.play, change.after
+    else:
+        name, play, event_id = b"play", change, event_id_of(change)
+    return encode_event(name, msgspec.json.encode(PlayJson.of(play, paths=paths)), event_id=event_id)
 
 
 async def song_txt(request: web.Request) -> web.StreamResponse:

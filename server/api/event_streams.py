@@ -22,9 +22,10 @@ KEEP_ALIVE: Final = b": still here\n\n"
 _log = logging.getLogger(__name__)
 
 
-def encode_event(name: bytes, data: bytes, *, event_id: str) -> bytes:
-    """An event with a name, one line of data, and the id that a client sends when it comes back."""
-    return b"event: %b\nid: %b\ndata: %b\n\n" % (name, event_id.encode(), data)
+def encode_event(name: bytes, data: bytes, *, event_id: str | None) -> bytes:
+    """An event with a name, one line of data, and the id that a client sends when it comes back, if it has one."""
+    line = b"" if event_id is None else b"id: %b\n" % event_id.encode()
+    return b"event: %b\n%bdata: %b\n\n" % (name, line, data)
 
 
 def last_event_id(request: web.Request) -> str | None:

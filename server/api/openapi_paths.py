@@ -215,7 +215,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="followChannel",
             summary="Follow what is played on a channel",
             description="Server-sent events: `play` with the newest Play, if there is one, and again whenever it "
-            "changes. It goes on until you leave; when it ends, connect again. Nothing is identified for it: it "
+            "changes; `updated` with another Play whose song is known only now, since the catalog has grown. It "
+            "goes on until you leave; when it ends, connect again. Nothing is identified for it: it "
             "tells what others ask for, and what a watch finds.",
             parameters=[LAST_EVENT_ID],
             responses=_EVENTS,

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,9 @@ from server.observability import Metrics
 
 _MAX_ANSWERS: Final = 20
 """Newest answers that are read to find the newest play, which may be made of many."""
+
+MAX_UPDATED: Final = 20
+"""Plays that got their songs later and that a slow listener can still be told of, each by itself."""
 
 SHARE: Final = 5
 """One address may have this many times the listeners that are left: many viewers, but never all."""
@@ -49,6 +52,14 @@ class FeedLimits:
     quiet_after: int = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A play that has its song only now, and is not the newest. `after`: the id of the newest one's event."""
+
+    play: Play
+    after: str | None
+
+
 @dataclass(slots=True, eq=False)
 class _Subscription:
     """A channel that has listeners, its newest play, and the task that refreshes it."""
@@ -61,6 +72,11 @@ class _Subscription:
     play: Play | None = None
     recent: tuple[Play, ...] = ()
     """The newest plays, the oldest first; the last is `play`. What a listener missed is found among them."""
+    updated: deque[Play] = field(default_factory=lambda: deque(maxlen=MAX_UPDATED))
+    """The plays that got their songs last; `updates` is how many there were in all."""
+    updates: int = 0
+    waiting: deque[Play] = field(default_factory=lambda: deque(maxlen=MAX_UPDATED))
+    """Such plays that are told of when the newest ones have been read: the newest is told of as such."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, at each change."""
     refresh: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,8 +110,8 @@ class ChannelFeed:
     @contextmanager
     def listening(
         self, login: str, address: Address | None, idle_seconds: float, *, after: str | None = None
-    ) -> Generator[AsyncGenerator[Play | None]]:
-        """Listen to a channel during the block: the newest play, then each change or newer play.
+    ) -> Generator[AsyncGenerator[Play | Updated | None]]:
+        """Listen to a channel during the block: the newest play, then each change or newer play, and `Updated`.
 
         `after`: the `event_id_of` what a listener had last; what it missed comes first, if that is still known.
         None after each `idle_seconds` without one; ends when the server stops. Raises TwitchAudioError
@@ -110,8 +126,8 @@ class ChannelFeed:
 
     async def _plays(
         self, subscription: _Subscription, idle_seconds: float, after: str | None
-    ) -> AsyncGenerator[Play | None]:
-        had = after
+    ) -> AsyncGenerator[Play | Updated | None]:
+        had, updates = after, subscription.updates
         while not self._closing:
             changed = subscription.changed
             if subscription.error is not None:
@@ -120,7 +136,11 @@ class ChannelFeed:
             for play in missed:
                 had = event_id_of(play)
                 yield play
-            if missed:
+            new = min(subscription.updates - updates, MAX_UPDATED)
+            updates = subscription.updates
+            for play in list(subscription.updated)[-new:] if new else ():
+                yield Updated(play, had)
+            if missed or new:
                 continue
             try:
                 async with asyncio.timeout(idle_seconds):
@@ -165,10 +185,11 @@ class ChannelFeed:
             subscription.play, subscription.recent = None, ()
             subscription.refresh.set()
 
-    def refresh(self, login: str) -> None:
-        """Read a channel's newest plays at once, since one of them has a song only now."""
-        subscription = self._subscriptions.get(login)
+    def song_found_later(self, answer: Identification) -> None:
+        """Tell of an answer that has its song only now, and read the channel's newest plays: it may be of them."""
+        subscription = self._subscriptions.get(answer.target) if _is_of_now(answer) else None
         if subscription is not None:
+            subscription.waiting.extend(plays([answer]))
             subscription.refresh.set()
 
     def _job_ended(self, outcome: JobOutcome) -> None:
@@ -183,6 +204,7 @@ class ChannelFeed:
             while subscription.listeners and not self._closing:
                 subscription.refresh.clear()
                 await self._refresh(subscription)
+                self._tell_waiting(subscription)
                 subscription.reads += 1
                 quiet = subscription.play is None and subscription.reads >= self._limits.quiet_after
                 seconds = self._limits.quiet_poll_seconds if quiet else self._limits.poll_seconds
@@ -205,7 +227,8 @@ class ChannelFeed:
         """Read the newest plays, and wake the listeners when they have changed."""
         try:
             newest = await self._service.recent_answers(subscription.login, limit=1)
-            if not newest or (subscription.play is not None and newest[0].id == subscription.play.answers[0]):
+            known = subscription.play is not None and newest and newest[0].id == subscription.play.answers[0]
+            if not newest or (known and not subscription.waiting):
                 return
             answers = await self._service.recent_answers(subscription.login, limit=_MAX_ANSWERS)
         except TwitchAudioError as error:
@@ -222,6 +245,16 @@ class ChannelFeed:
             play = replace(play, first_heard=min(before.first_heard, play.first_heard))
         subscription.play = play
         subscription.recent = (*reversed(recent[1:]), play)
+        self._wake_listeners(subscription)
+
+    def _tell_waiting(self, subscription: _Subscription) -> None:
+        if not subscription.waiting:
+            return
+        while subscription.waiting:
+            play = subscription.waiting.popleft()
+            if subscription.play is None or event_id_of(subscription.play) != event_id_of(play):
+                subscription.updated.append(play)
+                subscription.updates += 1
         self._wake_listeners(subscription)
 
     def _wake_listeners(self, subscription: _Subscription) -> None:

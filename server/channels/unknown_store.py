@@ -173,6 +173,12 @@ class UnknownStore:
         values = {"named_us": to_us(now), "song": clean_text(song, 300), "pieces": "[]", "bytes": 0, "lease_us": 0}
         await self._database.change(update(table).where(table.c.id == unknown.id).values(**values))
 
+    async def named_since(self, since: datetime) -> Sequence[tuple[datetime, str]]:
+        """When unknowns were named, and the ids of their identifications, since a moment; the newest `_PAGE`."""
+        statement = select(table.c.named_us, table.c.id).where(table.c.named_us >= to_us(since))
+        rows = await self._database.rows(statement.order_by(table.c.named_us.desc()).limit(_PAGE))
+        return [(from_us(row.named_us), row.id) for row in rows]
+
     async def delete(self, ids: Collection[str]) -> int:
         """Delete unknowns by the ids of their identifications; returns how many there were."""
         return await self._database.change(delete(table).where(table.c.id.in_(list(ids))))

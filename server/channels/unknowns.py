@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Self
 
+from cachetools import LRUCache
+
 from fingerprint.background import Background
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS, query_print
 from fingerprint.domain.audio import Pcm, Recording
-from fingerprint.domain.identification import Identification, Kind, Song, Status, song_key
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song, Status, song_key
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs.clean import clean_song
 from fingerprint.ports import Clock, JobStore, Match, PrintRecognizer
@@ -37,6 +39,11 @@ MAX_COUNTED: Final = 1_000
 _SWEEP_SECONDS: Final = 3_600.0
 _LEAST_SECONDS: Final = 3.0
 
+_CLOCKS_DIFFER: Final = timedelta(seconds=60)
+"""How far the clocks of servers that share a database may be apart."""
+
+_MAX_KNOWN: Final = 10_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +53,7 @@ class UnknownLimits:
 
     days: int = 30
     poll_seconds: float = 5.0
+    follow_seconds: float = 5.0
     pause_seconds: float = 0.2
     """The wait between two searches, each of which takes about a tenth of a second of one core."""
 
@@ -147,7 +155,8 @@ def pieces_of(pcm: Pcm) -> Sequence[SoundPrint]:
 class Unknowns:
     """This server's part of the notebook. An async context manager that owns its tasks.
 
-    Without a `recognizer`, or with 0 days, nothing is kept.
+    Without a `recognizer`, or with 0 days, nothing is kept. `named` is called with each answer that has a song
+    now, `named_elsewhere` if another process, such as another server or `catalog add`, has found it.
     """
 
     def __init__(
@@ -162,6 +171,7 @@ class Unknowns:
         forbidden: Callable[[Unknown], Awaitable[bool]],
         complete: AnswerEnricher,
         named: Callable[[Identification], Awaitable[None]],
+        named_elsewhere: Callable[[Identification], Awaitable[None]],
         limits: UnknownLimits,
         background: Background | None = None,
     ) -> None:
@@ -174,6 +184,8 @@ class Unknowns:
         self._forbidden = forbidden
         self._complete = complete
         self._named = named
+        self._named_elsewhere = named_elsewhere
+        self._known: LRUCache[str, None] = LRUCache(_MAX_KNOWN)
         self._limits = limits
         self._sounds: deque[tuple[Identification, Recording]] = deque()
         self._asked: Counter[str] = Counter()
@@ -187,7 +199,11 @@ class Unknowns:
     async def __aenter__(self) -> Self:
         work = {"delete old unknowns": self._sweep}
         if self._recognizer is not None:
-            work |= {"keep unknowns": self._keep, "search for unknowns": self._search}
+            work |= {
+                "keep unknowns": self._keep,
+                "search for unknowns": self._search,
+                "follow named unknowns": self._follow,
+            }
         self._tasks = [self._background.start(name, each) for name, each in work.items()]
         return self
 
@@ -282,7 +298,23 @@ class Unknowns:
         while self._is_busy():  # noqa: ASYNC110 - jobs end elsewhere, and nothing is urgent here
             await asyncio.sleep(self._limits.poll_seconds)
 
+    async def _follow(self) -> None:
+        """Learn what other processes name."""
+        since = self._clock.now()
+        while True:
+            await self._clock.sleep(self._limits.follow_seconds)
+            with _passing("named_unknowns_not_read"):
+                for named_at, name in reversed(await self._store.named_since(since - _CLOCKS_DIFFER)):
+                    if name in self._known:
+                        continue
+                    since = max(since, named_at)
+                    self._known[name] = None
+                    answer = await self._jobs.get(IdentificationId(name))
+                    if answer is not None and answer.song is not None:
+                        await self._named_elsewhere(answer)
+
     async def _on_named(self, answer: Identification) -> None:
+        self._known[answer.id] = None
         self._count.add("named")
         with _passing("naming_not_told"):
             await self._named(answer)

@@ -130,6 +130,34 @@ async def test_webhooks_and_listeners_are_told_of_what_is_named_later(
         assert (await receiver.next(secret))["type"] == "webhook.test", "the other answer is of the same play"
 
 
+async def test_listeners_of_every_server_are_told_of_an_older_moment_that_is_named_later(
+    parts: FakePipeline, address: str, prints: Prints, tmp_path: Path
+) -> None:
+    elsewhere = FakePipeline(SystemClock())
+    elsewhere.pipeline.prints = Prints()
+    async with (
+        open_api(parts, tmp_path, database_url=address) as api,
+        open_api(elsewhere, tmp_path / "elsewhere", database_url=address) as other,
+        open_database(address) as database,
+    ):
+        older = (await (await ask(api, wait=20)).json())["id"]
+        await until_kept(database, 1)
+        parts.recognizers.matches = [Match(song=song("In Between"), score=0.99)]
+        newer = (await (await ask(api, wait=20)).json())["id"]
+        path = "/api/v1/channels/somechannel/events"
+        async with api.get(path) as here, other.get(path) as there, asyncio.timeout(60):
+            for events in (here, there):
+                assert (await next_event(events))[1]["identifications"] == [newer]
+            prints.generation = 2
+            for events in (here, there):
+                name, play = await next_event(events)
+                assert (name, play["song"]["title"]) == ("updated", "Late Arrival")
+                assert play["identifications"] == [older]
+        for client in (api, other):
+            songs = await (await client.get("/api/v1/channels/somechannel/songs")).json()
+            assert [play["song"]["title"] for play in songs["plays"]] == ["In Between", "Late Arrival"]
+
+
 async def test_nothing_is_kept_where_that_is_switched_off(parts: FakePipeline, tmp_path: Path) -> None:
     parts.pipeline.prints = None
     async with open_api(parts, tmp_path) as api:

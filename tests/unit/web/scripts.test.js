@@ -90,6 +90,33 @@ test("a failed request is a problem with a code", async () => {
   assert.deepEqual([asked[1].body, asked[1].headers["X-CSRF-Token"]], ['{"channel":"x"}', "token"]);
 });
 
+test("the page of a channel is renewed when a song that was heard a while ago gets its name", async () => {
+  let events;
+  globalThis.EventSource = class extends EventTarget {
+    constructor() { super(); events = this; }
+    close() {}
+  };
+  const rows = { querySelectorAll: () => [], querySelector: () => null, dataset: { live: "", login: "x" }, childNodes: [], replaceChildren() {} };
+  const part = { ...rows, addEventListener() {}, value: "" };
+  globalThis.document = { querySelector: () => null, querySelectorAll: () => [], getElementById: (id) => (id === "list" ? rows : part), documentElement: { dataset: {} }, importNode: (node) => node };
+  globalThis.addEventListener ??= () => {};
+  globalThis.location ??= { href: "/channels/x" };
+  globalThis.DOMParser = class { parseFromString() { return document; } };
+  let fetched = 0;
+  globalThis.fetch = async () => { fetched += 1; return new Response("<p>"); };
+  if (globalThis.navigator === undefined) globalThis.navigator = {};
+  await served("set_list.js");
+  const told = async (name, wanted) => {
+    events.dispatchEvent(new Event(name));
+    do await new Promise((resolve) => { setImmediate(resolve); });
+    while (fetched < wanted);
+    assert.equal(fetched, wanted);
+  };
+  await told("open", 0);
+  await told("updated", 1);
+  await told("open", 2); // the song may have got its name while the connection was lost
+});
+
 const find = (id, more = {}) => ({ id, song: "/songs/x", title: "Night Drive", artists: "The Builders", source: "somechannel", at: "2026-03-01T12:00:00Z", ...more });
 
 test("finds are kept newest first, once, and not without end", () => {

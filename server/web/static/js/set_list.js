@@ -114,6 +114,13 @@ if (list.dataset["live"] !== undefined) {
     newest = new Date(heard).toISOString();
     void renew();
   });
+  // A song that was heard a while ago has a name only now, or may have got it while the connection was lost.
+  events.addEventListener("updated", () => void renew());
+  let opened = false;
+  events.addEventListener("open", () => {
+    if (opened) void renew();
+    opened = true;
+  });
   addEventListener("pagehide", () => events.close());
 }
 
