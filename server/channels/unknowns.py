@@ -12,7 +12,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Self
 
 from cachetools import LRUCache
@@ -53,7 +53,6 @@ class UnknownLimits:
 
     days: int = 30
     poll_seconds: float = 5.0
-    follow_seconds: float = 5.0
     pause_seconds: float = 0.2
     """The wait between two searches, each of which takes about a tenth of a second of one core."""
 
@@ -199,11 +198,7 @@ class Unknowns:
     async def __aenter__(self) -> Self:
         work = {"delete old unknowns": self._sweep}
         if self._recognizer is not None:
-            work |= {
-                "keep unknowns": self._keep,
-                "search for unknowns": self._search,
-                "follow named unknowns": self._follow,
-            }
+            work |= {"keep unknowns": self._keep, "search for unknowns": self._search}
         self._tasks = [self._background.start(name, each) for name, each in work.items()]
         return self
 
@@ -242,7 +237,8 @@ class Unknowns:
             self._asked[answer.id] += 1
 
     async def _keep(self) -> None:
-        """Store what is told, a few seconds later at most."""
+        """Store what is told, a few seconds later at most, and learn what other processes name."""
+        since = self._clock.now()
         while True:
             self._news.clear()
             while self._sounds:
@@ -253,6 +249,7 @@ class Unknowns:
                 counted, self._asked = self._asked, Counter()
                 with _passing("unknowns_not_counted"):
                     await self._store.count_asked(counted)
+            since = await self._follow(since)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.poll_seconds):
                     await self._news.wait()
@@ -298,20 +295,17 @@ class Unknowns:
         while self._is_busy():  # noqa: ASYNC110 - jobs end elsewhere, and nothing is urgent here
             await asyncio.sleep(self._limits.poll_seconds)
 
-    async def _follow(self) -> None:
-        """Learn what other processes name."""
-        since = self._clock.now()
-        while True:
-            await self._clock.sleep(self._limits.follow_seconds)
-            with _passing("named_unknowns_not_read"):
-                for named_at, name in reversed(await self._store.named_since(since - _CLOCKS_DIFFER)):
-                    if name in self._known:
-                        continue
-                    since = max(since, named_at)
+    async def _follow(self, since: datetime) -> datetime:
+        """Learn what other processes have named since about a moment; returns the newest that is known."""
+        with _passing("named_unknowns_not_read"):
+            for named_at, name in reversed(await self._store.named_since(since - _CLOCKS_DIFFER)):
+                since = max(since, named_at)
+                if name not in self._known:
                     self._known[name] = None
                     answer = await self._jobs.get(IdentificationId(name))
                     if answer is not None and answer.song is not None:
                         await self._named_elsewhere(answer)
+        return since
 
     async def _on_named(self, answer: Identification) -> None:
         self._known[answer.id] = None
