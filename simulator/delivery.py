@@ -197,7 +197,7 @@ class VideoRoutes:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         video = self._world.video_at(request.match_info["root"])
         name = request.match_info["file"]
-        if video is None or video.switches.missing:
+        if video is None or video.switches.missing or video.switches.sound_gone:
             return await self._transport.send(request, _absent(Step.PLAYLIST if "index" in name else Step.SEGMENT))
         if name.startswith("index-") and name.endswith(".m3u8"):
             return await self._playlist(request, video)

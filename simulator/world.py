@@ -401,10 +401,12 @@ class Clip:
 class VideoSwitches(MediaSwitches):
     """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on.
 
-    `byte_ranges`: its segments are ranges of one file.
+    `byte_ranges`: its segments are ranges of one file. `sound_gone`: Twitch still lists it, but its playlists and
+    segments are gone.
     """
 
     segment_seconds: float = 10.0
+    sound_gone: bool = False
     byte_ranges: bool = False
     missing: bool = False
     subscriber_only: bool = False

@@ -26,6 +26,11 @@ MAX_CHARACTERS: Final = 1 << 20
 MAX_VIDEO_CHARACTERS: Final = 32 << 20
 """The longest media playlist of a VOD: two days of segments of 2 s, with long addresses."""
 
+
+class LongPlaylistError(PlaylistError):
+    """A playlist that is longer than anything that Twitch is known to make."""
+
+
 _BEGINNING_CHARACTERS: Final = 16
 MAX_RENDITIONS: Final = 200
 MAX_SEGMENTS: Final = 100_000
@@ -389,7 +394,7 @@ class _MediaReader:
         if self._duration is None:
             raise PlaylistError("it holds a line that is neither a tag nor a segment")
         if len(self._segments) >= MAX_SEGMENTS:
-            raise PlaylistError("it lists absurdly many segments")
+            raise LongPlaylistError("it lists absurdly many segments")
         segment = Segment(
             uri=line,
             sequence=self._sequence,
@@ -461,7 +466,7 @@ class _MediaReader:
 def _lines(text: str, max_characters: int) -> Iterator[str]:
     """The lines that are not empty, after checking that the text is a playlist of acceptable size."""
     if len(text) > max_characters:
-        raise PlaylistError("it is absurdly long")
+        raise LongPlaylistError("it is absurdly long")
     if "#\0E\0X" in text[:_BEGINNING_CHARACTERS]:
         raise PlaylistError("it is not in UTF-8")
     lines = (line.strip() for line in text.removeprefix("\ufeff").replace("\r", "\n").split("\n"))

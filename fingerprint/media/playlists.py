@@ -9,8 +9,14 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.hls.ads import unknown_signs
 from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError
 from fingerprint.hls.dates import with_true_dates
-from fingerprint.hls.playlist import MAX_CHARACTERS, MAX_VIDEO_CHARACTERS, MediaPlaylist, parse_media
-from fingerprint.media.fetch import Fetcher
+from fingerprint.hls.playlist import (
+    MAX_CHARACTERS,
+    MAX_VIDEO_CHARACTERS,
+    LongPlaylistError,
+    MediaPlaylist,
+    parse_media,
+)
+from fingerprint.media.fetch import Fetcher, TooLongError
 from fingerprint.media.refusals import permanent_refusal
 
 PLAYLIST_SECONDS: Final = 3.0
@@ -39,6 +45,24 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
 
     Raises PlaylistRefusedError, UpstreamError with step `playlist`, and `restricted-stream` when it is encrypted.
     """
+    try:
+        return await _playlist(fetcher, url, video=video)
+    except (TooLongError, LongPlaylistError) as error:
+        if not video:
+            raise _unusable(fetcher, error) from error
+        detail = "This video is too long for this server: Twitch's list of its segments has more than two days."
+        raise UpstreamError(STEP, detail, retry_after_seconds=None) from error
+    except PlaylistError as error:
+        raise _unusable(fetcher, error) from error
+
+
+def _unusable(fetcher: Fetcher, error: TooLongError | PlaylistError) -> UpstreamError:
+    if isinstance(error, UpstreamError):
+        return error
+    return UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.")
+
+
+async def _playlist(fetcher: Fetcher, url: URL, *, video: bool) -> MediaPlaylist:
     fetched = await fetcher.get(
         url,
         step=STEP,
@@ -61,8 +85,6 @@ async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> 
             ProblemCode.RESTRICTED_STREAM,
             "We can't listen to this: it is protected with DRM and only plays in a browser.",
         ) from error
-    except PlaylistError as error:
-        raise UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.") from error
     if video:
         return playlist
     fetcher.note_unknown(unknown_signs(playlist))

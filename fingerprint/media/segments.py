@@ -258,6 +258,13 @@ class SegmentCache:
             return None
         return first_timestamp(start, _container(start, has_init=bool(head.content)), head=head.content)
 
+    async def is_gone(self, segment: Segment) -> bool:
+        """Whether a segment's address is answered with 404 or 410."""
+        start = await _resource(
+            self._fetcher, self._base, segment.uri, _beginning(segment), has_init=segment.init is not None
+        )
+        return isinstance(start, SegmentRefusedError) and start.status in (404, 410)
+
     async def _fetched(
         self, wanted: Sequence[Segment], results: Sequence[bytes | UpstreamError], older: Sequence[Segment]
     ) -> dict[int, bytes]:

@@ -205,11 +205,21 @@ class WholeVideo:
             if error.code is ProblemCode.BUSY or not isinstance(error, UpstreamError):
                 raise
             self._failed += 1
+            if self._failed == 1 and await self._is_gone(error):
+                detail = "Twitch no longer has the sound of this video."
+                raise TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, detail) from error
             if self._failed > MAX_FAILED:
                 raise _as_told(error) from error
             return None
         self._failed = 0
         return self._timeline.listed_start(first) + max(0.0, sound.start_seconds), sound.pcm
+
+    async def _is_gone(self, error: UpstreamError) -> bool:
+        """Whether all of the VOD is gone, as when it was deleted meanwhile, and not only what failed."""
+        if self._growing or not isinstance(error, SegmentRefusedError):
+            return False
+        heard = [each for each in self._timeline.segments if not is_muted(each) and not each.gap]
+        return all([await self._segments.is_gone(each) for each in (heard[0], heard[-1])])
 
 
 def _as_told(error: UpstreamError) -> TwitchAudioError:

@@ -2,12 +2,17 @@
 
 import asyncio
 import dataclasses
+from contextlib import aclosing
 from pathlib import Path
 
+import pytest
+
 from fingerprint.catalog.ingest import ingest
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
 from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import open_clip_owners, open_pipeline
 from simulator.content import ChannelPlan, Content, VideoPlan
 from simulator.library import own_songs
@@ -16,6 +21,35 @@ from simulator.simulator import Simulator
 from tests.integration.test_clip_songs import write_song
 
 VIDEO = "2210987005"
+
+
+async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator) -> None:
+    """A VOD that is deleted, closed or too long: before it is listened to, and while it is."""
+    video, target = twitch.video(VIDEO), VideoTarget(VIDEO, 0.0)
+    for switch, code, said in (
+        ("sound_gone", ProblemCode.VIDEO_NOT_FOUND, "its sound is gone"),
+        ("missing", ProblemCode.VIDEO_NOT_FOUND, "has no video 2210987005"),
+        ("subscriber_only", ProblemCode.RESTRICTED_STREAM, "for subscribers only"),
+    ):
+        video.configure(recording=False, **{switch: True})
+        with pytest.raises(TwitchAudioError, match=said) as caught:
+            await anext(whole.listen(target))
+        assert caught.value.code is code
+        video.reset()
+    with pytest.raises(TwitchAudioError, match="0:5. long; the longest is 0:30"):
+        await anext(whole.listen(target, max_seconds=30.0))
+    async with aclosing(whole.listen(target)) as listening:
+        await anext(listening)
+        video.configure(sound_gone=True)
+        with pytest.raises(TwitchAudioError, match="no longer has the sound") as caught:
+            _ = [found async for found in listening]
+        assert caught.value.code is ProblemCode.VIDEO_NOT_FOUND
+    video.reset()
+    video.configure(broken="3-5")
+    newest = [found async for found in whole.listen(target)][-1]
+    assert newest.position == newest.duration, "a hole is passed over"
+    video.reset()
+    twitch.video(VIDEO).configure(recording=True, recorded_seconds=25.0)
 
 
 async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) -> None:
@@ -52,6 +86,7 @@ async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) ->
             async for newest in pipeline.whole.listen(VideoTarget(VIDEO, 0.0)):
                 found = newest
             assert found.growing
+            await assert_what_ends_it_is_told(pipeline.whole, twitch)
             reached = found.position
             assert 18.0 < reached < 54.0
             twitch.video(VIDEO).configure(recording=False)

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from fingerprint.domain.problems import UpstreamError
 from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError, address, attributes
 from fingerprint.hls.playlist import (
+    MAX_SEGMENTS,
     MAX_VIDEO_CHARACTERS,
     ByteRange,
     InitSection,
@@ -15,6 +17,9 @@ from fingerprint.hls.playlist import (
     parse_media,
     parse_multivariant,
 )
+from fingerprint.media.fetch import Fetched
+from fingerprint.media.playlists import fetch_playlist
+from tests.unit.twitch.scripted import ScriptedFetcher
 
 # Shapes as usher answers them, shortened: v1 names renditions in EXT-X-MEDIA, v2 in the variants themselves.
 V1 = """#EXTM3U
@@ -181,6 +186,14 @@ def test_two_days_are_no_hostile_playlist() -> None:
     playlist = parse_media(text)
     assert len(playlist.segments) == 86_400
     assert playlist.duration_seconds == 172_800
+
+
+async def test_a_video_beyond_two_days_is_said_to_be_too_long_and_not_to_be_tried_again() -> None:
+    text = "#EXTM3U\n" + "#EXTINF:2.000,\n1.ts\n" * (MAX_SEGMENTS + 1)
+    fetcher = ScriptedFetcher(lambda _sent: Fetched(200, text.encode()))
+    with pytest.raises(UpstreamError, match="too long for this server") as caught:
+        await fetch_playlist(fetcher, URL("https://a.example/index-dvr.m3u8"), video=True)
+    assert caught.value.retry_after_seconds is None
 
 
 HOSTILE = {
