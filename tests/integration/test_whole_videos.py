@@ -36,7 +36,7 @@ async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator)
             await anext(whole.listen(target))
         assert caught.value.code is code
         video.reset()
-    with pytest.raises(TwitchAudioError, match="0:5. long; the longest is 0:30"):
+    with pytest.raises(TwitchAudioError, match=r"0:5\d long; the longest is 0:30"):
         await anext(whole.listen(target, max_seconds=30.0))
     async with aclosing(whole.listen(target)) as listening:
         await anext(listening)
