@@ -1,9 +1,12 @@
-"""Takes the website's texts into its translations: `python -m scripts.messages`, then translate what is empty.
+"""Takes the website's texts into its translations, and what is said about problems from there into the extension.
+
+Run `python -m scripts.messages`, translate what it names in `server/web/locales`, and run it again.
 
 Texts that are gone are removed with their translations; git has them.
 """
 
 import io
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,10 +17,12 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
 from babel.messages.pofile import write_po
 
 from fingerprint.domain.problems import PROBLEM_KINDS
-from server.web.languages import LOCALES, languages, read_catalog
+from scripts.extension_words import extension_words
+from server.web.languages import ENGLISH, LOCALES, languages, read_catalog
 
 ROOT: Final = Path(__file__).parents[1]
 WEB: Final = ROOT / "server/web"
+EXTENSION: Final = ROOT / "extension/_locales"
 ENGLISH_ONLY: Final = frozenset({"docs.html", "_share.html"})
 """Templates that are in English for everyone, beside those of the operator's desk."""
 
@@ -53,6 +58,9 @@ def texts() -> Catalog:
     for kind in PROBLEM_KINDS.values():
         for text in (kind.heading, kind.next_step):
             found.add(text, locations=[("fingerprint/domain/problems.py", 0)])
+    for code in PROBLEM_KINDS:
+        for context, text in extension_words(code).values():
+            found.add(text, locations=[("scripts/extension_words.py", 0)], context=context)
     for method, path in _sources():
         where = (path.relative_to(ROOT).as_posix(), 0)
         options = _OPTIONS.get(method)
@@ -77,6 +85,19 @@ def updated(code: str, found: Catalog) -> Catalog:
     return catalog
 
 
+def extension_file(code: str) -> str:
+    """The extension's messages in a language: those about the server's problems are translated here."""
+    path = EXTENSION / code / "messages.json"
+    messages: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    catalog = None if code == ENGLISH.code else read_catalog(code)
+    for problem in PROBLEM_KINDS:
+        for part, (context, text) in extension_words(problem).items():
+            found = None if catalog is None else catalog.get(text, context)
+            name = f"problem_{problem.replace('-', '_')}_{part}"
+            messages[name] = {"message": text if found is None else str(found.string)}
+    return json.dumps(messages, ensure_ascii=False, indent=2) + "\n"
+
+
 def main() -> int:
     """Write the files; says what is not translated yet."""
     found = texts()
@@ -88,6 +109,9 @@ def main() -> int:
         missing += len(empty)
         for text in empty:
             print(f"{code}: {text!r}")
+    if not missing:
+        for code in languages():
+            (EXTENSION / code / "messages.json").write_text(extension_file(code), encoding="utf-8")
     return 1 if missing else 0
 
 

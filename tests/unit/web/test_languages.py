@@ -12,7 +12,7 @@ from babel.messages.catalog import Message
 from jinja2 import nodes
 
 from fingerprint.domain.problems import Problem, ProblemCode
-from scripts.messages import templates, texts, updated, written
+from scripts.messages import EXTENSION, extension_file, templates, texts, updated, written
 from server.web.answer import moment_text, problem_view
 from server.web.details import DETAILS, translated_detail
 from server.web.languages import ENGLISH, LOCALES, accepted_language, languages, read_catalog
@@ -75,6 +75,12 @@ def _forms(message: Message) -> Iterator[tuple[str, str]]:
         yield message.id, message.string
     else:
         yield from zip(message.id, message.string or (), strict=True)
+
+
+@pytest.mark.parametrize("code", list(languages()))
+def test_the_extension_says_about_problems_what_is_translated_here(code: str) -> None:
+    # When it fails: `python -m scripts.messages`. Arabic, which the website has not, is the extension's own.
+    assert (EXTENSION / code / "messages.json").read_text(encoding="utf-8") == extension_file(code)
 
 
 class Untranslated(HTMLParser):
