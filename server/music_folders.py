@@ -69,9 +69,13 @@ class FolderTimes:
 
 def sync_command(catalog: str, folders: Sequence[Path], *, workers: int, settle: float) -> Sequence[str]:
     """The command that brings a catalog up to date with folders."""
-    action = ("catalog", "sync", *map(str, folders), "--catalog", catalog, "--json")
     options = ("--workers", str(workers), "--settle", str(settle))
-    return sys.executable, "-c", _BOOT, str(len(sys.path)), *sys.path, *action, *options
+    return catalog_command("sync", *map(str, folders), "--catalog", catalog, "--json", *options)
+
+
+def catalog_command(*arguments: str) -> Sequence[str]:
+    """The command that runs `twitchaudio catalog` with some arguments in a process of its own."""
+    return sys.executable, "-c", _BOOT, str(len(sys.path)), *sys.path, "catalog", *arguments
 
 
 class MusicFolders:
@@ -180,8 +184,8 @@ class MusicFolders:
         assert process.stderr is not None, "likewise"
         try:
             out, err = await asyncio.gather(
-                _read(process.stdout, MAX_REPORT_BYTES, keep_end=False),
-                _read(process.stderr, MAX_ERROR_BYTES, keep_end=True),
+                read_bounded(process.stdout, MAX_REPORT_BYTES, keep_end=False),
+                read_bounded(process.stderr, MAX_ERROR_BYTES, keep_end=True),
             )
             status = await process.wait()
         except BaseException:
@@ -195,16 +199,7 @@ class MusicFolders:
         return status, report, lines[-1].removeprefix("twitchaudio: ") if lines else ""
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Interrupt the command, which stores what it has decoded; kill it if it does not end."""
-        if process.returncode is not None:
-            return
-        process.send_signal(signal.SIGINT)
-        try:
-            async with asyncio.timeout(self._times.stop):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end_command(process, seconds=self._times.stop)
 
     def _say_done(self, report: dict[str, Any]) -> None:
         self._last_failure = ""
@@ -291,7 +286,20 @@ class MusicFolders:
         return found
 
 
-async def _read(stream: asyncio.StreamReader, most: int, *, keep_end: bool) -> bytes:
+async def end_command(process: asyncio.subprocess.Process, *, seconds: float) -> None:
+    """Interrupt a command, which stores what it has decoded; kill it if it does not end in time."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        async with asyncio.timeout(seconds):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def read_bounded(stream: asyncio.StreamReader, most: int, *, keep_end: bool) -> bytes:
     """The beginning or the end of what a stream holds, at most so many bytes; all of it is read."""
     kept = b""
     while chunk := await stream.read(1 << 16):

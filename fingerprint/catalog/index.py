@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -92,11 +93,14 @@ class Snapshot:
         """What is known of the tracks whose tags or paths hold every word, in any case.
 
         Hot path, over 100,000 tracks; simple form: decode each track's text, and look at `TrackEntry.text`. Texts
-        that hold ASCII alone, and not the words, are not decoded.
+        that hold ASCII alone, and not the words, are not decoded; all else is stored as `\\u` and digits.
         """
         folded = [word.casefold() for word in words]
+        wide = not all(word.isascii() for word in folded)
         plain = [word.encode() for word in folded if word.isascii() and not {'"', "\\"} & set(word)]
         for segment, number, track_id, text in self._stored():
+            if wide and b"\\u" not in text:
+                continue
             if plain and b"\\u" not in text:
                 lower = text.lower()
                 if any(word not in lower for word in plain):
@@ -107,6 +111,13 @@ class Snapshot:
                 if any(word not in shown for word in folded):
                     continue
             yield entry
+
+    def page(self, words: Sequence[str], first: int, count: int) -> list[TrackEntry]:
+        """Some of the tracks that `search` finds, from number `first` on; without words only these are decoded."""
+        if any(words):
+            return list(islice(self.search(words), first, first + count))
+        stored = islice(self._stored(), first, first + count)
+        return [segment.decode(number, track_id, text) for segment, number, track_id, text in stored]
 
     def entry(self, track_id: str) -> TrackEntry | None:
         """What is known of the track with an id, or with one that it had before; None when there is none."""

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from fingerprint.remote_catalogs.writing import RemoteCatalog
 
 MAX_OWNER: Final = 200
+_LINE_SECONDS: Final = 0.25
 
 
 def register(commands: Subparsers) -> None:
@@ -85,6 +87,13 @@ def register(commands: Subparsers) -> None:
         )
         parser.add_argument(
             "--failed", type=file_path, metavar="LOG", help="write what could not be read to a file, one line each"
+        )
+    for parser in (add, sync):
+        parser.add_argument(
+            "--progress",
+            choices=("bar", "json"),
+            default="bar",
+            help="on standard error: a bar, on a terminal only, or for programs a JSON object a line",
         )
     action("list", _list, "list all tracks")
     search = action("search", _search, "list the tracks whose tags or path hold every word of a text")
@@ -242,7 +251,8 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
         _open(arguments)
     kept = f"New tracks of this run that are kept in {place.name}"
     with FailedLog(cast("Path | None", arguments.failed)) as log:
-        with _progress_bar(kept) as show:
+        in_lines = cast("str", arguments.progress) == "json"
+        with _progress_lines() if in_lines else _progress_bar(kept) as show:
             report = ingest(
                 place.folder,
                 paths,
@@ -275,6 +285,26 @@ def _named_since(report: IngestReport, place: "_Place") -> int | None:
     from server.cli.unknown_songs import named_since_it_grew  # noqa: PLC0415
 
     return named_since_it_grew(settings, place.folder)
+
+
+@contextlib.contextmanager
+def _progress_lines() -> Generator[Callable[[IngestProgress], None]]:
+    """Progress for a program: a JSON object a line, at most four a second, and one at the end."""
+    said_at, state = 0.0, {"done": 0, "total": 0, "added": 0, "failed": 0}
+
+    def show(progress: IngestProgress) -> None:
+        nonlocal said_at
+        state.update(done=progress.done, total=progress.total)
+        state["added"] += isinstance(progress.outcome, Read)
+        state["failed"] += isinstance(progress.outcome, Unreadable) and not progress.outcome.by_choice
+        if time.monotonic() - said_at >= _LINE_SECONDS:
+            said_at = time.monotonic()
+            print(json.dumps(state), file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        print(json.dumps(state), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ PAGES = (
     "/song-tokens",
     "/unknowns",
     "/reports",
+    "/catalog",
     "/recognizers",
     "/twitch",
     "/logs",

@@ -108,6 +108,8 @@ GET    /login                           -
 GET    /login/callback                  -
 GET    /logout                          -
 GET    /admin                           -
+GET    /admin/catalog                   -
+POST   /admin/catalog                   -
 GET    /admin/recognizers               -
 GET    /admin/twitch                    -
 GET    /admin/logs                      -

@@ -126,6 +126,8 @@ GET    /login                                    302     . . . . . . . . . . . .
 GET    /login/callback                           403     . . . . . . . . . . . . . . .
 GET    /logout                                   200     . . . . . . . . . . . . . . .
 GET    /admin                                    200     L L F F L L L L L L L L L . L
+GET    /admin/catalog                            200     L L F F L L L L L L L L L . L
+POST   /admin/catalog                            400     L L C F L L L L L L L L L . L
 GET    /admin/recognizers                        200     L L F F L L L L L L L L L . L
 GET    /admin/twitch                             200     L L F F L L L L L L L L L . L
 GET    /admin/logs                               200     L L F F L L L L L L L L L . L

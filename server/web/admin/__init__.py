@@ -1,5 +1,7 @@
 """The operator's pages, `/admin`: what `twitchaudio admin` does, with forms."""
 
+from collections.abc import AsyncGenerator
+
 from aiohttp import web
 
 from server import keys
@@ -14,6 +16,7 @@ from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
+from server.web.admin.catalog import CatalogDesk
 from server.web.admin.channel_lists import Reports, SongTokens, UnknownMoments, Watches
 from server.web.admin.common import Operator
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
@@ -52,11 +55,22 @@ def add_admin_pages(app: web.Application) -> None:
         )
         return AdminServices(rules=RulesStore(database, changes=changes), sections=sections)
 
-    pages = AdminPages(services=services, queries=AdminQueries(app))
+    desk = CatalogDesk(app)
+
+    async def closing(_app: web.Application) -> AsyncGenerator[None]:
+        yield
+        await desk.close()
+
+    app.cleanup_ctx.append(closing)
+    pages = AdminPages(services=services, queries=AdminQueries(app), desk=desk)
     app.router.add_get("/admin", pages.overview)
     app.router.add_get("/admin/recognizers", pages.recognizers)
     app.router.add_get("/admin/twitch", pages.twitch)
     app.router.add_get("/admin/logs", pages.logs)
-    for path, handler in (("/admin/settings", pages.settings), ("/admin/{section}", pages.section)):
+    for path, handler in (
+        ("/admin/settings", pages.settings),
+        ("/admin/catalog", pages.catalog),
+        ("/admin/{section}", pages.section),
+    ):
         app.router.add_get(path, handler)
         app.router.add_post(path, handler)

@@ -41,6 +41,7 @@ class Navigation:
 
 OVERVIEW: Final = Tab("", "Overview")
 SETTINGS: Final = Tab("settings", "Settings")
+CATALOG: Final = Tab("catalog", "Catalog")
 RECOGNIZERS: Final = Tab("recognizers", "Recognizers")
 TWITCH: Final = Tab("twitch", "Twitch")
 AUDIT_LOG: Final = Tab("logs", "Logs")

@@ -11,9 +11,11 @@ from server import keys
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.search import AuditPage
+from server.web.admin.catalog import CatalogDesk
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.common import (
     AUDIT_LOG,
+    CATALOG,
     NO_FORM,
     OVERVIEW,
     RECOGNIZERS,
@@ -61,8 +63,11 @@ class AdminServices:
 class AdminPages:
     """Handlers of the operator's pages. `services` gives stores that record changes under an operator's name."""
 
-    def __init__(self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries) -> None:
+    def __init__(
+        self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries, desk: CatalogDesk
+    ) -> None:
         self._services = services
+        self._desk = desk
         self._queries = queries
 
     def _open(self, request: web.Request) -> tuple[Navigation, AdminServices]:
@@ -70,7 +75,9 @@ class AdminPages:
         operator = require_admin(request)
         services = self._services(operator)
         lists = [Tab(section.slug, section.title) for section in services.sections]
-        return Navigation(operator, [OVERVIEW, SETTINGS, *lists, RECOGNIZERS, TWITCH, AUDIT_LOG]), services
+        return Navigation(
+            operator, [OVERVIEW, SETTINGS, *lists, CATALOG, RECOGNIZERS, TWITCH, AUDIT_LOG]
+        ), services
 
     async def overview(self, request: web.Request) -> web.Response:
         """`GET /admin`: what runs now, and charts of the last days."""
@@ -87,6 +94,27 @@ class AdminPages:
             warning=request.app[keys.FORWARDING].warning(),
             width=WIDTH,
             height=HEIGHT,
+        )
+
+    async def catalog(self, request: web.Request) -> web.Response:
+        """`GET` and `POST /admin/catalog`: the music, and what adds or removes some."""
+        navigation, _ = self._open(request)
+        result = await submit(request, lambda form: self._desk.change(navigation.operator, form))
+        query = Form({name: request.query.getall(name) for name in request.query})
+        sent = result.form or Form({})
+        try:
+            shown = await self._desk.page(query if request.method != "POST" else Form({}))
+        except TwitchAudioError as error:
+            result, shown = FormResult(error=error), await self._desk.page(Form({}))
+        return render(
+            "catalog.html",
+            request,
+            navigation,
+            CATALOG,
+            result=result,
+            shown=shown,
+            job=await self._desk.job.state(),
+            typed=sent,
         )
 
     async def recognizers(self, request: web.Request) -> web.Response:

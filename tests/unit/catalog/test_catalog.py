@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -384,3 +385,18 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path, name: str
     with pytest.raises(CatalogError, match="not a regular file"), CatalogWriter(tmp_path):
         pass
     assert (tmp_path / name).is_fifo()
+
+
+def test_pages_are_parts_of_what_a_search_finds(tmp_path: Path) -> None:
+    named = [
+        (replace(track(number), title=title), entry(number)[1])
+        for number, title in enumerate(("Größe", "Plain", "Ümlaut"))
+    ]
+    with CatalogWriter(tmp_path) as writer:
+        writer.add(named)
+    snapshot = Catalog(tmp_path).snapshot()
+    for words in ((), ("größe",), ("GRÖSSE",), ("ü",), ("made", "plain"), ("none",), ("ö", "up")):
+        found = [each.id for each in snapshot.search(words)]
+        assert [each.id for each in snapshot.page(words, 0, 10)] == found
+        assert [each.id for each in snapshot.page(words, 1, 1)] == found[1:2]
+    assert [each.track.title for each in snapshot.page(["GRÖSSE"], 0, 9)] == ["Größe"]

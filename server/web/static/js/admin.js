@@ -12,6 +12,31 @@ copyButtons(".secret", "after");
 const undo = document.querySelector(".note form");
 if (undo) setTimeout(() => undo.remove(), UNDO_MILLISECONDS);
 
+/** Shows how far the adding of music is, until it ends; then the page is loaded again, with what is new. */
+async function follow() {
+  const shown = document.getElementById("job");
+  if (shown?.dataset["running"] === undefined) return;
+  try {
+    const response = await fetch(location.pathname, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.getElementById("job");
+    if (response.ok && fresh) {
+      if (fresh.dataset["running"] === undefined) {
+        location.assign(location.pathname);
+        return;
+      }
+      const [bar, text] = [shown.querySelector("progress"), shown.querySelector("progress + p")];
+      const now = fresh.querySelector("progress");
+      if (bar && now) bar.value = now.value;
+      if (text) text.textContent = fresh.querySelector("progress + p")?.textContent ?? "";
+    }
+  } catch {
+    // The next look tries again.
+  }
+  setTimeout(() => void follow(), 1000);
+}
+void follow();
+
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.getAttribute("datetime") ?? "");
   if (!Number.isNaN(moment.getTime())) {
