@@ -5,6 +5,7 @@ names without units, times as text of a fixed width, and members that are comput
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, cast
 
@@ -12,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, convert, to_builtins
 
 from fingerprint.domain.identification import Identification, Song
 from fingerprint.domain.links import links_of
-from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode
+from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, public_problem
 from fingerprint.domain.songs import song_id
 
 Json = dict[str, Any]
@@ -110,8 +111,10 @@ def _song_fields(body: Mapping[str, Any]) -> Json:
 def to_json(identification: Identification, *, shared: bool = False, paths: bool = True) -> Json:
     """The Identification of docs/api.md. `shared`: the request joined a job that another one had started.
 
-    `paths`: with the paths of files in the catalog, which are for operators alone.
+    `paths`: with the paths of files in the catalog and what to do about missing recognizers, for operators alone.
     """
+    if not paths and identification.problem is not None:
+        identification = replace(identification, problem=public_problem(identification.problem))
     body: Json = to_builtins(identification, builtin_types=(datetime,))
     for field, name in IDENTIFICATION_NAMES.items():
         body[name] = body.pop(field)

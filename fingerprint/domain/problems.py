@@ -7,7 +7,8 @@ Adapters turn every error of their library into this tree; anything else is a bu
 """
 
 import copy
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self
 
@@ -232,6 +233,23 @@ class Problem:
     detail: str
     retry_after_seconds: float | None = None
     step: str | None = None
+
+
+_OPERATORS_WORDS: Final = re.compile(r"`|\b[A-Z]{2,}_[A-Z]")
+"""Commands and names of settings."""
+
+NOTHING_RECOGNIZES: Final = "Music can't be recognized here right now."
+
+
+def has_operators_words(problem: Problem) -> bool:
+    """Whether the detail says what an operator can do about missing recognizers."""
+    is_missing = problem.code is ProblemCode.RECOGNIZER_UNAVAILABLE
+    return is_missing and _OPERATORS_WORDS.search(problem.detail) is not None
+
+
+def public_problem(problem: Problem) -> Problem:
+    """The problem as callers who are not operators are given it: without commands and names of settings."""
+    return replace(problem, detail=NOTHING_RECOGNIZES) if has_operators_words(problem) else problem
 
 
 class TwitchAudioError(Exception):

@@ -6,10 +6,11 @@ from typing import Final
 
 from aiohttp import web
 
+from fingerprint.domain.problems import Problem, ProblemCode, public_problem
 from server import keys
 from server.api.json_forms import RecognizerJson, StatusJson
 from server.api.requests import no_unknown_query
-from server.api.responses import BASE, json_response
+from server.api.responses import BASE, is_operator, json_response
 
 
 def _version() -> str | None:
@@ -35,9 +36,16 @@ async def status(request: web.Request) -> web.Response:
         twitch_client_id=request.app[keys.SETTINGS].twitch_client_id,
         twitch_scopes=sorted(await access.sign_in_scopes()),
         website_sign_in=access.sessions is not None,
-        recognizer=RecognizerJson(available=missing is None, detail=missing),
+        recognizer=RecognizerJson(available=missing is None, detail=await _detail(request, missing)),
     )
     return json_response(body)
+
+
+async def _detail(request: web.Request, missing: str | None) -> str | None:
+    """What is missing; in words for everyone, unless an operator asks."""
+    if missing is None or await is_operator(request):
+        return missing
+    return public_problem(Problem(code=ProblemCode.RECOGNIZER_UNAVAILABLE, detail=missing)).detail
 
 
 ROUTES: Final = (web.get(f"{BASE}/status", status),)

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, public_problem
 from fingerprint.wire import ProblemDetails
 from server import keys
 from server.access.quotas.slots import JobInProgressError
@@ -115,7 +115,7 @@ def problem_details(metrics: Metrics) -> Middleware:
                 return problem_response(
                     error.problem, location=public_path(request, location_of(error.identification_id))
                 )
-            return problem_response(error.problem)
+            return problem_response(public_problem(error.problem))
         except web.HTTPException as error:
             if error.status < 400:
                 raise

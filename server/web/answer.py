@@ -6,7 +6,6 @@ With JavaScript the same texts come from extension/lib/answer.js and static/js/a
 tests/unit/answers.json hold for both.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -27,7 +26,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.links import search_links_of
 from fingerprint.domain.playback import playback_of
-from fingerprint.domain.problems import Problem, ProblemCode
+from fingerprint.domain.problems import Problem, ProblemCode, has_operators_words
 from fingerprint.domain.songs import song_id
 from fingerprint.domain.text import clock_text
 from server.web.details import translated_detail
@@ -258,16 +257,11 @@ def moment_text(moment: datetime, now: datetime, language: Language = ENGLISH) -
     return language.gettext("on %(date)s at %(time)s", date=date, time=clock)
 
 
-_OPERATORS_WORDS: Final = re.compile(r"`|\b[A-Z]{2,}_[A-Z]")
-"""Commands and names of settings."""
-
-
 def viewers_detail(problem: Problem, language: Language = ENGLISH) -> str:
     """The problem's detail; empty where it says what an operator can do about missing recognizers, and where the
     language has no words for it.
     """
-    hidden = problem.code is ProblemCode.RECOGNIZER_UNAVAILABLE and _OPERATORS_WORDS.search(problem.detail)
-    return "" if hidden else translated_detail(problem.detail, language)
+    return "" if has_operators_words(problem) else translated_detail(problem.detail, language)
 
 
 def problem_view(

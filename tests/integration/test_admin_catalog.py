@@ -110,7 +110,7 @@ async def test_a_folder_is_added_while_the_page_is_away_and_failures_are_listed(
     assert status == 200
     assert "The music is being added." in page
     page = await desk.ended()
-    assert "Music added" in page
+    assert ">Done</h2>" in page
     assert "0 new, 1 there already, 1 could not be read." in page
     assert "broken.mp3" in page
     assert f"Started by {VIC}" in page

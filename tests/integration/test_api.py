@@ -168,6 +168,11 @@ async def test_without_anything_to_recognize_with_the_way_out_is_said(
     assert problem["detail"] == parts.recognizers.missing
     status = await (await api.get("/api/v1/status")).json()
     assert status["recognizer"] == {"available": False, "detail": parts.recognizers.missing}
+    # Commands and settings are the operator's.
+    parts.recognizers.missing = "Nothing can recognize music yet. Add music with `twitchaudio catalog add PATH`."
+    problem = await assert_problem(await ask(api), "recognizer-unavailable", 503)
+    status = await (await api.get("/api/v1/status")).json()
+    assert problem["detail"] == status["recognizer"]["detail"] == "Music can't be recognized here right now."
     # What is stored is still told, and what cannot be understood still comes first.
     assert await (await ask(api, CLIP)).json() == stored
     await assert_problem(await ask(api, {"channel": "no such/name"}), "invalid-input", 400)
