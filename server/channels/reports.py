@@ -20,6 +20,7 @@ from server.access.identity.addresses import Address, counted
 from server.access.identity.principal import Principal
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, RateLimitedError, count_start
+from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
 from server.channels.tables import reports as table
 
@@ -149,6 +150,18 @@ class ReportStore:
                 raise TwitchAudioError(
                     ProblemCode.NOT_FOUND, f"There is no report with the id {report_id[:50]!r}."
                 )
+
+        await self._database.transact(work)
+
+    async def undo_handle(self, report_id: str, now: datetime) -> None:
+        """Take back that a report was handled just now. Raises TwitchAudioError `not-found`."""
+        recent = table.c.handled_us >= to_us(now - UNDO_WITHIN)
+        change = update(table).where(table.c.id == report_id, recent).values(handled_us=None)
+
+        def work(connection: Connection) -> None:
+            if not connection.execute(change).rowcount:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, "This can only be undone for a minute.")
+            self._changes.record(connection, "report not done", report_id)
 
         await self._database.transact(work)
 

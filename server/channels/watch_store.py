@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster
+from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
 from server.channels.watch import Ended, Next, Watch, WatchState
@@ -81,6 +82,28 @@ class WatchStore:
             return True
 
         return await self._database.transact(work)
+
+    async def undo_stop(self, channel: str, *, most: int, now: datetime) -> None:
+        """Go on with a watch that was stopped just now.
+
+        Raises TwitchAudioError `not-found`, and `busy` when `most` others run.
+        """
+        stopped = (table.c.state == str(WatchState.ENDED), table.c.reason == str(Ended.STOPPED))
+        recent = table.c.next_us >= to_us(now - UNDO_WITHIN)
+        change = update(table).where(table.c.channel == channel, *stopped, recent)
+        values = {"state": str(WatchState.RUNNING), "reason": None, "lease_us": 0, "fence": table.c.fence + 1}
+        running = select(func.count()).select_from(table).where(_RUNNING)
+
+        def work(connection: Connection) -> None:
+            lock(connection, "watches")
+            if connection.execute(running).scalar_one() >= most:
+                detail = f"{most} channels are being watched, which is the most. Stop one first."
+                raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
+            if not connection.execute(change.values(**values)).rowcount:
+                raise TwitchAudioError(ProblemCode.NOT_FOUND, "This can only be undone for a minute.")
+            self._changes.record(connection, "stop watch undone", channel)
+
+        await self._database.transact(work)
 
     async def get(self, channel: str) -> Watch | None:
         """A channel's watch, running or ended."""

@@ -139,3 +139,22 @@ async def test_several_who_start_a_watch_at_once_start_one(store: WatchStore) ->
     )
     assert sum(first for _, first in started) == 1
     assert len(await store.newest()) == 1
+
+
+async def test_a_watch_that_was_stopped_goes_on_within_a_minute(store: WatchStore) -> None:
+    await start(store)
+    taken = await store.take("somechannel", owner="a", now=at(1), lease_seconds=60)
+    assert taken is not None
+    assert await store.stop("somechannel", now=at(2))
+    with pytest.raises(TwitchAudioError, match="minute"):
+        await store.undo_stop("somechannel", most=5, now=at(63))
+    await start(store, "other")
+    with pytest.raises(TwitchAudioError, match="which is the most"):
+        await store.undo_stop("somechannel", most=1, now=at(3))
+    await store.undo_stop("somechannel", most=5, now=at(3))
+    watch = await store.get("somechannel")
+    assert watch is not None
+    assert (watch.state, watch.reason, watch.used) == (WatchState.RUNNING, None, 1)
+    # The server that worked on it before is too late.
+    assert not await store.put_back(taken, Next(wait_seconds=60.0), now=at(4))
+    assert await store.due(at(4), limit=5) == ["other", "somechannel"]

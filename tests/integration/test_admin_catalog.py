@@ -28,7 +28,7 @@ VIC = "viewer_vic"
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CatalogBrowser:
     browser: Browser
     data: Path
 
@@ -54,8 +54,8 @@ class Desk:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk]:
-    data = tmp_path_factory.mktemp("desk")
+async def operator(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[CatalogBrowser]:
+    data = tmp_path_factory.mktemp("operator")
     await asyncio.to_thread(shelf_of, data, FILES)
     async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
         parts, known = FakePipeline(SystemClock()), known_to_twitch(viewer)
@@ -63,60 +63,60 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk]
             address = (await client.get("/healthz")).url.origin()
             async with browsing(address, viewer) as browser:
                 await browser.sign_in()
-                yield Desk(browser, data)
+                yield CatalogBrowser(browser, data)
 
 
-async def test_tracks_are_listed_searched_and_shown_with_cover_and_file(desk: Desk) -> None:
-    page = await desk.page()
+async def test_tracks_are_listed_searched_and_shown_with_cover_and_file(operator: CatalogBrowser) -> None:
+    page = await operator.page()
     assert "2 tracks" in page
     assert re.search(r'<img class="thumb" src="/api/v1/artwork/[0-9a-f]{32}-120\.jpg"', page)
     assert "large.mp3" in page
     assert "file tags" in page
-    found = await desk.page("?q=song+LARGE.mp3")
+    found = await operator.page("?q=song+LARGE.mp3")
     assert "large.mp3" in found
     assert "plain.mp3" not in found
     for nothing in ("?q=no+such+words", "?page=3"):
-        assert "Nothing here." in await desk.page(nothing)
+        assert "Nothing here." in await operator.page(nothing)
     for wrong in ("?page=0", "?page=x", "?catalog=2", "?page=99999999999"):
-        assert (await desk.browser.get(f"/admin/catalog{wrong}")).status == 400
+        assert (await operator.browser.get(f"/admin/catalog{wrong}")).status == 400
 
 
-async def test_a_removed_track_can_be_brought_back_and_stays_away_otherwise(desk: Desk) -> None:
-    before = desk.tracks()
-    status, page = await desk.send(action="remove", key=before[0])
-    assert (status, desk.tracks()) == (200, before[1:])
+async def test_a_removed_track_can_be_brought_back_and_stays_away_otherwise(operator: CatalogBrowser) -> None:
+    before = operator.tracks()
+    status, page = await operator.send(action="remove", key=before[0])
+    assert (status, operator.tracks()) == (200, before[1:])
     assert "is removed" in page
     assert "Undo" in page
     assert "Files that are left out" in page
-    status, page = await desk.send(action="undo", key=before[0])
-    assert (status, sorted(desk.tracks())) == (200, sorted(before))
+    status, page = await operator.send(action="undo", key=before[0])
+    assert (status, sorted(operator.tracks())) == (200, sorted(before))
     assert "Files that are left out" not in page
     assert '<img class="thumb"' in page
     for key in (before[0], "0" * 12, "../../etc", ""):
-        assert (await desk.send(action="undo", key=key))[0] == 404
+        assert (await operator.send(action="undo", key=key))[0] == 404
     for key in ("0" * 12, "../../etc", ""):
-        assert (await desk.send(action="remove", key=key))[0] == 404
-    log = html.unescape(await (await desk.browser.get("/admin/logs")).text())
+        assert (await operator.send(action="remove", key=key))[0] == 404
+    log = html.unescape(await (await operator.browser.get("/admin/logs")).text())
     for entry in ("track removed", "track brought back", VIC):
         assert entry in log
 
 
-async def test_a_folder_is_added_while_the_page_is_away_and_failures_are_listed(desk: Desk) -> None:
-    music = desk.data / "more"
+async def test_a_folder_is_added_while_the_page_is_away_and_failures_are_listed(operator: CatalogBrowser) -> None:
+    music = operator.data / "more"
     music.mkdir()
     (music / "again.mp3").write_bytes(FILES["plain.mp3"])
     (music / "broken.mp3").write_bytes(b"ID3" + bytes(500))
-    status, page = await desk.send(action="add", path=str(music))
+    status, page = await operator.send(action="add", path=str(music))
     assert status == 200
     assert "The music is being added." in page
-    page = await desk.ended()
+    page = await operator.ended()
     assert ">Done</h2>" in page
     assert "0 new, 1 there already, 1 could not be read." in page
     assert "broken.mp3" in page
     assert f"Started by {VIC}" in page
-    status, page = await desk.send(action="cancel")
+    status, page = await operator.send(action="cancel")
     assert (status, "No music is being added." in page) == (404, True)
-    assert "music added to the catalog" in await (await desk.browser.get("/admin/logs")).text()
+    assert "music added to the catalog" in await (await operator.browser.get("/admin/logs")).text()
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,15 @@ async def test_a_folder_is_added_while_the_page_is_away_and_failures_are_listed(
         ("--catalog", "--catalog is not a whole path: it has to begin with /."),
     ],
 )
-async def test_a_path_that_cannot_be_read_is_refused(path: str, says: str, desk: Desk) -> None:
-    status, page = await desk.send(action="add", path=path)
+async def test_a_path_that_cannot_be_read_is_refused(path: str, says: str, operator: CatalogBrowser) -> None:
+    status, page = await operator.send(action="add", path=path)
     assert status == 400
     assert says in page
 
 
-async def test_one_job_at_a_time(desk: Desk) -> None:
-    with WriteLock(desk.data / LOCK_FILE):
-        status, page = await desk.send(action="add", path=str(desk.data))
+async def test_one_job_at_a_time(operator: CatalogBrowser) -> None:
+    with WriteLock(operator.data / LOCK_FILE):
+        status, page = await operator.send(action="add", path=str(operator.data))
         assert (status, "Music is being added already." in page) == (409, True)
 
 
@@ -177,19 +177,19 @@ async def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
     assert (state.outcome, state.message) == ("failed", "no room")
 
 
-async def test_a_job_that_was_cut_short_is_shown_as_such(desk: Desk) -> None:
-    state = (desk.data / STATE_FILE).read_text()
+async def test_a_job_that_was_cut_short_is_shown_as_such(operator: CatalogBrowser) -> None:
+    state = (operator.data / STATE_FILE).read_text()
     cut = re.sub(r'"outcome": "[a-z]+"', '"outcome": "running"', state)
-    (desk.data / STATE_FILE).write_text(re.sub(r'"seen": [0-9.]+', '"seen": 1.0', cut))
-    assert "Interrupted" in await desk.page()
+    (operator.data / STATE_FILE).write_text(re.sub(r'"seen": [0-9.]+', '"seen": 1.0', cut))
+    assert "Interrupted" in await operator.page()
     for nonsense in ("", "[]", "{}", '{"failures": 3}', "\x00"):
-        (desk.data / STATE_FILE).write_text(nonsense)
-        assert "No music yet" not in await desk.page()
+        (operator.data / STATE_FILE).write_text(nonsense)
+        assert "No music yet" not in await operator.page()
 
 
-async def test_it_is_for_operators_and_needs_the_forms_token(desk: Desk) -> None:
-    response = await desk.browser.post(
+async def test_it_is_for_operators_and_needs_the_forms_token(operator: CatalogBrowser) -> None:
+    response = await operator.browser.post(
         "/admin/catalog", data={"action": "cancel"}, headers={"Accept": "text/html"}
     )
     assert response.status == 403
-    assert (await desk.send(action="other"))[0] == 400
+    assert (await operator.send(action="other"))[0] == 400

@@ -234,6 +234,10 @@ async def test_a_watch_is_started_and_stopped_within_its_bounds(operator: Browse
     assert (status, "every takes" in page) == (400, True)
     assert "no longer watched" in (await send(operator, "/watches", action="remove", key="somechannel"))[1]
     assert (await send(operator, "/watches", action="remove", key="somechannel"))[0] == 404
+    assert "watched again" in (await send(operator, "/watches", action="undo", key="somechannel"))[1]
+    watch = await operator.api("/api/v1/channels/somechannel/watch")
+    assert (watch["state"], watch["every"], watch["budget"]) == ("running", 60, 5)
+    assert (await send(operator, "/watches", action="undo", key="somechannel"))[0] == 404
 
 
 async def test_a_chat_bots_token_is_shown_once_and_works(operator: Browser) -> None:
@@ -287,6 +291,9 @@ async def test_a_report_is_read_and_done_with(operator: Browser) -> None:
     row = re.search(r'name="key" value="([^"]+)"', page)
     assert row is not None
     assert "Nothing here yet." in (await send(operator, "/reports", action="remove", key=row[1]))[1]
+    assert "&lt;i&gt;no" not in (undone := (await send(operator, "/reports", action="undo", key=row[1]))[1])
+    assert row[1] in undone
+    assert (await send(operator, "/reports", action="undo", key=row[1]))[0] == 404
 
 
 async def test_a_broadcaster_is_looked_up_at_twitch_and_taken_off(operator: Browser, viewer: Viewer) -> None:

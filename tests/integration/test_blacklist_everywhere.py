@@ -49,6 +49,7 @@ GET    /api/v1/clips/{{slug}}           user address channel
 DELETE {CHANNELS}                       -
 GET    /api/v1/songs/{{id}}             -
 GET    /api/v1/artwork/{{name}}         -
+GET    /api/v1/previews/{{name}}       -
 GET    {CHANNELS}/songs                 channel
 GET    {CHANNELS}/events                channel
 GET    {CHANNELS}/song.txt              user address channel

@@ -16,7 +16,7 @@ from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
-from server.web.admin.catalog import CatalogDesk
+from server.web.admin.catalog import AdminCatalog
 from server.web.admin.channel_lists import Reports, SongTokens, UnknownMoments, Watches
 from server.web.admin.common import Operator
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
@@ -55,14 +55,14 @@ def add_admin_pages(app: web.Application) -> None:
         )
         return AdminServices(rules=RulesStore(database, changes=changes), sections=sections)
 
-    desk = CatalogDesk(app)
+    catalog = AdminCatalog(app)
 
     async def closing(_app: web.Application) -> AsyncGenerator[None]:
         yield
-        await desk.close()
+        await catalog.close()
 
     app.cleanup_ctx.append(closing)
-    pages = AdminPages(services=services, queries=AdminQueries(app), desk=desk)
+    pages = AdminPages(services=services, queries=AdminQueries(app), catalog=catalog)
     app.router.add_get("/admin", pages.overview)
     app.router.add_get("/admin/recognizers", pages.recognizers)
     app.router.add_get("/admin/twitch", pages.twitch)

@@ -35,7 +35,7 @@ ASIDE: Final = "removed-tracks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ListedCatalog:
     """A catalog of the settings. `why_not` says why it cannot be changed here; empty if it can be."""
 
     number: int
@@ -62,8 +62,8 @@ class TrackRow:
 class CatalogPage:
     """What the page shows. `previous`, `following`: addresses of the pages beside it, empty without one."""
 
-    place: Place
-    places: Sequence[Place]
+    place: ListedCatalog
+    places: Sequence[ListedCatalog]
     search: str
     rows: Sequence[TrackRow]
     tracks: int
@@ -74,7 +74,7 @@ class CatalogPage:
     trouble: str = ""
 
 
-class CatalogDesk:
+class AdminCatalog:
     """Reads and changes the catalogs of the settings. `close` it when the server stops."""
 
     def __init__(self, app: web.Application) -> None:
@@ -147,18 +147,18 @@ class CatalogDesk:
             case _:
                 raise invalid_input("The form says neither to add nor to remove.")
 
-    def _place_of(self, form: Form) -> Place:
+    def _place_of(self, form: Form) -> ListedCatalog:
         index = self._chosen(form)
         return _place(index, *self._places[index])
 
-    async def _add(self, operator: Operator, place: Place, path: str) -> Change:
+    async def _add(self, operator: Operator, place: ListedCatalog, path: str) -> Change:
         _require_changeable(place)
         workers = max(1, self._app[keys.SETTINGS].cores // 2)
         path = await self.job.start(path, catalog=place.name, by=operator.who.name or "", workers=workers)
         await self._record(operator, "music added to the catalog", path, place)
         return Change(message="The music is being added.")
 
-    async def _remove(self, operator: Operator, place: Place, track_id: str) -> Change:
+    async def _remove(self, operator: Operator, place: ListedCatalog, track_id: str) -> Change:
         _require_changeable(place)
         aside, seconds = self._data_dir / ASIDE, UNDO_WITHIN.total_seconds()
 
@@ -175,7 +175,7 @@ class CatalogDesk:
             undo={"action": "undo", "key": entry.id, "catalog": str(place.number)},
         )
 
-    async def _bring_back(self, operator: Operator, place: Place, track_id: str) -> Change:
+    async def _bring_back(self, operator: Operator, place: ListedCatalog, track_id: str) -> Change:
         _require_changeable(place)
         seconds = UNDO_WITHIN.total_seconds()
         entry = await _changed(
@@ -187,14 +187,14 @@ class CatalogDesk:
         await self._record(operator, "track brought back", f"{entry.id} {_named(entry)}"[:300], place)
         return Change(message=f"{_named(entry)} is in the catalog again.")
 
-    async def _include(self, operator: Operator, place: Place, pattern: str) -> Change:
+    async def _include(self, operator: Operator, place: ListedCatalog, pattern: str) -> Change:
         _require_changeable(place)
         if not await _changed(lambda: include_again(place.folder, pattern)):
             raise TwitchAudioError(ProblemCode.NOT_FOUND, "Nothing is left out by this pattern any more.")
         await self._record(operator, "files taken in again", pattern, place)
         return Change(message="It is not left out any more. Add its folder again to have it in the catalog.")
 
-    async def _record(self, operator: Operator, what: str, subject: str, place: Place) -> None:
+    async def _record(self, operator: Operator, what: str, subject: str, place: ListedCatalog) -> None:
         changes = ChangeLog(operator.who, clock=self._app[keys.CLOCK])
         await self._app[keys.DATABASE].transact(
             lambda connection: changes.record(connection, what, subject, after=place.name)
@@ -216,12 +216,12 @@ async def _changed(change: Callable[[], T]) -> T:
         raise TwitchAudioError(ProblemCode.BUSY, detail) from error
 
 
-def _require_changeable(place: Place) -> None:
+def _require_changeable(place: ListedCatalog) -> None:
     if place.why_not:
         raise TwitchAudioError(ProblemCode.INVALID_INPUT, place.why_not)
 
 
-def _place(index: int, place: CatalogPlace, folder: Path) -> Place:
+def _place(index: int, place: CatalogPlace, folder: Path) -> ListedCatalog:
     why_not = ""
     if not isinstance(place, Path):
         why_not = (
@@ -230,7 +230,7 @@ def _place(index: int, place: CatalogPlace, folder: Path) -> Place:
         )
     elif folder.exists() and not os.access(folder, os.W_OK):
         why_not = "This catalog is read-only: the server may not write to its folder."
-    return Place(number=index + 1, name=str(place), folder=folder, why_not=why_not)
+    return ListedCatalog(number=index + 1, name=str(place), folder=folder, why_not=why_not)
 
 
 def _row(catalog: Catalog, entry: TrackEntry) -> TrackRow:

@@ -55,7 +55,11 @@ class Reports(AdminSection):
     async def remove(self, key: str) -> Change:
         """Mark a report as handled."""
         await self._reports.handle(key, self._clock.now())
-        return Change(message="Done with that report.")
+        return Change(message="Done with that report.", undo={"action": "undo", "key": key})
+
+    async def undo_remove(self, key: str) -> Change:
+        await self._reports.undo_handle(key, self._clock.now())
+        return Change(message="That report is in the list again.")
 
 
 class UnknownMoments(AdminSection):
@@ -159,7 +163,13 @@ class Watches(AdminSection):
         channel = channel_target(key).login
         if not await self._watches.stop(channel, now=self._clock.now()):
             raise TwitchAudioError(ProblemCode.NOT_FOUND, f"{channel} is not being watched.")
-        return Change(message=f"{channel} is no longer watched.")
+        return Change(message=f"{channel} is no longer watched.", undo={"action": "undo", "key": channel})
+
+    async def undo_remove(self, key: str) -> Change:
+        channel = channel_target(key).login
+        await self._watches.undo_stop(channel, most=self._most, now=self._clock.now())
+        self._wake()
+        return Change(message=f"{channel} is being watched again.")
 
 
 class SongTokens(AdminSection):

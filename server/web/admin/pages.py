@@ -11,7 +11,7 @@ from server import keys
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.search import AuditPage
-from server.web.admin.catalog import CatalogDesk
+from server.web.admin.catalog import AdminCatalog
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.common import (
     AUDIT_LOG,
@@ -64,10 +64,10 @@ class AdminPages:
     """Handlers of the operator's pages. `services` gives stores that record changes under an operator's name."""
 
     def __init__(
-        self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries, desk: CatalogDesk
+        self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries, catalog: AdminCatalog
     ) -> None:
         self._services = services
-        self._desk = desk
+        self._catalog = catalog
         self._queries = queries
 
     def _open(self, request: web.Request) -> tuple[Navigation, AdminServices]:
@@ -99,13 +99,13 @@ class AdminPages:
     async def catalog(self, request: web.Request) -> web.Response:
         """`GET` and `POST /admin/catalog`: the music, and what adds or removes some."""
         navigation, _ = self._open(request)
-        result = await submit(request, lambda form: self._desk.change(navigation.operator, form))
+        result = await submit(request, lambda form: self._catalog.change(navigation.operator, form))
         query = Form({name: request.query.getall(name) for name in request.query})
         sent = result.form or Form({})
         try:
-            shown = await self._desk.page(query if request.method != "POST" else Form({}))
+            shown = await self._catalog.page(query if request.method != "POST" else Form({}))
         except TwitchAudioError as error:
-            result, shown = FormResult(error=error), await self._desk.page(Form({}))
+            result, shown = FormResult(error=error), await self._catalog.page(Form({}))
         return render(
             "catalog.html",
             request,
@@ -113,7 +113,7 @@ class AdminPages:
             CATALOG,
             result=result,
             shown=shown,
-            job=await self._desk.job.state(),
+            job=await self._catalog.job.state(),
             typed=sent,
         )
 
