@@ -277,7 +277,7 @@ async def test_what_was_revoked_or_taken_off_by_mistake_is_back_within_a_minute(
         assert html.escape(fields.get("note", ""), quote=False) in again, place
         if sent["action"] == "undo":  # it is valid: there is nothing to undo
             assert (await send(operator, place, **sent))[0] == 404
-    assert (await send(operator, "/watches", action="undo", key="somechannel"))[0] == 400
+    assert (await send(operator, "/unknowns", action="undo", key="somechannel"))[0] == 400
 
 
 async def test_a_report_is_read_and_done_with(operator: Browser) -> None:
