@@ -154,7 +154,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("ending", ["cancel", "close"])
 async def test_a_job_says_how_far_it_is_until_it_is_ended(ending: str, tmp_path: Path) -> None:
-    job = CatalogJob(tmp_path, lambda *_: (sys.executable, "-c", ENDLESS))
+    job = CatalogJob(tmp_path, lambda _path, _catalog, _workers: (sys.executable, "-c", ENDLESS))
     await job.start(str(tmp_path), catalog="x", by="vic", workers=1)
     async with asyncio.timeout(60):
         while (state := await job.state()) is None or not state.done:  # noqa: ASYNC110 - another process
@@ -169,7 +169,10 @@ async def test_a_job_says_how_far_it_is_until_it_is_ended(ending: str, tmp_path:
 
 
 async def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
-    job = CatalogJob(tmp_path, lambda *_: (sys.executable, "-c", "import sys; sys.exit('twitchaudio: no room')"))
+    job = CatalogJob(
+        tmp_path,
+        lambda _path, _catalog, _workers: (sys.executable, "-c", "import sys; sys.exit('twitchaudio: no room')"),
+    )
     await job.start(str(tmp_path), catalog="x", by="vic", workers=1)
     async with asyncio.timeout(60):
         while (state := await job.state()) is None or state.is_running:  # noqa: ASYNC110 - another process
