@@ -66,8 +66,9 @@ def song_beneath(
         return None
     rivals = [each.votes for each in others if not any(each.same_track(one) for one in (second, *same))]
     sure = confidence(second.votes, rivals, contained, altered=second.altered)
-    chances = Search(snapshot, query, parameters).chances(second, contained)
-    finding = found_at(second, contained, beside_chances(sure, chances), same, parameters)
+    search = Search(snapshot, query, parameters)
+    sure = beside_chances(sure, search.chances(second, contained))
+    finding = found_at(second, search.as_heard(second, contained, sure), sure, same, parameters)
     if finding.confidence < SECOND_CONFIDENCE:
         return None
     return Examined(finding=finding, search_pass=found.search_pass, candidate=second, tracks=others)

@@ -25,7 +25,7 @@ from fingerprint.catalog.confidence import (
     confidence,
     prominence,
 )
-from fingerprint.catalog.containment import Containment, QueryLevels, best_aligned, containment
+from fingerprint.catalog.containment import Containment, QueryLevels, best_aligned, containment, heard_tempo
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.matching import Candidate, VoteResult, count_votes, find_candidates
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
@@ -454,6 +454,13 @@ class Search:
             if self._sure(CERTAIN):
                 break
 
+    def as_heard(self, candidate: Candidate, contained: Containment, sure: float) -> Containment:
+        """A likely candidate's containment with a tempo only where it is heard, see `heard_tempo`."""
+        if sure < WORTH_COMPARING or contained.tempo == 1.0:
+            return contained
+        levels = self._query.prepared_levels
+        return replace(contained, tempo=heard_tempo(levels, candidate, contained, self._parameters))
+
     def chances(self, candidate: Candidate, contained: Containment) -> float:
         """How many hypotheses a candidate is the best of, besides those that its confidence knows of."""
         chances = chances_of_length(self._query.pcm.duration_seconds) if self._query.alone else 1.0
@@ -514,8 +521,9 @@ class Search:
         same: tuple[Candidate, ...] = ()
         if compare or sure >= WORTH_COMPARING:
             same, contained, sure = self._compared(result, candidate, contained, sure)
-        chances = self.chances(candidate, contained)
-        return found_at(candidate, contained, beside_chances(sure, chances), same, parameters), same
+        sure = beside_chances(sure, self.chances(candidate, contained))
+        contained = self.as_heard(candidate, contained, sure)
+        return found_at(candidate, contained, sure, same, parameters), same
 
 
 def found_at(

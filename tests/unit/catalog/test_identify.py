@@ -117,6 +117,26 @@ def test_after_a_change_the_newest_song_is_the_answer_and_the_older_one_follows(
     assert (before.position_seconds, before.offset_seconds) == (0, pytest.approx(10, abs=0.3))
 
 
+@pytest.mark.parametrize("seconds", [3, 6, 10])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.6, 0.8])
+def test_no_speed_is_said_of_songs_as_they_are_wherever_one_follows_the_other(
+    snapshot: Snapshot, seconds: int, share: float
+) -> None:
+    pcm = joined(tune(4).cut(7.3, seconds * share), tune(3).cut(3.8, seconds * (1 - share)))
+    found = identify(snapshot, prepare(pcm))
+    assert {finding.track.title for finding in found} <= {"Song 3", "Song 4"}
+    assert found
+    assert {(finding.speed, finding.pitch) for finding in found} == {(1.0, 0.0)}
+
+
+def test_another_tempo_of_a_whole_clip_is_said(snapshot: Snapshot) -> None:
+    stretched = shifted(tune(6).cut(4, 6), -12 * np.log2(1.03)).slowed(1 / 1.03)
+    (finding,) = identify(snapshot, prepare(stretched))
+    # The crude stretching of the test smears it by a step of the tempos that are tried.
+    assert finding.speed == pytest.approx(1.03, abs=0.016)
+    assert finding.pitch == pytest.approx(0, abs=0.4)
+
+
 def test_a_song_that_plays_on_under_noise_is_the_only_one(snapshot: Snapshot) -> None:
     pcm = joined(tune(5).cut(4, 4), mixed(tune(5).cut(8, 2), noise(1, 2), 3.0))
     assert titles(snapshot, pcm) == ["Song 5"]
