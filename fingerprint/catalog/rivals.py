@@ -55,6 +55,12 @@ LEAST_COMMON: Final = 0.05
 OWN: Final = 0.12
 """Where there is shared material, a peak is the track's own up to this share of the tracks that have it, too."""
 
+AS_LONG_SECONDS: Final = 2.0
+"""Releases that are shorter than the longest by at most this are as long: masters differ in their silence."""
+
+UNDATED: Final = "~"
+"""Sorts after every date of release."""
+
 MIX: Final = 2.0
 """Of releases of one recording, those that last so many times as long as the shortest are mixes that hold it."""
 
@@ -108,17 +114,35 @@ def rivalry(
     return Rivalry(candidate=candidate, same=tuple(same), sharing=tuple(sharing), crowd=tuple(crowd))
 
 
-def original_first(releases: Sequence[Candidate]) -> list[Candidate]:
+def original_first(releases: Sequence[Candidate], parameters: Parameters = DEFAULT) -> list[Candidate]:
     """Releases of one recording in the same order each time, the one to answer with first.
 
-    The longest is first, and those that are mixes last. Of those as long as each other, the track ids decide.
+    The longest is first, and those that are mixes last. Of those as long as the longest, the original is first:
+    one whose title does not say that it is remastered, that was released first, and that was added first.
     """
+    if len(releases) == 1:
+        return list(releases)
 
     def frames(release: Candidate) -> int:
         return int(release.live.segment.tracks[release.number]["frames"])
 
-    limit = MIX * min(frames(each) for each in releases)
-    return sorted(releases, key=lambda each: (frames(each) < limit, frames(each), each.track_id), reverse=True)
+    mix = MIX * min(frames(each) for each in releases)
+    longest = max((frames(each) for each in releases if frames(each) < mix), default=0)
+    as_long = longest - AS_LONG_SECONDS * parameters.frames_per_second
+
+    def rank(release: Candidate) -> tuple[bool, int, bool, str, int, str]:
+        length = frames(release)
+        track = release.live.track(release.number)
+        return (
+            length >= mix,
+            -longest if as_long <= length < mix else -length,
+            "remaster" in track.title.casefold(),
+            track.release_date or UNDATED,
+            release.added,
+            release.track_id,
+        )
+
+    return sorted(releases, key=rank)
 
 
 def _both_last(

@@ -174,11 +174,35 @@ def test_releases_of_one_recording_are_all_named_in_the_same_order(
 ) -> None:
     begins = {"radio edit": -6, "mix": 40}.get(asked, 0)
     (found,) = ask(releases, mixed(made()[asked].cut(at + begins, 6), noise(7, 6), over))
-    # The longest that is no mix, of equals always the same one; the mix comes last.
-    assert names(found) == ["remaster", "other bit rate", "original", "radio edit", "mix"]
+    # The longest that is no mix, of equals the one that was added first; the mix comes last.
+    assert names(found) == ["original", "other bit rate", "remaster", "radio edit", "mix"]
     assert found.offset_seconds == pytest.approx(at, abs=0.1)
+
+
+EQUALS: dict[str, tuple[list[dict[str, str]], list[int]]] = {
+    "the earliest date": ([{"release_date": "2011"}, {"release_date": "1987-03-02"}, {}], [1, 0, 2]),
+    "the year before the day": ([{"release_date": "1987-03-02"}, {"release_date": "1986"}], [1, 0]),
+    "a title that says so": (
+        [{"title": "Song (2009 Remaster)", "release_date": "1975"}, {"title": "Song"}],
+        [1, 0],
+    ),
+    "the one added first": ([{"release_date": "1999"}, {"release_date": "1999"}, {}, {}], [0, 1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize(("said", "order"), EQUALS.values(), ids=EQUALS)
+def test_of_releases_as_long_as_each_other_the_original_is_named(
+    tmp_path: Path, said: list[dict[str, str]], order: list[int]
+) -> None:
+    with CatalogWriter(tmp_path) as writer:
+        # Ids against the order, each in a segment of its own, and one a little longer than the other.
+        for number, tags in enumerate(said):
+            known, fingerprint = entry(90 - number, tune(5).cut(0, 20 - number / 4))
+            writer.add([(replace(known, **tags), fingerprint)])
+    (found,) = ask(Catalog(tmp_path).snapshot(), tune(5).cut(6, 6))
+    assert [90 - int(track_id, 16) for track_id in (found.track.id, *found.also)] == order
 
 
 def test_what_a_radio_edit_lacks_is_not_its_own(releases: Snapshot) -> None:
     (found,) = ask(releases, made()["original"].cut(33, 6))
-    assert names(found) == ["remaster", "other bit rate", "original", "mix"]
+    assert names(found) == ["original", "other bit rate", "remaster", "mix"]
