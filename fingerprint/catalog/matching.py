@@ -37,6 +37,9 @@ there are FEWEST_PLACES without them, to compare a candidate with.
 CROWDED_BITS: Final = 19
 """Log2 of the size of the table of these places."""
 
+SAMPLED_EVERY: Final = 16
+"""One in so many parts of the sorted hits tells about how many agree at how many places."""
+
 APART_FRAMES: Final = 3
 """Offsets of one track that are at most this far apart count as one."""
 
@@ -48,7 +51,7 @@ class Candidate:
     `offset`: where in the track the query's first sample is, in query steps (`hop / phases` samples); negative
     when the track begins within the query. `votes`: the sum of the weights of the query's frames that agree.
     `frames`: the number of those frames. `speed` and `pitch` are the query fingerprint's; without `pitch`, it is
-    as much as `speed`.
+    as much as `speed`. `added`: how many tracks of the catalog were added before the track.
     """
 
     live: LiveSegment
@@ -58,6 +61,7 @@ class Candidate:
     frames: int
     speed: float
     pitch: float | None = None
+    added: int = 0
 
     @property
     def altered(self) -> bool:
@@ -146,10 +150,22 @@ def count_votes(
     MAX_HITS by default.
     """
     lookup = Lookup(snapshot, Landmarks.of(query, parameters), MAX_HITS if max_hits is None else max_hits)
+    return votes_of(snapshot, lookup, query, tracks=tracks, offsets=offsets, parameters=parameters)
+
+
+def votes_of(
+    snapshot: Snapshot,
+    lookup: Lookup,
+    query: QueryFingerprint,
+    *,
+    tracks: int,
+    offsets: int,
+    parameters: Parameters = DEFAULT,
+) -> VoteResult:
+    """The vote histogram of a query whose postings have been looked up, see `count_votes`."""
     if not len(lookup):
         return NO_VOTES
-    wanted = crowded(lookup.places)
-    hits = lookup.hits(wanted)
+    hits = lookup.hits(crowded(lookup.places))
     if not len(hits):
         return NO_VOTES
     return _histogram(snapshot, lookup, hits, limits=(tracks, offsets), query=query, phases=parameters.phases)
@@ -162,11 +178,7 @@ def crowded(places: NDArray[np.uint32]) -> NDArray[np.bool_]:
     must have is the least that no more than CROWDED_PLACES have.
     """
     ordered = np.sort(places)
-    agreeing = 1
-    found = counted = len(ordered)
-    while counted > CROWDED_PLACES:
-        agreeing += 1
-        found, counted = counted, sum(int(np.count_nonzero(each)) for _, each in _agreeing(ordered, agreeing))
+    agreeing, found, counted = _least_agreeing(ordered)
     if counted < FEWEST_PLACES or (counted < LEAST_PLACES and found <= MOST_PLACES):
         agreeing = max(1, agreeing - 1)
     chosen = np.concatenate([part[: len(each)][each] for part, each in _agreeing(ordered, agreeing)])
@@ -176,9 +188,43 @@ def crowded(places: NDArray[np.uint32]) -> NDArray[np.bool_]:
     return wanted
 
 
-def _agreeing(ordered: NDArray[np.uint32], count: int) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
-    """Parts of the sorted places, and whether so many hits, from each place of a part on, are within a frame."""
-    for first in range(0, max(1, len(ordered) - count + 1), SORTED_PIECE):
+def _least_agreeing(ordered: NDArray[np.uint32]) -> tuple[int, int, int]:
+    """The least number of agreeing hits that at most CROWDED_PLACES have; how many have one fewer, and so many.
+
+    Hot path; simple form: count them for 2, 3, 4 and so on. Where there are many hits, a part of them tells about
+    how many it is, so that all are counted for a few numbers only.
+    """
+
+    def counted(agreeing: int, every: int = 1) -> int:
+        if agreeing == 1 and every == 1:
+            return len(ordered)
+        return sum(int(np.count_nonzero(each)) for _, each in _agreeing(ordered, agreeing, every=every))
+
+    agreeing = 1
+    every = SAMPLED_EVERY if len(ordered) > SAMPLED_EVERY * SORTED_PIECE else 0
+    while every and counted(agreeing, every) * every > CROWDED_PLACES:
+        agreeing += 1
+    at, before = counted(agreeing), 0
+    while at > CROWDED_PLACES:
+        agreeing += 1
+        before, at = at, counted(agreeing)
+    while agreeing > 1 and not before:
+        one_fewer = counted(agreeing - 1)
+        if one_fewer > CROWDED_PLACES:
+            before = one_fewer
+        else:
+            agreeing, at = agreeing - 1, one_fewer
+    return agreeing, before or at, at
+
+
+def _agreeing(
+    ordered: NDArray[np.uint32], count: int, *, every: int = 1
+) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
+    """Parts of the sorted places, and whether so many hits, from each place of a part on, are within a frame.
+
+    `every`: every so many-th part only.
+    """
+    for first in range(0, max(1, len(ordered) - count + 1), every * SORTED_PIECE):
         part = ordered[first : first + SORTED_PIECE + count - 1]
         last = max(0, len(part) - count + 1)
         yield part, part[count - 1 :][:last] - part[:last] <= 1
@@ -302,6 +348,7 @@ def _histogram(
             frames=int(counts[index]),
             speed=query.speed,
             pitch=query.pitch,
+            added=track,
         )
     return VoteResult(
         tracks=tuple(candidates[index] for index in best_of_tracks),

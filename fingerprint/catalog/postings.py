@@ -1,5 +1,6 @@
 """The postings of a query's landmarks: chooses those that are worth reading, and reads them in pieces."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -113,6 +114,19 @@ def gather(
     return postings[place]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """What has been read: the ranges, which landmarks they are of, and how many hits each of them has."""
+
+    parts: tuple[_Ranges, ...]
+    followed: NDArray[np.bool_]
+    found: NDArray[np.int64]
+
+    @staticmethod
+    def nothing(landmarks: int) -> "_Read":
+        return _Read((), np.zeros(landmarks, np.bool_), np.zeros(landmarks, np.int64))
+
+
 class Lookup:
     """The postings of a query's landmarks in a catalog; those of the most telling ones, when there are too many.
 
@@ -121,15 +135,22 @@ class Lookup:
     shape (hits,): where each puts the query's start, in frames, of which the lower 32 bits are kept.
     """
 
-    def __init__(self, snapshot: Snapshot, landmarks: Landmarks, max_hits: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, landmarks: Landmarks, max_hits: int, *, known: "Lookup | None" = None
+    ) -> None:
+        """`known`: of the same landmarks, with fewer hits, which are not read again."""
         self._snapshot = snapshot
         self.landmarks = landmarks
         self._bases = bases(snapshot)
-        self._parts = [part for ranges in self._find(max_hits) for part in ranges.parts()]
+        read = _Read.nothing(len(landmarks)) if known is None else known.read
+        affordable, more = self._find(max_hits, read.followed)
+        self._parts = (*read.parts, *more)
         self._ends = np.cumsum([0, *(int(part.counts.sum()) for part in self._parts)])
         self.places = np.empty(self._ends[-1], np.uint32)
-        found = np.zeros(len(landmarks), np.int64)
-        for part, piece in self._pieces():
+        if known is not None:
+            self.places[: len(known)] = known.places
+        found = read.found.copy()
+        for part, piece in itertools.islice(self._pieces(), len(read.parts), None):
             live = snapshot.segments[part.segment]
             positions = part.positions(live.segment)
             found += np.bincount(part.owners, part.counts, len(landmarks)).astype(np.int64)
@@ -139,6 +160,7 @@ class Lookup:
             shifts = (self._bases[part.segment] - landmarks.starts[part.owners]).astype(np.uint32)
             positions += np.repeat(shifts, part.counts)
             self.places[piece] = positions
+        self.read = _Read(self._parts, affordable, found)
         self.weights = np.log(1 + 0.1 * max(1, snapshot.frames) / np.maximum(found, 1)).astype(np.float32)
 
     def __len__(self) -> int:
@@ -171,13 +193,15 @@ class Lookup:
         for number, part in enumerate(self._parts):
             yield part, slice(int(self._ends[number]), int(self._ends[number + 1]))
 
-    def _find(self, max_hits: int) -> Iterator[_Ranges]:
-        """The ranges of the postings of the chosen landmarks."""
+    def _find(self, max_hits: int, read: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], list[_Ranges]]:
+        """Which landmarks are affordable, and the ranges of the postings of those that have not been read."""
         found = [find_postings(live.segment, self.landmarks.hashes) for live in self._snapshot.segments]
-        followed = _affordable(self.landmarks, [counts for _, counts in found], max_hits)
+        affordable = _affordable(self.landmarks, [counts for _, counts in found], max_hits)
+        parts: list[_Ranges] = []
         for number, (starts, counts) in enumerate(found):
-            there = np.flatnonzero((counts > 0) & followed)
-            yield _Ranges(number, there, starts[there], counts[there])
+            there = np.flatnonzero((counts > 0) & affordable & ~read)
+            parts += _Ranges(number, there, starts[there], counts[there]).parts()
+        return affordable, parts
 
 
 def bases(snapshot: Snapshot) -> NDArray[np.int64]:

@@ -27,9 +27,9 @@ from fingerprint.catalog.confidence import (
 )
 from fingerprint.catalog.containment import Containment, QueryLevels, best_aligned, containment, heard_tempo
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.matching import Candidate, VoteResult, count_votes, find_candidates
+from fingerprint.catalog.matching import Candidate, VoteResult, find_candidates, votes_of
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
-from fingerprint.catalog.postings import postings_of
+from fingerprint.catalog.postings import Landmarks, Lookup, postings_of
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
 from fingerprint.catalog.rivals import LEAST_OWN, original_first, rivalry
 from fingerprint.catalog.scouting import Hypothesis, standing_out
@@ -84,9 +84,10 @@ MIN_FAR_PROMINENCE: Final = 0.4
 
 QUICK_HITS: Final = 250_000
 FULL_HITS: Final = 1_000_000
+LIKELY_HITS: Final = 4_000_000
 DEEP_HITS: Final = 12_000_000
 """How many postings the passes read. In a small catalog the landmarks have fewer anyway; in one of 10,000 tracks
-they have tens of millions.
+they have tens of millions, and LIKELY_HITS are read before other speeds are tried.
 """
 
 QUICK_PROMINENCE: Final = 0.5
@@ -96,7 +97,7 @@ LARGE: Final = 8 * FULL_HITS
 """When a query's landmarks have more postings than this, the last passes read DEEP_HITS of them."""
 
 FULL_PROMINENCE: Final = 0.1
-"""The prominence of one track without which the second pass then examines nothing: they do it anyway."""
+"""The prominence of one track without which the passes before then examine nothing: they do it anyway."""
 
 MAX_SPEEDS: Final = 2
 """How many of SPEEDS are searched with all landmarks."""
@@ -278,6 +279,7 @@ class Search:
         self._parameters = parameters
         self._best: Examined | None = None
         self._scouted: dict[Hypothesis, float] = {}
+        self._known: tuple[QueryFingerprint, Lookup] | None = None
 
     def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
         """Run the passes until an answer is sure."""
@@ -304,10 +306,10 @@ class Search:
                 prominence=QUICK_PROMINENCE,
             )
         large = postings_of(self._snapshot, query.full) > LARGE
-        if as_it_is:
+        for hits in (FULL_HITS, *([LIKELY_HITS] if large else [])) if as_it_is else ():
             yield SearchPass(
                 fingerprint=query.full,
-                max_hits=FULL_HITS,
+                max_hits=hits,
                 offsets=offsets,
                 enough=SURE,
                 prominence=FULL_PROMINENCE if large else -math.inf,
@@ -319,19 +321,30 @@ class Search:
             )
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
             yield SearchPass(
-                fingerprint=query.full_at(speed), max_hits=DEEP_HITS, offsets=offsets, enough=THRESHOLD
+                fingerprint=query.full if speed == 1.0 else query.full_at(speed),
+                max_hits=DEEP_HITS,
+                offsets=offsets,
+                enough=THRESHOLD,
             )
 
     def count_votes(self, search_pass: SearchPass) -> VoteResult:
         """The vote histogram of a pass's landmarks."""
-        return count_votes(
+        return votes_of(
             self._snapshot,
+            self._looked_up(search_pass.fingerprint, search_pass.max_hits),
             search_pass.fingerprint,
             tracks=CROWD,
             offsets=search_pass.offsets,
             parameters=self._parameters,
-            max_hits=search_pass.max_hits,
         )
+
+    def _looked_up(self, query: QueryFingerprint, max_hits: int) -> Lookup:
+        """The postings of a pass's landmarks; what an earlier pass has read of them is not read again."""
+        known = self._known[1] if self._known is not None and self._known[0] is query else None
+        lookup = Lookup(self._snapshot, Landmarks.of(query, self._parameters), max_hits, known=known)
+        if query.speed == query.pitch == 1.0:
+            self._known = query, lookup
+        return lookup
 
     def offsets_to_examine(self, votes: VoteResult) -> Iterator[Candidate]:
         """The offset with most votes; then those with the best containment score without alignment."""

@@ -120,6 +120,19 @@ def test_places_at_which_many_hits_agree_are_counted_exactly(piece: int, monkeyp
     assert wanted.mean() < 0.02
 
 
+@pytest.mark.parametrize("agreeing", [0, 3, 40, 3_000])
+def test_a_part_of_the_hits_tells_which_number_of_agreeing_ones_to_count(
+    agreeing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(agreeing)
+    by_chance = rng.integers(0, 1 << 21, 400_000, dtype=np.uint32)
+    places = np.concatenate([by_chance, np.repeat(np.uint32(77), agreeing)])
+    monkeypatch.setattr(matching, "SORTED_PIECE", 1 << 30)
+    all_counted = crowded(places)
+    monkeypatch.setattr(matching, "SORTED_PIECE", 2_000)
+    assert np.array_equal(crowded(places), all_counted)
+
+
 @pytest.mark.parametrize(("triples", "only_they"), [(20, True), (5, False)])
 def test_of_many_places_only_those_with_most_hits_are_counted_while_there_are_some(
     triples: int, only_they: bool

@@ -1,5 +1,8 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fingerprint.catalog import postings, search
 from fingerprint.catalog.confidence import THRESHOLD
@@ -94,6 +97,31 @@ def test_no_more_is_read_than_allowed_and_the_most_telling_come_first(snapshot: 
     assert landmarks.trusts[followed].mean() > 1.5 * landmarks.trusts.mean()
 
 
+def test_what_was_read_is_not_read_again_for_more(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = query_of(3)
+    landmarks = Landmarks.of(query)
+    every = postings_of(snapshot, query)
+    first = Lookup(snapshot, landmarks, every // 5)
+    read: list[int] = []
+    of_ranges = postings.gather
+
+    def counted(*ranges: NDArray[Any]) -> NDArray[np.uint32]:
+        read.append(int(ranges[2].sum()))
+        return of_ranges(*ranges)
+
+    monkeypatch.setattr(postings, "gather", counted)
+    monkeypatch.setattr(postings, "SLICED", 1 << 40)
+    more = Lookup(snapshot, landmarks, every // 2, known=first)
+    assert sum(read) == len(more) - len(first) > 0
+    at_once = Lookup(snapshot, landmarks, every // 2)
+    assert np.array_equal(np.sort(more.places), np.sort(at_once.places))
+    assert np.array_equal(more.weights, at_once.weights)
+    found, expected = more.hits(EVERYTHING), at_once.hits(EVERYTHING)
+    assert sorted(zip(found.cells.tolist(), found.owners.tolist(), strict=True)) == sorted(
+        zip(expected.cells.tolist(), expected.owners.tolist(), strict=True)
+    )
+
+
 def test_a_large_catalog_is_looked_at_more_closely_at_last(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +133,7 @@ def test_a_large_catalog_is_looked_at_more_closely_at_last(
     assert best is None or best.confidence < THRESHOLD
     # As if what the landmarks have were very many postings.
     monkeypatch.setattr(search, "LARGE", 100)
+    monkeypatch.setattr(search, "LIKELY_HITS", 8)
     best = likeliest(snapshot, prepare(pcm))
     assert best is not None
     assert (best.track.id, best.confidence >= THRESHOLD) == ("000000000003", True)
