@@ -39,6 +39,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from fingerprint.database_advice import database_advice
 from fingerprint.database_backends import Backend, Work, open_backend
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError
@@ -203,7 +204,8 @@ async def _translated(seconds: float) -> AsyncGenerator[None]:
         detail = "Our database does not answer. Try again in a moment."
         if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_MYSQL_DEADLOCK,):
             raise _DeadlockError(ProblemCode.BUSY, detail, retry_after_seconds=1.0) from error
-        _log.error("database_failed", extra={"error": f"{type(error).__name__}: {error}"[:500]})
+        said = {"error": f"{type(error).__name__}: {error}"[:500], "advice": database_advice(error)}
+        _log.error("database_failed", extra=said)
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0) from error
 
 
@@ -407,7 +409,10 @@ async def open_configured_database(settings: PipelineSettings) -> AsyncGenerator
     except SettingsError as error:
         if settings.database_url is not None:
             raise
-        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else "it cannot be used"
+        cause = error.__cause__
+        reason = cause.strerror if isinstance(cause, OSError) else "it cannot be used"
+        if isinstance(cause, FileExistsError | NotADirectoryError):
+            reason = "it, or what it is in, is a file"
         raise _unusable_folder(settings.data_dir, str(reason)) from error
     async with _closing(backend) as database:
         if settings.database_url is None:

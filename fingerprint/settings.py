@@ -53,7 +53,18 @@ class SettingsError(Exception):
 
     def __init__(self, variable: str, value: str, takes: str, *, secret: bool = False) -> None:
         shown = "(hidden)" if secret else repr(value)
-        super().__init__(f"{variable}={shown} cannot be used: it takes {takes}")
+        super().__init__(f"{variable}={shown} cannot be used: it takes {takes}{_hint(value)}")
+
+
+def _hint(value: str) -> str:
+    """What is probably wrong with a value that was copied from a file of a shell, as the end of a sentence."""
+    if _in_quotes(value):
+        return "; leave out the quotes, which are part of the value here"
+    return "; leave out the comment, which is part of the value here" if _COMMENT.search(value) else ""
+
+
+def _in_quotes(value: str) -> bool:
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +82,15 @@ class SettingInfo:
 
 _INFO: Final = "setting"
 
+_COMMENT: Final = re.compile(r"\s#")
+
 _FILE: Final = "_FILE"
 """The end of the variable that names the file with a secret, as Docker's and systemd's secrets are given."""
 
 _MAX_SECRET_BYTES: Final = 64 << 10
+
+# Of a file of variables, a byte order mark or `export` may have become part of the first name.
+_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]+(?=\s*$)")
 
 _OUR_PREFIXES: Final = ("TWITCHAUDIO_", "TWITCH_CLIENT_", "ACRCLOUD_", "AUDD_")
 
@@ -202,12 +218,33 @@ def unknown_variables(group: type, environ: Mapping[str, str] | None = None) -> 
     source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
     infos = list(_declared(group))
     known = {info.variable for info in infos} | {f"{info.variable}{_FILE}" for info in infos if info.hidden}
-    return [
-        f"{name} is not a setting."
-        + "".join(f" Did you mean {close}?" for close in difflib.get_close_matches(name, known, 1, 0.8))
-        for name in sorted(source)
-        if name.startswith(_OUR_PREFIXES) and name not in known and source[name].strip()
-    ]
+    found: list[str] = []
+    for name in sorted(source):
+        plain = _NAME.search(name.upper())
+        ours = name.startswith(_OUR_PREFIXES) or (plain is not None and plain[0] in known)
+        if name in known or not ours or not source[name].strip():
+            continue
+        close = difflib.get_close_matches(name, known, 1, 0.8)
+        if plain is not None and plain[0] in known:
+            close = [plain[0]]
+        shown = name if name.isprintable() and name == name.strip() else repr(name)
+        found.append(f"{shown} is not a setting." + "".join(f" Did you mean {each}?" for each in close))
+    return found
+
+
+def odd_values(group: type, environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each value that can be used, and probably holds more than was meant."""
+    source = os.environ if environ is None else environ  # noqa: TID251 - this is the one reader
+    found: list[str] = []
+    for info in _declared(group):
+        value = _text(info, source)
+        if _in_quotes(value):
+            found.append(f"{info.variable} is in quotes, which are part of the value here: leave them out.")
+        elif info.hidden and _COMMENT.search(value):
+            found.append(f"{info.variable} ends in a comment, which is part of the value here: leave it out.")
+        elif info.parse is secret and any(character.isspace() for character in value):
+            found.append(f"{info.variable} has a space or a line break inside: was it copied as a whole?")
+    return found
 
 
 def _declared(group: type) -> Iterator[SettingInfo]:

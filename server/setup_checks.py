@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from aiohttp import ClientSession, ClientTimeout
 from sqlalchemy import text
 
 from fingerprint.canary import Outcome, StepResult
@@ -21,11 +22,13 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
 from fingerprint.database import SQLITE_FILE, open_configured_database
+from fingerprint.database_advice import database_advice
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
 from fingerprint.media.decoder import DecoderPool
-from fingerprint.settings import SettingsError, unknown_variables
+from fingerprint.settings import SettingsError, odd_values, unknown_variables
 from fingerprint.wiring import open_recognizers
+from server.access.identity.oauth import ApplicationRefusedError, TwitchOAuth
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.access.identity.session_store import SessionStore
 from server.observability import Metrics
@@ -38,6 +41,10 @@ NO_SPACE_BYTES: Final = 50 << 20
 CLOCK_SECONDS: Final = (2.0, 10.0)
 """Differences to the database server's clock that are worth a word, and that take leases from servers at work."""
 
+_REMOTE: Final = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "nfs", "nfs4", "smb3", "smbfs"}
+)
+
 _STEP_SECONDS: Final = 20.0
 _PACKAGES: Final = ("aiohttp", "av", "numpy", "SQLAlchemy")
 
@@ -46,8 +53,9 @@ _OK: Final = (Outcome.OK, ())
 
 
 def settings_warnings(settings: ServerSettings, environ: Mapping[str, str] | None = None) -> list[str]:
-    """A sentence for each variable that is not a setting, and for each group of settings with a part missing."""
-    return [*unknown_variables(ServerSettings, environ), *_incomplete(settings)]
+    """A sentence for each variable that is not a setting, each odd value, and each group with a part missing."""
+    odd = (*unknown_variables(ServerSettings, environ), *odd_values(ServerSettings, environ))
+    return [*odd, *_incomplete(settings)]
 
 
 def _incomplete(settings: ServerSettings) -> Iterator[str]:
@@ -81,6 +89,11 @@ def _incomplete(settings: ServerSettings) -> Iterator[str]:
             "TWITCHAUDIO_BASE_URL is a public https address, which takes a proxy. Without "
             "TWITCHAUDIO_TRUSTED_PROXIES all visitors share the proxy's address and its limits."
         )
+    if any(network.prefixlen == 0 for network in settings.trusted_proxies):
+        yield (
+            "TWITCHAUDIO_TRUSTED_PROXIES holds all addresses, so each visitor can claim any address, and no limit "
+            "holds. Name your proxy's address or network."
+        )
 
 
 async def check_setup(settings: ServerSettings, environ: Mapping[str, str] | None = None) -> list[StepResult]:
@@ -113,7 +126,7 @@ async def _step(name: str, check: Callable[[], Awaitable[Verdict]]) -> StepResul
     except TimeoutError as error:
         outcome, notes = Outcome.FAILED, (str(error) or f"no answer within {_STEP_SECONDS:.0f} s",)
     except TwitchAudioError as error:
-        outcome, notes = Outcome.FAILED, (error.detail,)
+        outcome, notes = Outcome.FAILED, (database_advice(error) or error.detail,)
     except SettingsError as error:
         outcome, notes = Outcome.FAILED, (str(error),)
     return StepResult(step=name, outcome=outcome, seconds=time.monotonic() - started, notes=notes)
@@ -131,7 +144,31 @@ def _folder(folder: Path) -> Verdict:
     note = f"{folder}: {free / (1 << 30):.1f} GiB free"
     if free < NO_SPACE_BYTES:
         return Outcome.FAILED, (f"{note}. Make room on this disk.",)
+    kind = filesystem_of(existing, _mounts())
+    if kind in _REMOTE:
+        advice = "SQLite needs locks that it may not have: use a local disk, or MariaDB for several servers."
+        return Outcome.DIFFERS, (note, f"{folder} is on {kind}. {advice}")
     return Outcome.DIFFERS if free < LITTLE_SPACE_BYTES else Outcome.OK, (note,)
+
+
+def filesystem_of(folder: Path, mounts: str) -> str | None:
+    """The kind of file system that a folder is on, such as `ext4`, by the text of Linux's /proc/self/mounts."""
+    best, kind = -1, None
+    for line in mounts.splitlines():
+        fields = line.split()
+        if len(fields) > 2:
+            # Spaces in names are written as octal numbers.
+            at = Path(fields[1].replace("\\040", " "))
+            if folder.absolute().is_relative_to(at) and len(at.parts) >= best:
+                best, kind = len(at.parts), fields[2]
+    return kind
+
+
+def _mounts() -> str:
+    try:
+        return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return ""
 
 
 async def _database(settings: ServerSettings) -> Verdict:
@@ -223,6 +260,9 @@ async def _sign_in(settings: ServerSettings) -> Verdict:
         return Outcome.SKIPPED, ("no Twitch application is set, so no one can sign in (TWITCH_CLIENT_ID)",)
     base = settings.base_url or "http://localhost:8080"
     note = f"the Twitch application needs this redirect address: {str(base).rstrip('/')}/login/callback"
+    refused = await check_application(settings)
+    if refused is not None:
+        return refused[0], (note, *refused[1])
     others = await _sessions_of_other_keys(settings)
     if not others:
         return Outcome.OK, (note,)
@@ -231,6 +271,29 @@ async def _sign_in(settings: ServerSettings) -> Verdict:
         "not signed in here: set the same TWITCHAUDIO_SESSION_KEY on all servers, the old ones after a comma."
     )
     return Outcome.DIFFERS, (note, advice)
+
+
+async def check_application(settings: ServerSettings) -> Verdict | None:
+    """What is wrong with the Twitch application, as Twitch says; None when nothing is, or there is no secret."""
+    if settings.twitch_client_id is None or settings.twitch_client_secret is None:
+        return None
+    async with ClientSession(timeout=ClientTimeout(total=_STEP_SECONDS / 2)) as session:
+        oauth = TwitchOAuth(
+            session,
+            id_url=settings.twitch_id_url,
+            client_id=settings.twitch_client_id,
+            client_secret=settings.twitch_client_secret,
+        )
+        try:
+            await oauth.application_token()
+        except ApplicationRefusedError:
+            advice = "in Twitch's developer console, take the id again and make a new secret"
+            return Outcome.FAILED, (
+                f"Twitch does not accept TWITCH_CLIENT_ID with TWITCH_CLIENT_SECRET: {advice}.",
+            )
+        except TwitchAudioError as error:
+            return Outcome.DIFFERS, (f"Twitch could not be asked about the application: {error.detail}",)
+    return None
 
 
 async def _sessions_of_other_keys(settings: ServerSettings) -> int:

@@ -101,6 +101,12 @@ class MariaDB:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
+    def cpu_seconds(self) -> float:
+        """CPU that the server has used so far."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def sql(self, statement: str) -> str:
         """Run a statement as root; the answer as the command-line client prints it."""
         return self._run("mariadb", f"--socket={self._socket}", "-uroot", "--batch", "-e", statement)

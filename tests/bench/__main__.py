@@ -13,6 +13,7 @@ BENCHMARKS: Final = {
     "providers": "tests.bench.providers",
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
+    "fleet": "tests.bench.fleet",
     "learned": "tests.bench.learned",
     "library": "tests.bench.library",
     "mixes": "tests.bench.mixes",

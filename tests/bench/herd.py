@@ -119,6 +119,9 @@ async def serve_ours(
         job_seconds=_WAIT_SECONDS,
     )
     sharing: dict[str, Any] = {"fresh_seconds": 0, "hot_askers": 0} if spread == "alone" else {}
+    if spread:
+        # These captures take no CPU.
+        sharing |= {"captures_at_once": 256, "queue": 10_000}
     settings = ServerSettings(
         pipeline=PipelineSettings(
             data_dir=folder,

@@ -5,6 +5,7 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar
 from yarl import URL
 
+from fingerprint.canary import Outcome
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.setting_formats import Secret
@@ -22,6 +24,7 @@ from server.access.identity.session_store import SessionStore
 from server.app import listening, make_app
 from server.cli import main
 from server.settings import ServerSettings
+from server.setup_checks import check_application
 from server.web.sign_in import ATTEMPT_SECONDS
 from simulator.accounts import OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
@@ -507,3 +510,16 @@ async def test_a_database_that_is_away_signs_nobody_out(viewer: Viewer, tmp_path
 
 async def away(_store: SessionStore, _sha256: str) -> None:
     raise TwitchAudioError(ProblemCode.BUSY, "Our database does not answer.", retry_after_seconds=5.0)
+
+
+async def test_the_operator_is_told_whether_twitch_takes_the_application(viewer: Viewer) -> None:
+    settings = ServerSettings(**known_to_twitch(viewer))
+    assert await check_application(settings) is None
+    expired = replace(settings, twitch_client_secret=Secret("of last year"))
+    failed, (note,) = await check_application(expired) or (None, ("",))
+    assert failed is Outcome.FAILED
+    assert "does not accept TWITCH_CLIENT_ID with TWITCH_CLIENT_SECRET" in note
+    away = replace(settings, twitch_id_url=URL("http://127.0.0.1:1"))
+    unsure, (note,) = await check_application(away) or (None, ("",))
+    assert unsure is Outcome.DIFFERS
+    assert "could not be asked" in note

@@ -32,6 +32,10 @@ class RefusedError(TwitchAudioError):
     """Twitch rejects a code or a refresh token permanently."""
 
 
+class ApplicationRefusedError(UpstreamError):
+    """Twitch does not accept the application's id with its secret, which only the operator can correct."""
+
+
 class TwitchOAuth:
     """OAuth client of the operator's Twitch application."""
 
@@ -93,9 +97,9 @@ class TwitchOAuth:
         said = {"status": reply.status, "said": reply.message, "grant": fields[0][1]}
         message = reply.message.lower()
         if reply.status == 403 or (reply.status == 400 and message == "invalid client"):
-            # A configuration error that only the operator can correct.
             _log.error("twitch_refuses_our_application", extra=said)
-            raise UpstreamError("token", "Twitch does not accept this server's application. Tell its operator.")
+            detail = "Twitch does not accept this server's application. Tell its operator."
+            raise ApplicationRefusedError("token", detail)
         _log.warning("token_not_issued", extra=said)
         if reply.status in (400, 401):
             raise _refused()

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pymysql.err import MySQLError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from fingerprint.canary import Outcome, StepResult
+from fingerprint.database import open_database
+from fingerprint.database_advice import database_advice
 from fingerprint.database_backends import parse_address
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError, read_settings, unknown_variables
 from server import setup_checks
 from server.readiness import Trial
 from server.settings import ServerSettings
-from server.setup_checks import check_setup, settings_warnings
+from server.setup_checks import check_setup, filesystem_of, settings_warnings
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
@@ -30,6 +36,15 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
         ({"ACRCLOUD_HOST": "eu.acrcloud.com"}, "ACRCLOUD_ACCESS_KEY and ACRCLOUD_ACCESS_SECRET must be set, too"),
         ({"TWITCH_CLIENT_ID": "abc"}, "without TWITCH_CLIENT_SECRET"),
         ({"TWITCH_CLIENT_SECRET": "abc"}, "without TWITCH_CLIENT_ID"),
+        ({"\ufeffTWITCHAUDIO_LOG_DAYS": "9"}, "is not a setting. Did you mean TWITCHAUDIO_LOG_DAYS?"),
+        ({"export TWITCHAUDIO_LOG_DAYS": "9"}, "is not a setting. Did you mean TWITCHAUDIO_LOG_DAYS?"),
+        ({"twitchaudio_log_days": "9"}, "is not a setting. Did you mean TWITCHAUDIO_LOG_DAYS?"),
+        ({"TWITCHAUDIO_LOG_DAYS ": "9"}, "'TWITCHAUDIO_LOG_DAYS ' is not a setting."),
+        ({"AUDD_API_TOKEN": "'abc'"}, "AUDD_API_TOKEN is in quotes"),
+        ({"TWITCHAUDIO_DATA_DIR": '"/data"'}, "TWITCHAUDIO_DATA_DIR is in quotes"),
+        ({"AUDD_API_TOKEN": "abc # of my account"}, "AUDD_API_TOKEN ends in a comment"),
+        ({"AUDD_API_TOKEN": "abc def"}, "AUDD_API_TOKEN has a space"),
+        ({"TWITCHAUDIO_TRUSTED_PROXIES": "0.0.0.0/0"}, "each visitor can claim any address"),
         ({"TWITCHAUDIO_ADMINS": "vic"}, "no one can sign in as an operator"),
         ({"TWITCHAUDIO_BASE_URL": "https://songs.example"}, "Without TWITCHAUDIO_TRUSTED_PROXIES"),
         (
@@ -41,6 +56,64 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
 def test_a_variable_that_does_nothing_is_named(environ: Mapping[str, str], said: str) -> None:
     (warning,) = warnings(environ)
     assert said in warning
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [('"90"', "leave out the quotes"), ("'90'", "leave out the quotes"), ("90 # days", "leave out the comment")],
+)
+def test_quotes_and_comments_that_a_shell_would_take_away_are_named(value: str, hint: str) -> None:
+    with pytest.raises(SettingsError, match=hint):
+        read_settings(ServerSettings, {"TWITCHAUDIO_LOG_DAYS": value})
+
+
+def test_a_file_of_variables_with_the_line_ends_of_windows_is_read() -> None:
+    settings = read_settings(ServerSettings, {"TWITCHAUDIO_LOG_DAYS": "90\r", "TWITCH_CLIENT_ID": "abc\r"})
+    assert (settings.log_days, settings.twitch_client_id) == (90, "abc")
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"), [("/data/twitchaudio", "nfs4"), ("/mnt/my disk/x", "cifs"), ("/home", "ext4")]
+)
+def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(folder: str, kind: str) -> None:
+    mounts = "/dev/vda / ext4 rw 0 0\nnas:/x /data nfs4 rw 0 0\n//nas/y /mnt/my\\040disk cifs rw 0 0\nodd\n"
+    assert filesystem_of(Path(folder), mounts) == kind
+
+
+async def failure(address: str) -> TwitchAudioError:
+    async with open_database(address) as database:
+        with pytest.raises(TwitchAudioError) as caught:
+            await database.transact(lambda connection: connection.execute(text("CREATE TABLE t (id INTEGER)")))
+    assert caught.value.detail == "Our database does not answer. Try again in a moment.", "what visitors read"
+    return caught.value
+
+
+async def test_why_a_file_cannot_be_the_database_is_said(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no database " * 100)
+    for address, said in (
+        (f"sqlite:///{notes}", "is not a SQLite database"),
+        (f"sqlite:///{tmp_path}", "cannot be opened or made"),
+    ):
+        assert said in str(database_advice(await failure(address)))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1045, "refuses the user or the password"),
+        (1044, "has no rights on the database"),
+        (1142, "GRANT ALL on the database"),
+        (1836, "takes no writes"),
+        (2003, "Nothing answers at the host and port"),
+    ],
+)
+def test_why_a_database_server_refuses_is_said(number: int, said: str) -> None:
+    error = TwitchAudioError(ProblemCode.BUSY, "Our database does not answer.")
+    error.__cause__ = DBAPIError("SELECT 1", None, MySQLError(number, "of app:secret@host"))
+    assert said in str(database_advice(error))
+    assert "secret" not in str(database_advice(error))
+    assert database_advice(ValueError(number)) is None
 
 
 def test_nothing_is_said_about_other_variables_and_whole_setups() -> None:
