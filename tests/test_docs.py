@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from server.cli import GROUPS, make_parser
 from tests.fault_table import faults_of, read_table
 
 ROOT: Final = Path(__file__).parent.parent
@@ -83,3 +86,59 @@ def test_every_page_is_on_the_site() -> None:
     """`scripts/docs-site` builds it, and fails on links between pages that lead nowhere."""
     listed = set(re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
     assert listed == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+
+
+# --- Commands of the docs ---------------------------------------------------------------------------------
+
+SHELL: Final = re.compile(r"^```(?:sh|bash|console|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+VARIABLE: Final = re.compile(r"^([A-Z][A-Z0-9_]+)=")
+OTHERS: Final = {"curl", "cp", "docker", "openssl", "pip", "python", "sam", "systemctl"}
+"""Programs that are not ours; of `python`, only modules of ours are named."""
+
+
+def documented_commands() -> list[tuple[str, list[str]]]:
+    """Each command line of the docs, with its page, as words."""
+    return [
+        (page.name, words)
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
+        for block in SHELL.findall(page.read_text(encoding="utf-8"))
+        for line in re.sub(r"\\\n\s*", "", block).splitlines()
+        if (words := shlex.split(line, comments=True))
+    ]
+
+
+def test_each_command_in_the_docs_is_one_that_there_is() -> None:
+    """They are parsed, not run: running them is what the tests of each command do."""
+    settings = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", settings, re.MULTILINE))
+    parser = make_parser(tuple(GROUPS))
+    commands = documented_commands()
+    assert len(commands) > 60
+    for page, line in commands:
+        words = line[1:] if line[0] == "export" else line
+        while words and (variable := VARIABLE.match(words[0])):
+            if not variable[1].startswith("AWS_"):
+                assert variable[1] in known, f"{page}: {variable[1]} is not a setting"
+            words = words[1:]
+        if not words:
+            continue
+        if words[:3] == ["docker", "compose", "exec"]:
+            words = words[4:]
+        program = words[0].removeprefix(".venv/bin/")
+        if program == "twitchaudio":
+            try:
+                parser.parse_args(words[1:])
+            except SystemExit:
+                pytest.fail(f"{page}: {' '.join(line)}")
+        elif program.startswith("scripts/"):
+            assert os.access(ROOT / program, os.X_OK), f"{page}: {program}"
+            text = (ROOT / program).read_text(encoding="utf-8")
+            module = re.search(r"-m (scripts\.\w+)", text)
+            if module is not None:
+                text += (ROOT / f"{module[1].replace('.', '/')}.py").read_text(encoding="utf-8")
+            for option in (word for word in words if word.startswith("--") and word != "--demo"):
+                assert option in text, f"{page}: {program} has no {option}"
+        else:
+            assert program in OTHERS, f"{page}: {program}"
+            if program == "python":
+                assert words[2] in ("pytest", "simulator"), f"{page}: {words[2]}"

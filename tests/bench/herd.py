@@ -333,7 +333,7 @@ class Client(asyncio.Protocol):
             if head.split(b" ", 2)[1] in (b"200", b"202"):
                 answer.set_result(rest[:length])
             else:
-                answer.set_exception(RuntimeError(head.split(b"\r\n")[0].decode()))
+                answer.set_exception(RuntimeError((head.split(b"\r\n")[0] + b" " + rest).decode()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._answer is not None and not self._answer.done():
