@@ -1,6 +1,7 @@
 /** The overlay's builder: the preview and the address follow the form. Without it a button does that. */
 
 import { copyButtons } from "./copy.js";
+import { language } from "./messages.js";
 import "./lib/targets.js";
 
 const { parseTarget } = globalThis.twitchaudio.targets;
@@ -25,6 +26,8 @@ function chosen() {
       if (colors.value === "own") query.set(name, value.replace("#", ""));
     } else if (field.validity.valid && value !== field.dataset["usual"]) query.set(name, value);
   }
+  // Broadcast software may say another language than this browser.
+  if (language !== "en") query.set("lang", language);
   return query;
 }
 
