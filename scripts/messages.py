@@ -18,7 +18,7 @@ from babel.messages.pofile import write_po
 
 from fingerprint.domain.problems import PROBLEM_KINDS
 from scripts.extension_words import extension_words
-from server.web.languages import ENGLISH, LOCALES, languages, read_catalog
+from server.web.languages import ENGLISH, LOCALES, known_languages, read_catalog
 
 ROOT: Final = Path(__file__).parents[1]
 WEB: Final = ROOT / "server/web"
@@ -102,7 +102,7 @@ def main() -> int:
     """Write the files; says what is not translated yet."""
     found = texts()
     missing = 0
-    for code in list(languages())[1:]:
+    for code in list(known_languages())[1:]:
         catalog = updated(code, found)
         (LOCALES / f"{code}.po").write_bytes(written(catalog))
         empty = [message.id for message in catalog if message.id and not _complete(message.string)]
@@ -110,7 +110,7 @@ def main() -> int:
         for text in empty:
             print(f"{code}: {text!r}")
     if not missing:
-        for code in languages():
+        for code in known_languages():
             (EXTENSION / code / "messages.json").write_text(extension_file(code), encoding="utf-8")
     return 1 if missing else 0
 

@@ -17,7 +17,7 @@ from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
 from server.web.details import details_of, translated_detail
 from server.web.drawn_covers import serve_drawn_cover
-from server.web.languages import Language, languages, translate_templates
+from server.web.languages import Language, known_languages, translate_templates
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
 from server.web.render import ENVIRONMENTS
@@ -44,7 +44,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
         "source_url": "" if source is None else str(source),
         "services": [(service.name, service.label) for service in SERVICES],
     }
-    for language in languages().values():
+    for language in known_languages().values():
         _add_templates(app, language, shared)
     pages = Pages(store_seconds=store_seconds)
     app.router.add_get("/", pages.home)

@@ -90,7 +90,7 @@ NAMES: Final = {"de": "Deutsch", "es": "Español", "fr": "Français"}
 
 
 @lru_cache(maxsize=1)
-def languages() -> Mapping[str, Language]:
+def known_languages() -> Mapping[str, Language]:
     """All languages by their codes, English first. Reads files the first time, which blocks: at start."""
     others = {code: _translated(code, name, read_catalog(code)) for code, name in NAMES.items()}
     known = {ENGLISH.code: ENGLISH, **others}
@@ -143,14 +143,14 @@ def translate_templates(environment: Environment, language: Language) -> None:
 
 def language_of(request: web.Request) -> Language:
     """The language for a visitor: chosen by `?lang=`, chosen before, or the browser's; else English."""
-    known = languages()
+    known = known_languages()
     chosen = chosen_language(request) or known.get(request.cookies.get(QUERY, "")[:20])
     return chosen or accepted_language(request.headers.get("Accept-Language", ""))
 
 
 def chosen_language(request: web.Request) -> Language | None:
     """The language that the address asks for by `?lang=de`; None for one that we do not have."""
-    return languages().get(_primary(request.query.get(QUERY, "")[:50]))
+    return known_languages().get(_primary(request.query.get(QUERY, "")[:50]))
 
 
 def accepted_language(header: str) -> Language:
@@ -161,7 +161,7 @@ def accepted_language(header: str) -> Language:
         quality = _quality(parameters)
         if tag and quality > 0:
             wanted.append((quality, _primary(tag)))
-    known = {**languages(), "*": ENGLISH}
+    known = {**known_languages(), "*": ENGLISH}
     # Sorting is stable: of those that are wanted equally, the first one counts.
     for _, tag in sorted(wanted, key=lambda each: -each[0]):
         if tag in known:

@@ -34,7 +34,7 @@ from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_
 from server.web.details import translated_detail
 from server.web.dial import PEAKS
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
-from server.web.languages import Language, language_of, languages, marked
+from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
 from server.web.render import html_response, in_time, render
 from server.web.share import answer_card
@@ -85,7 +85,7 @@ class Pages:
         self._seconds = store_seconds
         # `/docs`, by the address that its examples name and whether one can sign in.
         self._docs: LRUCache[tuple[str, bool], str] = LRUCache(8)
-        self._words = {language.code: words_json(language) for language in languages().values()}
+        self._words = {language.code: words_json(language) for language in known_languages().values()}
 
     async def home(self, request: web.Request) -> web.Response:
         """`/` and `/?id=ID`: the start page, with an id also that identification in its current state.

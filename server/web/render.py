@@ -20,8 +20,8 @@ from server.web.languages import (
     QUERY,
     Language,
     chosen_language,
+    known_languages,
     language_of,
-    languages,
     remember_language,
 )
 
@@ -58,7 +58,7 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
         "account": account(request),
         "path": request.path_qs,
         "canonical": canonical or "",
-        "choices": _choices(request, canonical) if translated and len(languages()) > 1 else (),
+        "choices": _choices(request, canonical) if translated and len(known_languages()) > 1 else (),
         **context,
     }
     response = aiohttp_jinja2.render_template(
@@ -94,7 +94,7 @@ def _choices(request: web.Request, canonical: URL | None) -> Sequence[Choice]:
             str(here.update_query({QUERY: code})),
             "" if canonical is None else str(canonical.update_query({QUERY: code})),
         )
-        for code, language in languages().items()
+        for code, language in known_languages().items()
     ]
 
 

@@ -15,10 +15,10 @@ from fingerprint.domain.problems import Problem, ProblemCode
 from scripts.messages import EXTENSION, extension_file, templates, texts, updated, written
 from server.web.answer import moment_text, problem_view
 from server.web.details import DETAILS, translated_detail
-from server.web.languages import ENGLISH, LOCALES, accepted_language, languages, read_catalog
+from server.web.languages import ENGLISH, LOCALES, accepted_language, known_languages, read_catalog
 from tests.builders import NOON
 
-CODES = [code for code in languages() if code != "en"]
+CODES = [code for code in known_languages() if code != "en"]
 PLACE = re.compile(r"%\(\w+\)s|%%|</?\w+[^>]*>")
 
 
@@ -77,7 +77,7 @@ def _forms(message: Message) -> Iterator[tuple[str, str]]:
         yield from zip(message.id, message.string or (), strict=True)
 
 
-@pytest.mark.parametrize("code", list(languages()))
+@pytest.mark.parametrize("code", list(known_languages()))
 def test_the_extension_says_about_problems_what_is_translated_here(code: str) -> None:
     # When it fails: `python -m scripts.messages`. Arabic, which the website has not, is the extension's own.
     assert (EXTENSION / code / "messages.json").read_text(encoding="utf-8") == extension_file(code)
@@ -197,10 +197,10 @@ def _said(node: nodes.Node) -> Iterator[str]:
 
 
 def test_texts_are_in_the_language_with_its_dates_and_numbers() -> None:
-    german, french = languages()["de"], languages()["fr"]
+    german, french = known_languages()["de"], known_languages()["fr"]
     assert moment_text(NOON, NOON.replace(day=20), german) == "am 1. März um 12:00 UTC"
     assert moment_text(NOON, NOON.replace(year=2030), french) == "le 1 mars 2026 à 12:00 UTC"
-    assert [language.number("1.20") for language in languages().values()] == ["1.20", "1,20", "1,20", "1,20"]
+    assert [language.number("1.20") for language in known_languages().values()] == ["1.20", "1,20", "1,20", "1,20"]
     plurals = [german.ngettext("%(num)s song", "%(num)s songs", number) for number in (0, 1, 2)]
     assert plurals == ["0 Lieder", "1 Lied", "2 Lieder"]
     assert french.ngettext("%(num)s song", "%(num)s songs", 0) == "0 chanson"
@@ -209,7 +209,7 @@ def test_texts_are_in_the_language_with_its_dates_and_numbers() -> None:
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("problem", list(ProblemCode))
 def test_a_problem_is_said_in_the_language_alone(code: str, problem: ProblemCode) -> None:
-    language = languages()[code]
+    language = known_languages()[code]
     english = problem_view(Problem(code=problem, detail="A detail for programs."))
     view = problem_view(Problem(code=problem, detail="A detail for programs."), language)
     assert view.detail == ""
@@ -218,7 +218,7 @@ def test_a_problem_is_said_in_the_language_alone(code: str, problem: ProblemCode
 
 
 def test_details_are_known_by_their_wording() -> None:
-    german = languages()["de"]
+    german = known_languages()["de"]
     detail = "Twitch knows no channel 'some%(x)s', or it is banned."
     assert translated_detail(detail, ENGLISH) == detail
     assert translated_detail(detail, german) == "Twitch kennt keinen Kanal „some%(x)s“, oder er ist gesperrt."

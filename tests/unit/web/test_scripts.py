@@ -14,7 +14,7 @@ from fingerprint.wire import from_json
 from server.web.answer import answer_view
 from server.web.assets import website_files
 from server.web.details import details_of
-from server.web.languages import languages
+from server.web.languages import known_languages
 from server.web.pages import words_json
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def test_the_scripts_do_what_their_own_tests_say(tmp_path: Path) -> None:
 
 def _german_page() -> dict[str, Any]:
     """What a page in German hands to its scripts, and what the server writes into it for some answers."""
-    german = languages()["de"]
+    german = known_languages()["de"]
     table = json.loads((HERE.parent / "answers.json").read_text(encoding="utf-8"))
     cases: list[dict[str, Any]] = []
     for case in table["cases"]:
