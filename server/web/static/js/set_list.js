@@ -74,14 +74,14 @@ async function renew() {
   }
 }
 
-/** The one preview that plays, and its link. Without scripts the link opens the sound. */
-const player = new Audio();
+/** The one preview that plays, and its link. Without scripts the link opens the sound. @type {HTMLAudioElement | undefined} */
+let player;
 /** @type {{ link: HTMLAnchorElement, text: string } | undefined} */
 let playing;
 
 /** @param {string} [text] what the link says from now on, instead of what it said before */
 function stop(text) {
-  player.pause();
+  player?.pause();
   if (playing) playing.link.textContent = text ?? playing.text;
   playing = undefined;
 }
@@ -95,12 +95,15 @@ list.addEventListener("click", (event) => {
   if (same) return;
   const started = (playing = { link, text: link.textContent });
   link.textContent = link.dataset["stop"] ?? "";
+  if (!player) {
+    player = new Audio();
+    player.addEventListener("ended", () => stop());
+  }
   player.src = link.href;
   player.play().catch(() => {
     if (playing === started) stop(link.dataset["failed"]);
   });
 });
-player.addEventListener("ended", () => stop());
 
 localize(document);
 search.addEventListener("input", filter);
