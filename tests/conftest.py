@@ -1,5 +1,6 @@
 """What all tests share: markers by folder, a clean environment, and parts of the machine that may be missing."""
 
+import functools
 import gc
 import os
 import re
@@ -151,8 +152,11 @@ def mariadb() -> Iterator[MariaDB]:
 
 @pytest.fixture(scope="session")
 def aws_credentials() -> Iterator[None]:
-    """Credentials that every emulator takes, in the usual variables."""
+    """Credentials that every emulator takes, in the usual variables. AWS's models are read once."""
+    import botocore.session
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
         for variable, value in CREDENTIALS.items():
             patch.setenv(variable, value)
         yield

@@ -6,6 +6,7 @@ tests/integration/test_migrations.py runs the migrations themselves.
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pytest
 from sqlalchemy import inspect
@@ -14,6 +15,9 @@ from sqlalchemy.engine import Connection
 import server.web
 from server import migrations
 from server.web.assets import Assets, load_assets
+
+SIMULATED: Final = Path(__file__).parents[1] / ".cache" / "simulated-twitch"
+"""Where the simulator keeps composed songs and encoded media, which are the same in every run."""
 
 RunAlembic = Callable[[Connection, str], None]
 

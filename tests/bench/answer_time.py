@@ -84,9 +84,9 @@ def process(arguments: Sequence[str], environment: Mapping[str, str]) -> Generat
 
 
 @contextlib.contextmanager
-def simulated_twitch(folder: Path) -> Generator[Bench]:
-    """The simulator, and a catalog of its songs."""
-    with process(["simulator", "--port", "0", "--json"], {}) as child:
+def simulated_twitch(folder: Path, *cache: str) -> Generator[Bench]:
+    """The simulator, and a catalog of its songs; `cache` may be `--cache` and a folder for what it makes."""
+    with process(["simulator", "--port", "0", "--json", *cache], {}) as child:
         assert child.stdout is not None
         simulator = cast("dict[str, Any]", json.loads(child.stdout.readline()))
         environment = {

@@ -23,6 +23,7 @@ from simulator.songs import SCORES
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.tab import Tab
 from tests.browser.bidi.user_context import Look, UserContext, user_context
+from tests.kept_work import SIMULATED
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -40,7 +41,7 @@ class Town:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     folder: Path = tmp_path_factory.mktemp("town")
-    songs = composed_songs(folder, SCORES[:2])
+    songs = composed_songs(SIMULATED, SCORES[:2])
     live, cut = (Playlist(items=(Item(song=song, start_seconds=10, seconds=40),)) for song in songs)
     plans = [
         ChannelPlan(login=login, display_name=login, user_id=number, title="Music", game="Music", playlist=live)
@@ -50,7 +51,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     clip = ClipPlan(slug=SLUG, login="neonharbour", title="that drop", playlist=cut)
     content = Content(channels=tuple(plans), clips=(clip,), songs=songs)
     await asyncio.to_thread(ingest, folder / "data" / "catalog", [song.path for song in songs])
-    async with Simulator(cache=folder / "media", content=content) as twitch:
+    async with Simulator(cache=SIMULATED, content=content) as twitch:
         pipeline = dataclasses.replace(
             read_settings(PipelineSettings, {"TWITCHAUDIO_DATA_DIR": str(folder / "data")}),
             twitch=read_settings(TwitchSettings, twitch.environment()),

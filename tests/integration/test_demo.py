@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.kept_work import SIMULATED
+
 START_SECONDS = 240
 STOP_SECONDS = 60
 
@@ -59,6 +61,10 @@ async def command(folder: Path, *words: str) -> tuple[int | None, str]:
 
 @pytest.mark.timeout(300)
 async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_path: Path) -> None:
+    # What it has composed and encoded before; tests/integration/test_simulator_command.py begins with nothing.
+    SIMULATED.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "media").symlink_to(SIMULATED)
     async with demo(tmp_path) as (process, said):
         text = "".join(said)
         assert process.returncode is None, text

@@ -28,6 +28,7 @@ from tests.api_client import ask, assert_problem, bot_headers, read_events
 from tests.bench.answer_time import Bench, simulated_twitch
 from tests.emulators import REGION, Emulator
 from tests.fakes import FakeClock
+from tests.kept_work import SIMULATED
 from tests.lambda_runtime import Runtime, invoke, lambda_runtime, shim, tables_on
 
 CHANNEL = {"channel": "neonharbour"}
@@ -36,7 +37,7 @@ CLIP = {"clip": "ElegantNeonHarbourDriveKappa-m3Qx7_vT1bLz-9Ra"}
 
 @pytest.fixture(scope="module")
 def twitch(tmp_path_factory: pytest.TempPathFactory) -> Generator[Bench]:
-    with simulated_twitch(tmp_path_factory.mktemp("lambda")) as bench:
+    with simulated_twitch(tmp_path_factory.mktemp("lambda"), "--cache", str(SIMULATED)) as bench:
         yield bench
 
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 """An item as DynamoDB writes it: `{"Id": {"S": "..."}}`."""
 
-CONNECT_SECONDS: Final = 1.0
 READ_SECONDS: Final = 2.0
+"""The time limit of an answer; a connection may take half of it."""
+
 CALL_SECONDS: Final = 3.0
 """The time limit of one call, retries included."""
 
@@ -93,11 +94,11 @@ async def open_client(
 ) -> "AsyncGenerator[DynamoDBClient]":
     """A client for an endpoint, or for AWS itself; credentials and region come from the usual AWS variables.
 
-    Raises SettingsError when there is no region.
+    An answer may take `read_seconds`, a connection half of that. Raises SettingsError when there is no region.
     """
     session = get_session()
     config = AioConfig(
-        connect_timeout=CONNECT_SECONDS,
+        connect_timeout=read_seconds / 2,
         read_timeout=read_seconds,
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},

@@ -30,11 +30,9 @@ from tests.browser.bidi_fixtures import EXTENSION_ID, EXTENSION_UUID
 from tests.browser.extension.fake_twitch import FakeTwitch
 from tests.browser.extension.own_server import OwnServer
 from tests.browser.extension.pretender import HOST, ME, STATUS, Pretender
+from tests.kept_work import SIMULATED
 
 EXTENSION = Path(__file__).parents[3] / "extension"
-KEPT = Path(__file__).parents[3] / ".cache" / "extension-town"
-"""Composed songs and encoded media, which are the same in every run."""
-
 PICTURES = Path(__file__).parents[3] / ".cache" / "screenshots"
 
 LIVE, TALK, AWAY = "neonharbour", "talkshow_tess", "sleepy_otter"
@@ -89,13 +87,13 @@ class Stand:
 async def stand(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stand]:
     """The simulated Twitch, whose channels play for as long as the run lasts."""
     catalog: Path = tmp_path_factory.mktemp("stand") / "catalog"
-    songs = composed_songs(KEPT, SCORES[:4])
+    songs = composed_songs(SIMULATED, SCORES[:4])
     # The last one stays unknown.
     await asyncio.to_thread(ingest, catalog, [song.path for song in songs[:3]])
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port: int = reserved.getsockname()[1]
     hosts = dataclasses.replace(Hosts.at(f"http://127.0.0.1:{port}"), activate="https://www.twitch.tv/activate")
-    async with Simulator(cache=KEPT / "media", content=_content(songs), hosts=hosts, port=port) as twitch:
+    async with Simulator(cache=SIMULATED, content=_content(songs), hosts=hosts, port=port) as twitch:
         yield Stand(twitch, catalog)
 
 
