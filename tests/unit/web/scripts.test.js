@@ -96,8 +96,9 @@ test("the page of a channel is renewed when a song that was heard a while ago ge
     constructor() { super(); events = this; }
     close() {}
   };
-  const rows = { querySelectorAll: () => [], querySelector: () => null, dataset: { live: "", login: "x" }, childNodes: [], replaceChildren() {} };
-  const part = { ...rows, addEventListener() {}, value: "" };
+  const rows = { querySelectorAll: () => [], querySelector: () => null, dataset: { live: "", login: "x" }, childNodes: [], replaceChildren() {}, addEventListener() {} };
+  const part = { ...rows, value: "" };
+  globalThis.Audio = EventTarget;
   globalThis.document = { querySelector: () => null, querySelectorAll: () => [], getElementById: (id) => (id === "list" ? rows : part), documentElement: { dataset: {} }, importNode: (node) => node };
   globalThis.addEventListener ??= () => {};
   globalThis.location ??= { href: "/channels/x" };
