@@ -283,6 +283,8 @@ class Pipeline:
             source = await self._at_moment(source, target, identification)
         if heard_before is not None:
             known = await _from_time_line(identification, target, source, heard_before)
+            if known is not None and isinstance(source, VideoSource):
+                known = known if await self._capture.is_continuous(source) else None
             if known is not None:
                 timings = Timings(resolve_ms=(clock.monotonic() - before_resolve) * 1000)
                 return dataclasses.replace(known, finished_at=clock.now(), timings=timings)
@@ -382,7 +384,8 @@ class Pipeline:
             raise
         start = recording.from_seconds or 0.0
         end = start + recording.pcm.duration_seconds
-        if not start - MOMENT_SLACK_SECONDS <= video.at_seconds <= end + MOMENT_SLACK_SECONDS:
+        there = start - MOMENT_SLACK_SECONDS <= video.at_seconds <= end + MOMENT_SLACK_SECONDS
+        if not there or recording.after_break:
             raise _moment_gone()
         return video, takes, recording
 
@@ -586,7 +589,7 @@ def _moment(identification: Identification, source: MediaSource, heard: _TakesSo
                 seconds=None if broadcast is None or begun is None else _rounded(broadcast.seconds_at(begun)),
                 behind_live=_behind_edge(identification, source, source.at or until),
             )
-        case VideoSource(broadcast=Broadcast() as broadcast):
+        case VideoSource(broadcast=Broadcast() as broadcast) if not heard.recording.after_break:
             at = identification.asked_at
             return BroadcastMoment(
                 broadcast=broadcast.id, seconds=_rounded(seconds), behind_live=_behind(identification, at)

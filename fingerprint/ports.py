@@ -190,6 +190,13 @@ class Capture(Protocol):
         """
         ...
 
+    async def is_continuous(self, source: VideoSource) -> bool:
+        """Whether a VOD's seconds are those of its broadcast up to the moment, as far as its playlist tells.
+
+        They are not after a pause: the VOD goes on where it was, and the broadcast does not. Raises nothing.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SoundPart:
@@ -209,6 +216,11 @@ class WholeSound(Protocol):
     @property
     def duration_seconds(self) -> float | None:
         """The length of the recording; None while it is unknown."""
+        ...
+
+    @property
+    def continuous(self) -> bool:
+        """Whether its seconds are those of the broadcast that it is of; false when that has paused."""
         ...
 
     @property

@@ -281,8 +281,8 @@ class WholeRecordings:
         """
         async with asyncio.timeout(RESOLVE_SECONDS):
             source = await self._resolver.resolve(target)
-        broadcast = source.broadcast if isinstance(source, VideoSource) else None
         async with self._capture.whole(source) as sound:
+            broadcast = source.broadcast if isinstance(source, VideoSource) and sound.continuous else None
             seconds = sound.duration_seconds
             if seconds is not None and max_seconds is not None and seconds > max_seconds:
                 most = clock_text(max_seconds)

@@ -268,11 +268,12 @@ class VideoRoutes:
         media: MediaSwitches = video.switches
         start, end = _video_segments(video)[number]
         muted = video.is_muted(start / TICKS, end / TICKS)
+        pause = round(video.switches.pause_before(start / TICKS) * TICKS)
         as_mp4 = media.fragmented if fragmented is None else fragmented
         return self._world.muxer.segment(
             self._world.silence_ring if muted else video.program.ring,
-            start,
-            end,
+            start + pause,
+            end + pause,
             pts=media.clock(number),
             video=group != AUDIO_ONLY,
             fragmented=as_mp4,

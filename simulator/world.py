@@ -73,6 +73,9 @@ def _check_shape(audio: str, token_names: str) -> None:
         raise ValueError("token_names must be token, nauth or both")
 
 
+MAX_VIDEO_SECONDS: Final = 1_000_000.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSwitches(MediaSwitches):
     """The behavior of a channel; `Channel.configure` changes it at any time.
@@ -401,12 +404,15 @@ class Clip:
 class VideoSwitches(MediaSwitches):
     """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on.
 
-    `byte_ranges`: its segments are ranges of one file. `sound_gone`: Twitch still lists it, but its playlists and
-    segments are gone.
+    `paused_at`, `paused_seconds`: so many seconds after its start the stream dropped for so long, which the VOD
+    leaves out. `byte_ranges`: its segments are ranges of one file. `sound_gone`: Twitch still lists it, but its
+    playlists and segments are gone.
     """
 
     segment_seconds: float = 10.0
     sound_gone: bool = False
+    paused_at: float = 0.0
+    paused_seconds: float = 0.0
     byte_ranges: bool = False
     missing: bool = False
     subscriber_only: bool = False
@@ -419,8 +425,19 @@ class VideoSwitches(MediaSwitches):
     def check(self) -> None:
         self.check_media()
         _check_shape(self.audio, self.token_names)
-        if self.recorded_seconds < 0:
-            raise ValueError("recorded_seconds must not be negative")
+        for name in ("recorded_seconds", "paused_at", "paused_seconds"):
+            if not 0 <= getattr(self, name) <= MAX_VIDEO_SECONDS:
+                raise ValueError(f"{name} must be 0..{MAX_VIDEO_SECONDS:g}")
+
+    def pause_before(self, seconds: float) -> float:
+        """How much longer the broadcast had gone on at a second of the VOD."""
+        return self.paused_seconds if self.paused_seconds and seconds >= self.paused_at else 0.0
+
+    def discontinuity(self, number: int) -> bool:
+        """Whether the playlist announces that a segment does not follow the previous one: also after the pause."""
+        start = number * self.segment_seconds
+        resumes = self.pause_before(start) != self.pause_before(start - self.segment_seconds)
+        return number > 0 and (resumes or MediaSwitches.discontinuity(self, number))
 
 
 @dataclass(slots=True)
@@ -453,7 +470,8 @@ class Video:
     def recorded_seconds(self) -> float:
         """How many seconds have been recorded so far."""
         if self.live is not None:
-            return max(0.0, self.live.ticks / TICKS - self.live.switches.record_lag_seconds)
+            passed = max(0.0, self.live.ticks / TICKS - self.live.switches.record_lag_seconds)
+            return passed - min(self.switches.paused_seconds, max(0.0, passed - self.switches.paused_at))
         if not self.switches.recording:
             return self.program.seconds
         grown = self.clock.time() - self.recording_since + self.switches.recorded_seconds

@@ -113,6 +113,9 @@ class FakeCapture:
     async def live_edge(self, source: LiveSource) -> datetime | None:
         return self.edge
 
+    async def is_continuous(self, source: VideoSource) -> bool:
+        return True
+
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         self.captures += 1
         self.running += 1

@@ -39,6 +39,14 @@ class VideoTimeline:
         """Where a segment begins by the durations before it."""
         return self._starts[number]
 
+    def has_break(self, before_seconds: float) -> bool:
+        """Whether a discontinuity comes before a moment: where a stream dropped, its VOD leaves the pause out."""
+        return any(
+            segment.discontinuity and self._start(number) <= before_seconds
+            for number, segment in enumerate(self.segments)
+            if number
+        )
+
     def learn(self, number: int, seconds: float) -> float:
         """Note that a segment begins at `seconds`; returns how far that is from where it was expected.
 

@@ -62,6 +62,10 @@ class StreamCapture:
         """When the newest sound of a live source ends: part of the `Capture` port."""
         return await self._live.edge(source)
 
+    async def is_continuous(self, source: VideoSource) -> bool:
+        """Whether a VOD's seconds are those of its broadcast: part of the `Capture` port."""
+        return await self._video.is_continuous(source)
+
     @asynccontextmanager
     async def whole(self, source: MediaSource) -> AsyncGenerator[WholeSound]:
         """The sound of a whole VOD or file: the `WholeCapture` port."""

@@ -101,6 +101,16 @@ class VideoCapture:
         except TimeoutError as error:
             raise too_slow() from error
 
+    async def is_continuous(self, source: VideoSource) -> bool:
+        """Whether nothing shows that the broadcast paused before the moment; see the `Capture` port."""
+        for url in (source.playlist, *source.alternatives)[:MAX_RENDITIONS]:
+            try:
+                playlist = await fetch_playlist(self._fetcher, url, video=True)
+            except (TwitchAudioError, PlaylistRefusedError):
+                continue
+            return not VideoTimeline(playlist).has_break(source.at_seconds)
+        return True
+
     async def _of_renewed(self, source: VideoSource, wanted_seconds: float, error: TwitchAudioError) -> Recording:
         """The sound from a source that was asked for in another way. Raises `error` when that has none either."""
         assert self._sources is not None, "there is something to renew it with"
@@ -258,6 +268,9 @@ class VideoCapture:
                 encoded=encoded,
                 container=container,
                 from_seconds=max(0.0, timeline.listed_start(first) + sound.start_seconds),
+                after_break=any(
+                    each.discontinuity for each in timeline.segments[1 : first + len(joined.segments)]
+                ),
             )
 
     async def _origin(self, rendition: _Rendition, joined: Joined, first: int) -> Origin | None:

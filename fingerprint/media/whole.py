@@ -60,6 +60,10 @@ class WholeFile:
         return (self._from + self._kept.shape[1]) / SAMPLE_RATE if self._ended else None
 
     @property
+    def continuous(self) -> bool:
+        return True
+
+    @property
     def growing(self) -> bool:
         return False
 
@@ -144,6 +148,10 @@ class WholeVideo:
     @property
     def duration_seconds(self) -> float | None:
         return self._timeline.length_seconds
+
+    @property
+    def continuous(self) -> bool:
+        return not self._timeline.has_break(self._timeline.length_seconds)
 
     @property
     def growing(self) -> bool:

@@ -63,6 +63,11 @@ class PcmSound:
         return self._pcm.duration_seconds
 
     @property
+    def continuous(self) -> bool:
+        """Samples have no pauses."""
+        return True
+
+    @property
     def growing(self) -> bool:
         """Samples in memory are all there."""
         return False

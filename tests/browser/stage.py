@@ -49,6 +49,9 @@ class OnStageNow:
     async def live_edge(self, source: LiveSource) -> datetime | None:
         return None
 
+    async def is_continuous(self, source: VideoSource) -> bool:
+        return True
+
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
         await self._reach(Stage.CAPTURING)
         yield recording(seconds)

@@ -179,6 +179,8 @@ VIDEO_ROWS: Mapping[str, Sequence[Row]] = {
     "missing": [Change("video: token", FAILED, {"missing": True})],
     "subscriber_only": [Change("video: token", FAILED, {"subscriber_only": True})],
     "geoblocked": [Change("video: usher v2", FAILED, {"geoblocked": True})],
+    "paused_at": [Same("streams drop, and go on", {"paused_at": 20.0, "paused_seconds": 10.0})],
+    "paused_seconds": [Same("of no length", {"paused_seconds": 0.0})],
     "sound_gone": [Change("video: playlist", FAILED, {"sound_gone": True})],
     "recording": [Same("a video may grow", {"recording": True})],
     "recorded_seconds": [Change("video: playlist", FAILED, {"recording": True, "recorded_seconds": 0.0})],

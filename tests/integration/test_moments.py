@@ -259,6 +259,32 @@ async def test_a_vod_of_what_was_heard_live_is_answered_without_its_sound(
     assert (other["status"], other["problem"]["code"]) == ("failed", "no-audio")
 
 
+async def test_after_a_pause_a_vods_seconds_are_not_taken_for_those_of_the_broadcast(
+    api: ClientSession, twitch: Simulator
+) -> None:
+    """The VOD leaves the pause out, so a second of it is later in the broadcast."""
+    twitch.reset()
+    channel = twitch.channel(SECOND)
+    # Two minutes, so that the moment does not leave it while a busy machine gets there.
+    twitch.configure_channel(SECOND, window_segments=60)
+    live = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 6, SECOND).isoformat()})
+    middle = live["moment"]["seconds"] + live["captured_seconds"] / 2
+    recording = twitch.video(channel.recording_id)
+    resumed_at = middle // 10 * 10 - 100
+    recording.configure(paused_at=resumed_at, paused_seconds=27.0)
+    # What was heard live at this second of the broadcast is 27 s earlier in the VOD.
+    found = await answer(api, {"video": channel.recording_id, "at": round(middle - 30, 1)})
+    assert (found["status"], found["heard"], found["moment"]) == ("successful", "video", None)
+    start = found["captured_from"] + 27.0
+    assert apart(found["song"]["offset"], offset_at(twitch, start, SECOND)) < 0.3
+    before = await answer(api, {"video": channel.recording_id, "at": resumed_at - 40})
+    assert (before["heard"], before["moment"]["broadcast"]) == ("video", str(channel.broadcast_id))
+    # Of the recording, nobody knows where a moment after the pause is.
+    twitch.configure_channel(SECOND, window_segments=6)
+    ago = (datetime.now(UTC) - channel.moment(round((resumed_at + 40) * TICKS))).total_seconds()
+    assert (await answer(api, {"channel": SECOND, "ago": ago}))["problem"]["code"] == "moment-gone"
+
+
 async def test_what_is_heard_in_a_clip_is_put_on_the_time_line(api: ClientSession, twitch: Simulator) -> None:
     twitch.reset()
     channel = twitch.channel(LOGIN)

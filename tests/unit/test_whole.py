@@ -35,6 +35,10 @@ class LevelSound:
         return self.samples.shape[1] / SAMPLE_RATE
 
     @property
+    def continuous(self) -> bool:
+        return True
+
+    @property
     def growing(self) -> bool:
         return False
 
