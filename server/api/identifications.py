@@ -86,6 +86,9 @@ async def get(request: web.Request) -> web.Response:
     identification = asked.identification
     if wait is not None:
         identification = await request.app[keys.SERVICE].wait(asked, wait)
+    if identification.status.finished:
+        # So that `song.id` leads to a page.
+        await request.app[keys.SONGS].note_old(identification)
     return await identification_response(request, identification, waited=wait)
 
 

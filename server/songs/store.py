@@ -96,6 +96,8 @@ class SongStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._noted: LRUCache[tuple[str, str], None] = LRUCache(MAX_NOTED)
+        # The newest answers that were noted as they were given.
+        self._given: LRUCache[str, None] = LRUCache(MAX_NOTED)
 
     async def note(self, answer: Identification) -> Identification:
         """An `AnswerEnricher` that changes nothing, and notes where the songs of an answer were heard.
@@ -108,9 +110,16 @@ class SongStore:
             try:
                 async with asyncio.timeout(RECORD_SECONDS):
                     await self._database.transact(lambda connection: _write(connection, found, gap))
+                self._given[answer.id] = None
             except (TwitchAudioError, TimeoutError) as error:
                 _log.info("hearing_not_noted", extra={"job_id": answer.id, "error": type(error).__name__})
         return answer
+
+    async def note_old(self, answer: Identification) -> None:
+        """Note an answer that another process gave, maybe before answers were noted. Never raises."""
+        if answer.song is not None and answer.id not in self._given:
+            self._given[answer.id] = None  # at once: thousands may read it at the same time
+            await self.note_missing(hearings_of(answer))
 
     async def note_missing(self, found: Sequence[Hearing], *, gap: timedelta = LONGEST_GAP) -> None:
         """Note hearings of answers that were given before this was noted, so that their songs have pages.

@@ -188,3 +188,19 @@ async def test_answers_from_before_hearings_were_noted_get_their_songs_pages(
             assert f'href="{address}"' in html
             assert places(await history(api, answer["song"]["id"])) == [place]
     assert await (await api.get("/api/v1/channels/somechannel/songs")).json()
+
+
+async def test_an_old_answer_that_is_read_by_its_id_is_noted_once(database: Database) -> None:
+    answer = answered(song=song("Old Song", isrc="QZES71982399"))
+    songs = SongStore(database)
+    await songs.note_old(answer)
+    assert answer.song is not None
+    assert [each.identification_id for each in await songs.hearings("QZES71982399", limit=5)] == [answer.id]
+    await database.transact(lambda connection: connection.execute(delete(song_hearings)))
+    # Known now, as is an answer that was noted when it was given: neither costs a query.
+    await songs.note(other := answered("Other", song=song("New Song", isrc="QZES71982398")))
+    await database.transact(lambda connection: connection.execute(delete(song_hearings)))
+    for known in (answer, other):
+        await songs.note_old(known)
+    assert not await songs.hearings("QZES71982399", limit=5)
+    assert not await songs.hearings("QZES71982398", limit=5)
