@@ -196,6 +196,8 @@ async def _read_file(
             for source in wanted.unchanged
         ]
         return await _with_picture_beside(covers, wanted.picture, known)
+    if await asyncio.to_thread(_is_empty, wanted.path):
+        return [Unreadable(wanted.path, "it is empty: its size is 0")]
     try:
         outcomes = await _read_songs(pool, wanted, claims, covers, decode=decode)
         return await _with_picture_beside(covers, wanted.picture, outcomes)
@@ -203,6 +205,13 @@ async def _read_file(
         return [Unreadable(wanted.path, str(error), by_choice=error.by_choice)]
     except OSError as error:
         return [Unreadable(wanted.path, f"it cannot be read: {error.strerror}")]
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.stat().st_size and path.is_file()
+    except OSError:
+        return False
 
 
 async def _with_picture_beside(
