@@ -39,7 +39,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from fingerprint.database_advice import database_advice
+from fingerprint.database_advice import NO_ANSWER, database_advice
 from fingerprint.database_backends import Backend, Work, open_backend
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import PipelineSettings, SettingsError
@@ -201,7 +201,7 @@ async def _translated(seconds: float) -> AsyncGenerator[None]:
         async with _lag_tolerant_timeout(seconds):
             yield
     except (SQLAlchemyError, sqlite3.Error, OSError, EOFError, TimeoutError) as error:
-        detail = "Our database does not answer. Try again in a moment."
+        detail = NO_ANSWER
         if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_MYSQL_DEADLOCK,):
             raise _DeadlockError(ProblemCode.BUSY, detail, retry_after_seconds=1.0) from error
         said = {"error": f"{type(error).__name__}: {error}"[:500], "advice": database_advice(error)}

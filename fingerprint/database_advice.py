@@ -4,6 +4,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from fingerprint.domain.problems import TwitchAudioError
+
+NO_ANSWER: Final = "Our database does not answer. Try again in a moment."
+"""What visitors read, whatever the reason."""
+
 _MYSQL: Final[Mapping[int, str]] = {
     1021: "The disk of the database server is full: make room there.",
     1040: "The database server has too many connections: raise its max_connections.",
@@ -37,6 +42,11 @@ _SQLITE: Final[Mapping[str, str]] = {
     "mounted read-only.",
 }
 """By the names of errors of SQLite; the more exact ones begin with these."""
+
+
+def detail_for_operator(error: TwitchAudioError) -> str:
+    """The detail of an error; if it only says that the database does not answer, why that is."""
+    return (database_advice(error) if error.detail == NO_ANSWER else None) or error.detail
 
 
 def database_advice(error: BaseException | None) -> str | None:

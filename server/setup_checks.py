@@ -22,7 +22,7 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
 from fingerprint.database import SQLITE_FILE, open_configured_database
-from fingerprint.database_advice import database_advice
+from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
 from fingerprint.media.decoder import DecoderPool
@@ -126,7 +126,7 @@ async def _step(name: str, check: Callable[[], Awaitable[Verdict]]) -> StepResul
     except TimeoutError as error:
         outcome, notes = Outcome.FAILED, (str(error) or f"no answer within {_STEP_SECONDS:.0f} s",)
     except TwitchAudioError as error:
-        outcome, notes = Outcome.FAILED, (database_advice(error) or error.detail,)
+        outcome, notes = Outcome.FAILED, (detail_for_operator(error),)
     except SettingsError as error:
         outcome, notes = Outcome.FAILED, (str(error),)
     return StepResult(step=name, outcome=outcome, seconds=time.monotonic() - started, notes=notes)

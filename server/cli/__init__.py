@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, Protocol, cast
 
-from fingerprint.database_advice import database_advice
+from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.text import printable
 from fingerprint.setting_formats import CatalogPlace, catalog_place
@@ -184,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable(f"twitchaudio: {error}"), file=sys.stderr)
         return 2
     except TwitchAudioError as error:
-        print(printable(f"twitchaudio: {database_advice(error) or error.detail}"), file=sys.stderr)
+        print(printable(f"twitchaudio: {detail_for_operator(error)}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

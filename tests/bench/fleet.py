@@ -77,6 +77,17 @@ def jobs_per_second(presses_per_second: float, shares: Sequence[float], window_s
     return sum(rate / (1 + rate * window_seconds) for rate in rates)
 
 
+def jobs_of(presses: Sequence[tuple[float, str]], window_seconds: float) -> int:
+    """How many jobs these presses start, each with its moment and channel, when there was none before."""
+    over: dict[str, float] = {}
+    jobs = 0
+    for moment, channel in presses:
+        if moment >= over.get(channel, 0.0):
+            jobs += 1
+            over[channel] = moment + window_seconds
+    return jobs
+
+
 def probability_of_waiting(load: float, places: int) -> float:
     """Erlang's C formula: how often an arrival finds all places taken; `load` in places, below `places`."""
     blocked = 1.0
@@ -128,7 +139,7 @@ async def press(
     address = SharedAddress("127.0.0.1", 0)
     async with AsyncExitStack() as stack:
         stack.callback(address.close)
-        shared = ("--spread", "shared", "--database", database.new_database(), "--port", str(address.port))
+        shared = ("--spread", "fresh", "--database", database.new_database(), "--port", str(address.port))
         servers = [
             await stack.enter_async_context(
                 started("--serve", "ours", "--folder", str(folder / str(number)), *shared)
@@ -189,8 +200,8 @@ async def check(
     """The model's word beside what was measured, for each number of processes."""
     shares = popularity(channels, 1.0)
     chosen = random.Random(1).choices(range(channels), shares, k=presses)
-    # Each channel's first press finds nothing, which a rate over a long time leaves out.
-    expected = seconds * jobs_per_second(presses / seconds, shares, CAPTURE_SECONDS + FRESH_SECONDS)
+    moments = [(number * seconds / presses, str(channel)) for number, channel in enumerate(chosen)]
+    expected = jobs_of(moments, CAPTURE_SECONDS + FRESH_SECONDS)
     rows: list[dict[str, Any]] = []
     for processes in PROCESSES:
         names = [f"mix{processes}x{channel}" for channel in chosen]

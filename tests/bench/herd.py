@@ -104,7 +104,8 @@ async def serve_ours(
     """The real server; its pipeline captures silence once a line comes on standard input.
 
     With a `port` it shares that with other servers. `spread`: for clients that ask one after the other, with the
-    default settings (`shared`), or with a capture for each that comes after the last job (`alone`).
+    default settings (`shared`), without listening to hot channels (`fresh`), or with a capture for each that comes
+    after the last job (`alone`).
     """
     parts = FakePipeline(SystemClock())
     provider = Provider()
@@ -121,6 +122,7 @@ async def serve_ours(
     sharing: dict[str, Any] = {"fresh_seconds": 0, "hot_askers": 0} if spread == "alone" else {}
     if spread:
         # These captures take no CPU.
+        sharing |= {"hot_askers": 0} if spread == "fresh" else {}
         sharing |= {"captures_at_once": 256, "queue": 10_000}
     settings = ServerSettings(
         pipeline=PipelineSettings(
@@ -536,7 +538,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--spread-seconds", type=float, default=SPREAD_SECONDS, metavar="N", help="of the spread herd"
     )
-    parser.add_argument("--spread", choices=["", "shared", "alone"], default="", help=argparse.SUPPRESS)
+    parser.add_argument("--spread", choices=["", "shared", "alone", "fresh"], default="", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=["ours", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

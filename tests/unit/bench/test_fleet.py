@@ -1,10 +1,11 @@
 """The queueing model of a fleet, against what is known of its parts and against chance."""
 
+import itertools
 import random
 
 import pytest
 
-from tests.bench.fleet import Costs, jobs_per_second, places_for, plan, popularity, probability_of_waiting
+from tests.bench.fleet import Costs, jobs_of, jobs_per_second, places_for, plan, popularity, probability_of_waiting
 
 WINDOW = 6.0
 
@@ -16,13 +17,9 @@ def test_one_busy_channel_has_a_job_after_the_other_and_rare_ones_one_for_each_p
 
 def test_jobs_are_as_many_as_presses_at_random_start() -> None:
     chance, shares, rate, seconds = random.Random(7), popularity(50, 1.0), 20.0, 5_000.0
-    jobs, moment = 0, 0.0
-    over = [0.0] * len(shares)
-    while (moment := moment + chance.expovariate(rate)) < seconds:
-        [channel] = chance.choices(range(len(shares)), shares)
-        if moment >= over[channel]:
-            jobs += 1
-            over[channel] = moment + WINDOW
+    moments = itertools.accumulate(chance.expovariate(rate) for _ in range(int(rate * seconds)))
+    channels = chance.choices([str(number) for number in range(len(shares))], shares, k=int(rate * seconds))
+    jobs = jobs_of(list(zip(moments, channels, strict=True)), WINDOW)
     assert jobs / seconds == pytest.approx(jobs_per_second(rate, shares, WINDOW), rel=0.03)
 
 
