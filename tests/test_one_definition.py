@@ -35,10 +35,12 @@ def test_a_songs_field_is_named_where_it_is_defined_and_where_it_is_found_out() 
     assert found - sources == {
         "fingerprint/domain/identification.py",
         "fingerprint/catalog/tags.py",
+        # Of several releases, the first one is named.
+        "fingerprint/catalog/rivals.py",
         "server/web/song_pages.py",
         "server/web/templates/_receiver.html",
     }
-    assert len(found) <= 7
+    assert len(found) <= 8
 
 
 def test_an_id_at_another_service_is_named_where_it_is_defined_and_where_it_is_found_out() -> None:
