@@ -45,6 +45,7 @@ from server.middleware.request_budget import limit_requests
 from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
+from server.middleware.request_turns import RequestTurns, take_turns
 from server.middleware.security_headers import add_headers
 from server.middleware.session import (
     SealedCookieStorage,
@@ -157,6 +158,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
         limit_requests(
             app[keys.CLOCK], Allowance(settings.limits.requests_burst, settings.limits.requests_per_second)
         ),
+        take_turns(RequestTurns()),
         refuse_foreign_forms,
         refuse_blocked_channels,
     ]

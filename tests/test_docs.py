@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from fingerprint.database import metadata
 from server.cli import GROUPS, make_parser
 from tests.fault_table import faults_of, read_table
 
@@ -75,6 +76,13 @@ def test_each_fault_has_a_test() -> None:
     assert set(table) - {fault for test in tests for fault in faults_of(test, table)} == set()
     for named in (name for row in table.values() for name in row.tests):
         assert any(test.startswith(named) for test in tests), f"there is no {named}"
+
+
+def test_every_table_says_what_bounds_it() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    rows = page.partition("## What grows")[2].partition("\n## ")[0].splitlines()
+    named = [name for row in rows if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split(" | ")[0])]
+    assert sorted(named) == sorted(metadata.tables)
 
 
 def test_no_page_names_a_path_of_a_machine() -> None:

@@ -16,7 +16,7 @@ from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, V
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.auth_audit import AuthAudit
-from server.access.identity.addresses import counted, widely_counted
+from server.access.identity.addresses import widely_counted
 from server.access.identity.admins import Admins
 from server.access.identity.authenticator import Authenticator
 from server.access.identity.failed_attempts import FailedAttemptLimiter
@@ -389,16 +389,11 @@ class Access:
         return rules
 
 
-def asker_key(context: RequestContext) -> str:
-    """Who asks, so that each is counted once: the API key, the user, or the address (the /64 of IPv6)."""
-    address = context.credentials.address
-    if context.principal.key is None and context.principal.user is None and address is not None:
-        return counted(address)
-    return fair_share_key(context)
-
-
 def fair_share_key(context: RequestContext) -> str:
-    """The key by which waiting jobs are queued fairly: the API key, the user, or the address (the /56 of IPv6)."""
+    """Who asks, so that each is counted once and waiting jobs are queued fairly.
+
+    The API key, the user, or the address: the /56 of IPv6, since one customer often has 256 networks.
+    """
     principal, address = context.principal, context.credentials.address
     if principal.key is not None:
         return f"key:{principal.key.id}"

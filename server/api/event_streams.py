@@ -10,6 +10,7 @@ from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError
 from server import keys
+from server.middleware.request_turns import end_turn
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ async def send_events(
         async with asyncio.timeout(seconds):
             await response.write(data)
 
+    end_turn(request)
     async with aclosing(values):
         first = await anext(values, None) if first_is_there else None
         await response.prepare(request)

@@ -8,13 +8,14 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, UploadTarget
 from server import keys
-from server.access.service import asker_key, fair_share_key
+from server.access.service import fair_share_key
 from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
 from server.api.responses import BASE, identification_response, is_operator
 from server.api.uploads import UploadRoom, read_upload
 from server.api.webhooks import webhook_owner
 from server.identifications.service import IdentificationHandle, target_of
+from server.middleware.request_turns import end_turn
 
 ID_LIMIT: Final = 64
 
@@ -40,7 +41,7 @@ async def ask_if_allowed(
         max_age=max_age,
     )
     request.app[keys.WEBHOOKS].asked(asked, webhook_owner(context.principal))
-    request.app[keys.HOT].asked(target, asker_key(context))
+    request.app[keys.HOT].asked(target, fair_share_key(context))
     request.app[keys.UNKNOWNS].asked(asked)
     return asked
 
@@ -55,6 +56,7 @@ async def ask(request: web.Request) -> web.Response:
     wait = preferred_wait(request, limits)
     identification = asked.identification
     if wait is not None:
+        end_turn(request)
         identification = await request.app[keys.SERVICE].wait(asked, wait)
     return await identification_response(
         request,
@@ -74,6 +76,7 @@ async def _uploaded(request: web.Request) -> UploadTarget:
         detail = "This server identifies in functions elsewhere, which cannot read uploaded files."
         raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, detail)
     await request.app[keys.ACCESS].check_kind(context, Kind.FILE)
+    end_turn(request)
     with request.app[UPLOADS].place(context.credentials.address):
         return await read_upload(request)
 
@@ -85,6 +88,7 @@ async def get(request: web.Request) -> web.Response:
     wait = preferred_wait(request, request.app[keys.SETTINGS].limits)
     identification = asked.identification
     if wait is not None:
+        end_turn(request)
         identification = await request.app[keys.SERVICE].wait(asked, wait)
     if identification.status.finished:
         # So that `song.id` leads to a page.

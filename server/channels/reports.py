@@ -16,7 +16,7 @@ from fingerprint.database import Database, from_us, insert_new, lock, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
-from server.access.identity.addresses import Address, counted
+from server.access.identity.addresses import Address, counted, widely_counted
 from server.access.identity.principal import Principal
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, RateLimitedError, count_start
@@ -63,7 +63,8 @@ class Report:
 def reporter(principal: Principal, address: Address | None, identification: Identification) -> tuple[str, str]:
     """The reporter's name, as it is stored, and as it is counted against the daily limit.
 
-    An address, of IPv6 its /64, is stored only as a hash that differs from answer to answer.
+    An address, of IPv6 its /64, is stored only as a hash that differs from answer to answer. It is counted with
+    its /56: what an answer taught is forgotten when it is reported.
     """
     if principal.user is not None:
         name = f"user:{principal.user.id}"
@@ -73,7 +74,7 @@ def reporter(principal: Principal, address: Address | None, identification: Iden
         return name, name
     source = "" if address is None else counted(address)
     digest = hashlib.sha256(f"{identification.id} {source}".encode()).hexdigest()
-    return f"address:{digest}", f"address:{source}"
+    return f"address:{digest}", f"address:{'' if address is None else widely_counted(address)}"
 
 
 class ReportStore:

@@ -17,7 +17,7 @@ from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import DAY, MINUTE, RateLimitedError, count_start
 from server.access.request_context import RequestContext
-from server.access.service import Access, asker_key, fair_share_key
+from server.access.service import Access, fair_share_key
 from server.channel_names import ChannelNames, is_of_another
 from server.channels.rules import check_is_on
 from server.channels.song_line import check_form, problem_line, song_line, still_listening
@@ -101,7 +101,7 @@ class SongText:
             limits = _limits(target.login)
             admit: Admit = lambda: self._access.admit(context, target, own_limits=limits)  # noqa: E731
             answer = await self._answer(target, fair_share_key(context), admit, left)
-            self._asked(target, asker_key(context))
+            self._asked(target, fair_share_key(context))
             return song_line(answer, form)
         token = await self._token(context, target, text)
         target, caller = replace(target, login=token.channel), f"song:{token.id}"

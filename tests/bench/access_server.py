@@ -8,6 +8,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncGenerator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,6 +94,7 @@ async def serve(options: dict[str, Any]) -> None:
         starts_per_person=tuple(Rate(1_000_000, seconds) for seconds in options.get("windows", (60, 86_400))),
         captures_at_once=options.get("captures_at_once", 8),
         queue=options.get("queue", 200),
+        trusted_proxies=tuple(map(ip_network, options.get("trusted_proxies", ()))),
     )
     app = make_app(settings, pipeline=SlowParts(options.get("seconds", 0.0)).pipeline)
     if not options.get("access", True):

@@ -38,7 +38,11 @@ Attack = Callable[[int, float], Awaitable[Counter[str]]]
 
 
 async def _requests(
-    port: int, until: float, paths: Callable[[int], str], headers: Callable[[int], dict[str, str]] | None = None
+    port: int,
+    until: float,
+    paths: Callable[[int], str],
+    headers: Callable[[int], dict[str, str]] | None = None,
+    bodies: Callable[[int], dict[str, str]] | None = None,
 ) -> Counter[str]:
     """As many requests as there is time for, `AT_ONCE` at a time."""
     seen: Counter[str] = Counter()
@@ -51,7 +55,12 @@ async def _requests(
                 number = next(numbers)
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(TIMEOUT):
-                        answer = await client.get(paths(number), headers=headers and headers(number))
+                        answer = await client.request(
+                            "POST" if bodies else "GET",
+                            paths(number),
+                            headers=headers and headers(number),
+                            json=bodies and bodies(number),
+                        )
                         await answer.read()
                         seen[str(answer.status)] += 1
 
@@ -62,6 +71,16 @@ async def _requests(
 def _get(path: str, headers: Callable[[int], dict[str, str]] | None = None) -> Attack:
     async def attack(port: int, until: float) -> Counter[str]:
         return await _requests(port, until, path.format, headers)
+
+    return attack
+
+
+def _questions(headers: Callable[[int], dict[str, str]] | None = None) -> Attack:
+    """Questions about channels that do not exist, whose answers are not waited for."""
+
+    async def attack(port: int, until: float) -> Counter[str]:
+        bodies = "made_up_{}".format
+        return await _requests(port, until, lambda _: ASK, headers, lambda number: {"channel": bodies(number)})
 
     return attack
 
@@ -109,6 +128,11 @@ def _cookie(number: int) -> dict[str, str]:
     return {"Cookie": f"__Host-session={number:060d}; session={number:060d}"}
 
 
+def _of_a_56(number: int) -> dict[str, str]:
+    """As of one of the 256 networks of a customer; the attacker's own address is a trusted proxy's."""
+    return {"X-Forwarded-For": f"2001:db8:0:{number % 256:x}::1"}
+
+
 _FORM: Final = 'Content-Disposition: form-data; name="file"; filename="a.mp3"'
 _MULTIPART: Final = (
     _head("POST", ASK, "Content-Type: multipart/form-data; boundary=x", "Content-Length: 20000000"),
@@ -133,6 +157,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     "overlays": _get("/overlay/made_up_{}"),
     "unknown tokens": _get(f"/api/v1/clips/{CHANNEL}", _bearer),
     "wrong sessions at /admin": _get("/admin/logs?text={}", _cookie),
+    "questions": _questions(),
+    "questions of an IPv6 /56": _questions(_of_a_56),
+    "pages of an IPv6 /56": _get("/?target=x{}", _of_a_56),
     "idle connections": _sockets(3_000),
     "pipelined requests, unread": _sockets(300, _PIPELINED),
     "uploads that drip": _sockets(200, *_MULTIPART, drip=b"x"),
@@ -174,7 +201,11 @@ async def measure(name: str, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{folder}/attack.sqlite3"
         async with served(
-            folder=folder, database=database, jobs_per_address=0, id_url="http://127.0.0.1:9"
+            folder=folder,
+            database=database,
+            jobs_per_address=0,
+            id_url="http://127.0.0.1:9",
+            trusted_proxies=[ATTACKER],
         ) as server:
             for body in ({"clip": CHANNEL}, {"channel": CHANNEL}):
                 async with server.client.post(ASK, json=body, headers={"Prefer": "wait=20"}) as answer:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from fingerprint.domain.identification import (
     Stage,
     Status,
 )
+from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.items import seat_key, song_attributes
@@ -253,6 +254,26 @@ async def test_d8_what_has_expired_is_not_given_though_it_is_still_there(world: 
     assert await world.store.answer(CHANNEL) is None
 
 
+async def test_where_everything_is_kept_targets_without_an_answer_still_leave_nothing_for_long(
+    world: World,
+) -> None:
+    world.store = DynamoDbJobStore(world.client, world.names, clock=world.clock, keep=None, call_seconds=60)
+
+    async def expiries(answer: Identification, target: Target) -> list[datetime | None]:
+        table = world.names.clips if isinstance(target, ClipTarget) else world.names.streams
+        items = [await world.item(table, key) for key in (answer.id, seat_key(target))]
+        times = [None if item is None else item.get("ExpiresAt") for item in items]
+        return [None if each is None else datetime.fromtimestamp(int(each["N"]), UTC) for each in times]
+
+    for target, found in ((CHANNEL, None), (ChannelTarget("another"), FULL), (CLIP, FULL)):
+        work = await world.claim(target)
+        problem = Problem(code=ProblemCode.CHANNEL_NOT_FOUND, detail="There is none.")
+        failed = work.identification.failed(problem, world.clock.now())
+        assert await world.store.finish(work.lease, failed)
+        assert await expiries(failed, target) == [NOON + timedelta(days=7)] * 2
+        assert await expiries(await world.answer(target, found), target) == [None, None]
+
+
 async def test_an_answer_for_a_clip_stays_when_a_later_question_finds_nothing_out(world: World) -> None:
     kept = await world.answer(CLIP, FULL)
     seat = await world.item(world.names.clips, seat_key(CLIP))
@@ -279,17 +300,17 @@ from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.ports import Claimed
 
 async def main(endpoint, streams, clips, name, rounds):
-    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    noon = datetime(2126, 3, 1, 12, tzinfo=UTC)  # nothing that is written has expired by the clock of this machine
     won = []
     async with open_client(endpoint, read_seconds=30) as client:
         store = DynamoDbJobStore(client, TableNames(streams, clips), clock=SystemClock(), call_seconds=60)
         print("ready", flush=True)
         sys.stdin.readline()
         for number in range(rounds):
-            # The lease of the round before is over at the next round's time.
-            now = noon + timedelta(seconds=10 * number)
+            # The lease of the round before is over at the next round's time; all rounds are within a minute.
+            now = noon + timedelta(seconds=0.2 * number)
             claims = await asyncio.gather(*(
-                store.claim(ChannelTarget("raced"), owner=f"{name}-{task}", now=now, lease_seconds=5)
+                store.claim(ChannelTarget("raced"), owner=f"{name}-{task}", now=now, lease_seconds=0.1)
                 for task in range(4)))
             won += [(number, claim.lease.fence) for claim in claims if isinstance(claim, Claimed)]
     print(json.dumps(won), flush=True)

@@ -69,6 +69,9 @@ from fingerprint.settings import PipelineSettings
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
+FAILED_STAY: Final = timedelta(days=7)
+"""How long failed jobs are kept at most: each question about a made-up channel leaves one, and its seat."""
+
 _CLAIM_ATTEMPTS: Final = 5
 _STREAM: Final = "s-"
 _CLIP: Final = "c-"
@@ -469,6 +472,9 @@ class DynamoDbJobStore:
         }
         if seat is None or seat.answer is None or seat.answer.status is not Status.SUCCESSFUL:
             fields |= self._expiry(now)
+        if self._keep is None and (seat is None or (seat.answer is None and seat.answer_id is None)):
+            # Until there is an answer: targets that do not exist leave nothing for long.
+            fields |= _failed_expiry(now)
         change, when = _setting(fields), "attribute_not_exists(#Fence)"
         values: dict[str, Any] = {}
         if seat is not None:
@@ -519,7 +525,9 @@ class DynamoDbJobStore:
         return None if item is None else identification_of(item, kind=left.kind)
 
     async def _end(self, table: JobTable, answer: Identification, fence: int, *, when: str) -> bool:
-        fields = finished_attributes(answer)
+        fields: dict[str, Any] = {**finished_attributes(answer)}
+        if answer.status is Status.FAILED and (self._keep is None or self._keep > FAILED_STAY):
+            fields |= _failed_expiry(self._clock.now())
         change = _setting(fields)
         if answer.kind is not Kind.STREAM and answer.status is Status.SUCCESSFUL:
             change += " REMOVE #ExpiresAt"
@@ -535,7 +543,8 @@ class DynamoDbJobStore:
             change = " REMOVE #DoubtedAt"
             if answer.kind is not Kind.STREAM:
                 fields["Answer"] = text(answer_text(answer))
-                change += ", #ExpiresAt" if answer.status is Status.SUCCESSFUL else ""
+            stays = answer.kind is not Kind.STREAM and answer.status is Status.SUCCESSFUL
+            change += ", #ExpiresAt" if stays or self._keep is None else ""
         await self._table_of_seat(lease.target_key).update(
             lease.target_key,
             _setting(fields) + change,
@@ -553,6 +562,10 @@ class DynamoDbJobStore:
     def _expiry(self, now: datetime) -> Item:
         """The expiry of an item that begins now, unless it becomes a clip's song, which stays."""
         return {} if self._keep is None else {"ExpiresAt": number(int((now + self._keep).timestamp()))}
+
+
+def _failed_expiry(now: datetime) -> Item:
+    return {"ExpiresAt": number(int((now + FAILED_STAY).timestamp()))}
 
 
 _MINE: Final = "#Fence = :fence AND #Owner = :owner"

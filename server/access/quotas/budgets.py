@@ -16,7 +16,7 @@ from fingerprint.ports import Clock
 from server.access.identity.addresses import Address, sources_of
 
 MAX_SOURCES: Final = 20_000
-WIDER: Final = 4.0
+WIDER: Final = 4
 """How much more a /56 may spend than one of its /64."""
 
 

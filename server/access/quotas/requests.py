@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.access.identity.addresses import Address, counted
+from server.access.identity.addresses import Address, counted, sources_of
 from server.access.identity.api_keys import ApiKey
 from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.quotas.admission import QuotaRequest
+from server.access.quotas.budgets import WIDER
 from server.access.quotas.rate_limits import DAY, MINUTE
 from server.settings import Rate
 
@@ -42,11 +43,12 @@ def quota_request(
     if address is None:
         return QuotaRequest(limits=found)
     quota_key = f"address:{counted(address)}"
-    found += _limits(quota_key, limits.per_address)
+    for number, source in enumerate(sources_of(address)):
+        found += _limits(f"address:{source}", limits.per_address, WIDER**number)
     if not limits.jobs_per_address:
         return QuotaRequest(limits=found)
     return QuotaRequest(quota_key=quota_key, max_jobs=limits.jobs_per_address, limits=found)
 
 
-def _limits(subject: str, rates: Sequence[Rate]) -> list[Limit]:
-    return [Limit(f"{subject}:{rate.seconds}", rate.most, rate.seconds) for rate in rates]
+def _limits(subject: str, rates: Sequence[Rate], factor: int = 1) -> list[Limit]:
+    return [Limit(f"{subject}:{rate.seconds}", factor * rate.most, rate.seconds) for rate in rates]

@@ -35,6 +35,15 @@ def test_an_address_counts_for_whoever_is_unknown() -> None:
     assert found.limits == [Limit("address:192.0.2.7:60", 10, 60)]
 
 
+def test_an_ipv6_customer_with_many_networks_counts_as_well() -> None:
+    found = quota_request(LIMITS, key=None, user=None, address=parse_address("2001:db8:0:7::1"))
+    assert found.quota_key == "address:2001:db8:0:7::/64"
+    assert found.limits == [
+        Limit("address:2001:db8:0:7::/64:60", 10, 60),
+        Limit("address:2001:db8::/56:60", 40, 60),
+    ]
+
+
 def test_a_person_counts_besides_their_address() -> None:
     found = quota_request(LIMITS, key=None, user=VIC, address=HOME)
     assert found.quota_key == "address:192.0.2.7"
@@ -105,4 +114,9 @@ def test_waiting_jobs_of_one_ipv6_customer_take_turns_with_those_of_others_as_on
 def test_reports_of_one_ipv6_network_count_together() -> None:
     found = {reporter(ANONYMOUS, parse_address(f"2001:db8::{host:x}"), identification()) for host in range(20)}
     assert len(found) == 1
-    assert reporter(ANONYMOUS, parse_address("2001:db8:0:1::1"), identification()) not in found
+    # They are reports of two; but a customer's 256 networks share what one may report in a day.
+    (known,) = found
+    another = reporter(ANONYMOUS, parse_address("2001:db8:0:1::1"), identification())
+    assert another[0] != known[0]
+    assert another[1] == known[1] == "address:2001:db8::/56"
+    assert reporter(ANONYMOUS, parse_address("2001:db8:0:100::1"), identification())[1] != known[1]

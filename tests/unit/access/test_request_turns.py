@@ -1,0 +1,81 @@
+"""Turns of an address's requests, in a loop whose time passes at once."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from server.middleware.request_turns import MAX_TURN_SECONDS, MAX_WAIT_SECONDS, RequestTurns
+from tests.virtual_time import run_virtually
+
+ONE, OTHER = "192.0.2.7", "2001:db8::/56"
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    run_virtually(story)
+
+
+def test_of_an_address_a_few_are_worked_on_in_the_order_in_which_they_came() -> None:
+    async def story() -> None:
+        turns, begun = RequestTurns(at_once=2), list[int]()
+        at_once: list[int] = []
+
+        async def request(number: int) -> None:
+            turn = await turns.begin(ONE)
+            begun.append(number)
+            at_once.append(number)
+            assert len(at_once) <= 2
+            await asyncio.sleep(0.1)
+            at_once.remove(number)
+            turn.end()
+            turn.end()
+
+        flood = [asyncio.create_task(request(number)) for number in range(9)]
+        await asyncio.sleep(0.01)
+        assert begun == [0, 1]
+        other = await turns.begin(OTHER)
+        assert begun == [0, 1], "what another address asks waits for none of them"
+        other.end()
+        await asyncio.gather(*flood)
+        assert begun == list(range(9))
+        assert turns.sources == 0
+
+    run(story())
+
+
+def test_who_waits_for_something_keeps_nobody_else_waiting_for_long() -> None:
+    async def story() -> None:
+        loop, turns = asyncio.get_running_loop(), RequestTurns(at_once=1)
+        first = await turns.begin(ONE)
+        second = await turns.begin(ONE)
+        assert loop.time() == pytest.approx(MAX_TURN_SECONDS)
+        waiting = [asyncio.create_task(turns.begin(ONE)) for _ in range(50)]
+        all_of_them = await asyncio.gather(*waiting)
+        assert loop.time() == pytest.approx(MAX_TURN_SECONDS + MAX_WAIT_SECONDS)
+        for turn in (first, second, *all_of_them):
+            turn.end()
+        await asyncio.sleep(MAX_TURN_SECONDS)
+        assert turns.sources == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize("called_first", [False, True])
+def test_who_leaves_the_line_or_is_called_while_leaving_takes_no_turn_along(called_first: bool) -> None:
+    async def story() -> None:
+        turns = RequestTurns(at_once=1)
+        first = await turns.begin(ONE)
+        leaving, staying = (asyncio.create_task(turns.begin(ONE)) for _ in range(2))
+        await asyncio.sleep(0)
+        if called_first:
+            first.end()
+        leaving.cancel()
+        await asyncio.sleep(0)
+        first.end()
+        (await staying).end()
+        await asyncio.gather(leaving, return_exceptions=True)
+        assert asyncio.get_running_loop().time() == 0
+        assert turns.sources == 0
+
+    run(story())
