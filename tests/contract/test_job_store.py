@@ -538,7 +538,7 @@ async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(stor
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         # Claimed anew, or held by the one that was cancelled after it had won; never an error.
-        await asyncio.wait_for(claim(store, ChannelTarget(f"channel{turns}"), owner="b"), 2)
+        await asyncio.wait_for(claim(store, ChannelTarget(f"channel{turns}"), owner="b"), 30)
     work = await claimed(store)
     assert await store.finish(work.lease, success(work)) is True
     # No connection was left in the middle of another's answer.
