@@ -267,13 +267,13 @@ async def test_after_a_pause_a_vods_seconds_are_not_taken_for_those_of_the_broad
     channel = twitch.channel(SECOND)
     # Two minutes, so that the moment does not leave it while a busy machine gets there.
     twitch.configure_channel(SECOND, window_segments=60)
-    live = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 6, SECOND).isoformat()})
+    live = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 60, SECOND).isoformat()})
     middle = live["moment"]["seconds"] + live["captured_seconds"] / 2
     recording = twitch.video(channel.recording_id)
     resumed_at = middle // 10 * 10 - 100
     recording.configure(paused_at=resumed_at, paused_seconds=27.0)
     # What was heard live at this second of the broadcast is 27 s earlier in the VOD.
-    found = await answer(api, {"video": channel.recording_id, "at": round(middle - 30, 1)})
+    found = await answer(api, {"video": channel.recording_id, "at": round(middle, 1)})
     assert (found["status"], found["heard"], found["moment"]) == ("successful", "video", None)
     start = found["captured_from"] + 27.0
     assert apart(found["song"]["offset"], offset_at(twitch, start, SECOND)) < 0.3
