@@ -44,7 +44,7 @@ class CatalogBrowser:
 
     async def ended(self) -> str:
         """The page after the job has ended."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(240):
             while "data-running" in (shown := await self.page()):  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.1)
         return shown
@@ -156,7 +156,7 @@ except KeyboardInterrupt:
 async def test_a_job_says_how_far_it_is_until_it_is_ended(ending: str, tmp_path: Path) -> None:
     job = CatalogJob(tmp_path, lambda _path, _catalog, _workers: (sys.executable, "-c", ENDLESS))
     await job.start(str(tmp_path), catalog="x", by="vic", workers=1)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while (state := await job.state()) is None or not state.done:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
         assert (state.is_running, state.done, state.total, state.percent) == (True, 3, 8, 37)
@@ -174,7 +174,7 @@ async def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
         lambda _path, _catalog, _workers: (sys.executable, "-c", "import sys; sys.exit('twitchaudio: no room')"),
     )
     await job.start(str(tmp_path), catalog="x", by="vic", workers=1)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while (state := await job.state()) is None or state.is_running:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
     assert (state.outcome, state.message) == ("failed", "no room")

@@ -251,7 +251,7 @@ async def test_a_clip_that_is_asked_for_again_has_links(world: LinkWorld, tmp_pa
 
         before = await linked_song()
         assert (set(before["links"].values()), before["artwork"], before["preview"]) == ({None}, [], None)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(180):
             while not (found := await linked_song())["preview"]:  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.2)
         await _is_given_out(client, found, world)
