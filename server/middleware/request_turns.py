@@ -21,7 +21,7 @@ AT_ONCE: Final = 8
 MAX_TURN_SECONDS: Final = 0.5
 """What takes longer than this waits for something, and the next one has its turn."""
 
-MAX_WAIT_SECONDS: Final = 1.0
+MAX_WAIT_SECONDS: Final = 3.0
 """A turn comes after this in any case: the neighbors at an address cannot keep each other waiting."""
 
 
