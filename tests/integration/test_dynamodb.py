@@ -350,7 +350,9 @@ async def test_d2_of_processes_that_race_for_an_expired_lease_one_wins_each_fenc
             process.wait(10)
     won = [tuple(entry) for out, _ in outputs for entry in json.loads(out)]
     fences = [fence for _, fence in won]
-    # No token was given out twice, none was left out, and no moment had two winners.
-    assert sorted(fences) == list(range(1, len(fences) + 1))
+    # No token was given out twice, later moments have higher ones, and no moment had two winners. One may be left
+    # out: who won it was so slow that a later moment's winner has begun the job.
+    assert len(set(fences)) == len(fences)
+    assert [fence for _, fence in sorted(won)] == sorted(fences)
     assert len({number for number, _ in won}) == len(won)
     assert len(won) >= rounds / 3
