@@ -9,7 +9,7 @@ long as its answer is fresh, join it. So a channel with `r` presses a second has
 - `rows`: the same presses over many channels on 1, 2 and 3 server processes with one MariaDB: jobs and CPU, and
   their ratios to what the model says
 - `plans`: for `--presses` in `--minutes` over `--channels`: cores, places for captures (on AWS: concurrency of the
-  function) and databases
+  function)
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Plan:
     server_cores: float
     capture_cores: float
     capture_places: int
-    databases: float
+    database_cores: float
 
 
 def popularity(channels: int, exponent: float) -> list[float]:
@@ -115,7 +115,7 @@ def plan(
         server_cores=(presses_per_second * costs.press + jobs * costs.job) / BUSY,
         capture_cores=jobs * capture_cpu / BUSY,
         capture_places=places_for(jobs * job_seconds, job_seconds),
-        databases=(presses_per_second * costs.database_press + jobs * costs.database_job) / BUSY,
+        database_cores=(presses_per_second * costs.database_press + jobs * costs.database_job) / BUSY,
     )
 
 
@@ -273,7 +273,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
                 "server_cores": round(each.server_cores, 1),
                 "capture_cores": round(each.capture_cores, 1),
                 "capture_places": each.capture_places,
-                "databases": round(each.databases, 2),
+                "database_cores": round(each.database_cores, 1),
             }
             for label, each in plans.items()
         ],
