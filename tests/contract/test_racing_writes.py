@@ -21,7 +21,7 @@ from fingerprint.domain.identification import ExternalIds, Identification, Ident
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget
 from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.links.store import LinkStore
+from fingerprint.links.store import FoundLinks, LinkStore
 from fingerprint.ports import Broadcaster, Claimed, Held
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.setting_formats import Secret
@@ -141,7 +141,7 @@ async def test_both_first_questions_of_a_day_count_and_none_is_over_budget(serve
 
 async def test_links_that_two_servers_found_are_stored_once(servers: Servers, after: int) -> None:
     async def write(database: Database, who: str) -> None:
-        await LinkStore(database).put("isrc:1", ExternalIds(youtube=who), NOON)
+        await LinkStore(database).put("isrc:1", FoundLinks(ids=ExternalIds(youtube=who)), NOON)
 
     await race(servers, after, write)
     assert len(await rows(servers.ours, "song_links")) == 1
