@@ -102,8 +102,10 @@ def _sqlite_engine(url: URL) -> Engine:
         # The driver's own transaction handling would begin at the first write only.
         connection.isolation_level = None
         cursor = connection.cursor()
-        # The first one acts on a new file alone, and only before anything else is written to it.
-        for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        # It acts on a new file alone, before anything is written; on another it would wait for who writes there.
+        is_new = cursor.execute("PRAGMA page_count").fetchone() == (0,)
+        new = ("auto_vacuum=INCREMENTAL",) if is_new else ()
+        for pragma in (*new, "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`scripts/test faults --kills 50` takes longer over what is proven with a few in each run."""
     parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
     parser.addoption("--hostile-requests", type=int, default=800, help="how many hostile requests a server gets")
+    parser.addoption("--pictures", action="store_true", help="leave pictures of the pages in .cache/screenshots")
     parser.addoption("--fault-table", action="store_true", help="run the tests of all faults; print their results")
 
 

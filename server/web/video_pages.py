@@ -53,6 +53,7 @@ class SongRow:
     album: str
     live: bool
     link: str
+    preview: str
     links: Mapping[str, str]
     searches: Mapping[str, str]
 
@@ -70,6 +71,7 @@ def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
             album=entry.song.album or "",
             live=entry.live,
             link=video_link(video, entry.start),
+            preview=entry.song.preview or "",
             links={name: link for name, link in links_of(entry.song).items() if link},
             searches=search_links_of(entry.song),
         )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,6 +12,8 @@ import pytest_asyncio
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.front import Front, fronted
 from tests.browser.bidi.launch import BROWSERS, Launch, launched, missing
+
+PICTURES: Final = Path(__file__).parents[2] / ".cache" / "screenshots"
 
 Start = Callable[[str], Awaitable[Browser]]
 
@@ -53,4 +56,6 @@ async def start_browser(front: Front, tmp_path_factory: pytest.TempPathFactory) 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=BROWSERS)
 async def either_browser(request: pytest.FixtureRequest, start_browser: Start) -> Browser:
     """Chromium, then Firefox."""
-    return await start_browser(request.param)
+    browser = await start_browser(request.param)
+    browser.pictures = PICTURES if request.config.getoption("--pictures") else None
+    return browser

@@ -1,6 +1,6 @@
 """Every page in Chromium and Firefox, on a phone and on a desk, in each access mode, signed in and not.
 
-Each has to fit, and leaves a picture in .cache/screenshots for people to look at. axe-core looks at each in
+Each has to fit, and leaves a picture for people to look at with `--pictures`. axe-core looks at each in
 Chromium at its first size, and at those of THOROUGHLY in both browsers at every size: what it reads comes from the
 same files everywhere.
 """
@@ -10,7 +10,6 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -37,7 +36,6 @@ from tests.seeds import seed_evening
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PICTURES: Final = Path(__file__).parents[2] / ".cache" / "screenshots"
 AT_REST: Final = """
 await Promise.all(document.getAnimations()
   .filter((each) => each.effect.getComputedTiming().iterations !== Infinity).map((each) => each.finished));
@@ -108,14 +106,13 @@ class Visitor:
         await self.tab.navigate(f"{self._address}{path}")
 
     async def look(self, name: str, *, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
-        """The page as it is now: it fits, axe finds nothing, and there is a picture of it."""
+        """The page as it is now: it fits, axe finds nothing, and a picture of it can be kept."""
         for number, (width, height) in enumerate(sizes):
             await self.tab.viewport(width, height)
             await self.tab.run(AT_REST)
             wide = await self.tab.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} wide"
-            PICTURES.mkdir(parents=True, exist_ok=True)
-            await self.tab.screenshot(PICTURES / f"{name}-{width}-{self.browser.name}.png")
+            await self.browser.keep_picture(self.tab, f"{name}-{width}")
             if name in THOROUGHLY or (number == 0 and self.browser.name == "chromium"):
                 assert await violations(self.tab) == [], f"{name} at {width}"
         assert await self.tab.evaluate("document.title") != "owned"

@@ -530,6 +530,7 @@ async def test_p9_a_lease_of_a_clock_that_was_an_hour_ahead_blocks_nobody_and_wr
     assert found.song.title == "Of b"
 
 
+@races
 async def test_s5_a_claim_cancelled_at_any_moment_leaves_a_store_that_works(store: JobStore) -> None:
     for turns in range(40):
         task = asyncio.create_task(claim(store, ChannelTarget(f"channel{turns}")))

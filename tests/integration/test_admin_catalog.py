@@ -143,7 +143,8 @@ async def test_one_job_at_a_time(operator: CatalogBrowser) -> None:
 
 
 ENDLESS = """
-import json, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it otherwise
 print(json.dumps({"done": 3, "total": 8, "added": 2, "failed": 1}), file=sys.stderr, flush=True)
 try:
     time.sleep(3600)

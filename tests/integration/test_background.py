@@ -32,6 +32,7 @@ WORK: Final = {
     "delete old rows",
     "delete old unknowns",
     "forget channels",
+    "give free space back",
     "give slots back",
     "keep the accounts of admins",
     "keep the audit log small",
@@ -58,6 +59,7 @@ ELSEWHERE: Final = {
     "upgrade the schema",  # while a database server is away at the start
 }
 ENDS_BY_ITSELF: Final = {
+    "catalog_job.py": "as long as the command that adds music, which ends with the server",
     "feed.py": "a feed ends with its listeners, who are told when it breaks",
     "aws_lambda.py": "as long as an invocation, which awaits it",
     "recognition_pool.py": "one question, and is awaited",

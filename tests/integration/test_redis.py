@@ -64,7 +64,7 @@ async def test_a_waiter_elsewhere_learns_the_end_by_news_alone(
     tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_link, "CALL_SECONDS", 60.0)
-    monkeypatch.setattr(jobs, "LEASE_SECONDS", 3_600.0)  # so that nothing is looked at for its own sake
+    monkeypatch.setattr(jobs, "LEASE_SECONDS", 50.0)  # so that nothing is looked at for its own sake
     async with two_servers(tmp_path, redis.url) as (parts, a, b):
         await until_metric(b, "twitchaudio_job_news_arriving", 1)
         await until_metric(a, "twitchaudio_job_news_arriving", 1)

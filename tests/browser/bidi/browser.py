@@ -29,6 +29,14 @@ class Browser:
     version: str
     connection: Connection
     log: list[AuditEntry] = field(default_factory=list[AuditEntry])
+    pictures: Path | None = None
+    """Where `keep_picture` leaves pictures, for people to look at; None: it does nothing."""
+
+    async def keep_picture(self, tab: Tab, name: str) -> None:
+        """Keep what a tab shows as `name`, if pictures are wanted: `--pictures`."""
+        if self.pictures is not None:
+            await asyncio.to_thread(self.pictures.mkdir, parents=True, exist_ok=True)
+            await tab.screenshot(self.pictures / f"{name}-{self.name}.png")
 
     async def start(self) -> None:
         """Begin to keep what pages log."""

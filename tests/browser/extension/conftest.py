@@ -33,8 +33,6 @@ from tests.browser.extension.pretender import HOST, ME, STATUS, Pretender
 from tests.kept_work import SIMULATED
 
 EXTENSION = Path(__file__).parents[3] / "extension"
-PICTURES = Path(__file__).parents[3] / ".cache" / "screenshots"
-
 LIVE, TALK, AWAY = "neonharbour", "talkshow_tess", "sleepy_otter"
 LIVE_TITLE, CLIP_TITLE, VIDEO_TITLE = (SCORES[number].tags.title for number in (0, 1, 2))
 SLUG, UNKNOWN_SLUG = (
@@ -244,8 +242,7 @@ class Installed:
 
     async def picture(self, tab: Tab, name: str) -> None:
         """Keep a picture of a tab to be looked at."""
-        await asyncio.to_thread(PICTURES.mkdir, parents=True, exist_ok=True)
-        await tab.screenshot(PICTURES / f"{name}-{self.browser.name}.png")
+        await self.browser.keep_picture(tab, name)
 
 
 async def browser_window(firefox: Browser) -> Tab:

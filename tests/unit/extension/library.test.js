@@ -402,3 +402,16 @@ test("whatever a server's answer holds in a field, a view of plain texts comes o
     }
   }
 });
+
+test("each refusal of the server is explained in its own words", () => {
+  const english = JSON.parse(readFileSync(new URL("../../../extension/_locales/en/messages.json", import.meta.url), "utf8"));
+  const words = (key, values = []) => (english[key]?.message ?? "").replace(/\$(\d)/g, (_, number) => values[number - 1] ?? "");
+  const codes = Object.keys(english).flatMap((key) => /^problem_(.+)_heading$/.exec(key)?.[1] ?? []);
+  assert.ok(codes.length > 45, codes.join());
+  for (const code of codes) {
+    const view = problemView(new ProblemError(code.replaceAll("_", "-"), "The server's own words."), words, SERVER);
+    assert.equal(view.heading, words(`problem_${code}_heading`, ["songs.example"]));
+    assert.equal(view.text, words(`problem_${code}_text`, ["songs.example"]));
+    assert.ok(view.heading && view.text, code);
+  }
+});
