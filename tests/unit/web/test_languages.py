@@ -1,5 +1,6 @@
 """The website's languages: which one, and that each has every text."""
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -173,6 +174,24 @@ class Mixed(HTMLParser):
         # One of its own element may be directly around it, or around an element with it alone.
         if names and not any(apart for _, apart in self._open[-2:]):
             self.found += names
+
+
+ODD = re.compile(
+    r"\b(anew|whoever|nobody|somebody|those who|for good|again and again|may ask|stands here|by itself|"
+    r"(is|are|was|were) told)\b",
+    re.IGNORECASE,
+)
+"""What docs/style.md keeps out."""
+
+
+def test_what_people_read_is_plain_english() -> None:
+    of_site = [each.id if isinstance(each.id, str) else " ".join(each.id) for each in read_catalog("de")]
+    of_extension: dict[str, dict[str, str]] = json.loads(
+        (EXTENSION / "en/messages.json").read_text(encoding="utf-8")
+    )
+    said = [*of_site, *(each["message"] for each in of_extension.values())]
+    assert len(said) > 600
+    assert [text for text in said if ODD.search(text)] == []
 
 
 @pytest.mark.parametrize("name", ["_receiver.html", "overlay.html", "set_list.html", "song.html", "video.html"])
