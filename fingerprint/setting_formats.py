@@ -12,6 +12,8 @@ from typing import Final, Generic, TypeVar
 import platformdirs
 from yarl import URL
 
+from fingerprint.domain.web_addresses import read_address
+
 T = TypeVar("T")
 
 _TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}", re.ASCII)
@@ -55,7 +57,7 @@ def path(text: str) -> Path:
 
 def base_url(text: str) -> URL:
     """Parses an absolute http or https address without query or user."""
-    url = URL(text)
+    url = read_address(text)
     if url.scheme not in ("http", "https") or not url.host or url.query or url.user or url.fragment:
         raise ValueError(text)
     return url

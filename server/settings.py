@@ -11,6 +11,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import TwitchTarget, name_from, parse_target
+from fingerprint.domain.web_addresses import read_address
 from fingerprint.setting_formats import (
     ENDPOINT,
     HOST_NAMES,
@@ -172,7 +173,7 @@ def origins(text: str) -> tuple[str, ...]:
     """Parse comma-separated origins as browsers write them: scheme, host, and maybe a port. Raises ValueError."""
     found: list[str] = []
     for word in words(text):
-        url = URL(word)
+        url = read_address(word)
         if url.scheme not in ("http", "https") or not _HOST.fullmatch(url.raw_host or ""):
             raise ValueError(word)
         if url.raw_user is not None or url.raw_password is not None:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from yarl import URL
-
 from fingerprint.domain.identification import ExternalIds, Song
+from fingerprint.domain.web_addresses import read_address
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
@@ -171,7 +170,7 @@ def ids_of_link(text: str) -> ExternalIds | None:
         if uri:
             return service.external_ids(uri[1])
     try:
-        url = URL(text)
+        url = read_address(text)
     except ValueError:
         return None
     if url.scheme not in ("https", "http"):

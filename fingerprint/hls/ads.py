@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from yarl import URL
-
+from fingerprint.domain.web_addresses import read_address
 from fingerprint.hls.attributes import attributes, later, seconds
 from fingerprint.hls.playlist import DateRange, MediaPlaylist, Segment
 
@@ -350,7 +349,7 @@ def _source_is_live(playlist: MediaPlaylist) -> bool:
 
 def _host(uri: str) -> str | None:
     try:
-        return URL(uri, encoded=True).host
+        return read_address(uri, encoded=True).host
     except ValueError:
         return None
 

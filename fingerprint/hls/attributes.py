@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from fingerprint.domain.web_addresses import read_address
+
 MAX_URI_CHARACTERS: Final = 16_384
 MAX_ATTRIBUTES: Final = 200
 
@@ -92,7 +94,7 @@ def address(base: URL, uri: str) -> URL:
     if len(uri) > MAX_URI_CHARACTERS:
         raise PlaylistError("it holds an address that is far too long")
     try:
-        url = base.join(URL(_UNENCODED.sub(lambda found: quote(found[0]), uri), encoded=True))
+        url = base.join(read_address(_UNENCODED.sub(lambda found: quote(found[0]), uri), encoded=True))
         usable = url.scheme in ("http", "https") and bool(url.host)
     except ValueError as error:
         raise PlaylistError("it holds an address that cannot be read") from error

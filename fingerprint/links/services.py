@@ -15,6 +15,7 @@ from fingerprint.domain import songs
 from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.domain.links import SERVICES, ids_of_link
+from fingerprint.domain.web_addresses import read_address
 from fingerprint.media.fetch import Fetched
 from fingerprint.providers.errors import FailureKind, ProviderError, transient
 from fingerprint.providers.reading import Object, first, integer, objects, parse_object, text, texts
@@ -57,7 +58,7 @@ def _address(value: str | None) -> URL | None:
     """A web address in an answer; None for any other text."""
     try:
         # As it is written: a signature may cover signs that would be quoted in another way.
-        address = URL(value or "", encoded=True)
+        address = read_address(value or "", encoded=True)
         usable = address.scheme in ("https", "http") and bool(address.host)
     except ValueError:
         return None

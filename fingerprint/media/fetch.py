@@ -18,6 +18,7 @@ from yarl import URL
 
 from fingerprint.circuit_breaker import CircuitOpenError, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.domain.web_addresses import read_address
 from fingerprint.media.host_pauses import HostPausedError, HostPauses
 from fingerprint.media.hosts import AddressRefusedError, AllowList
 from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialResponse
@@ -382,7 +383,7 @@ class Fetcher:
 
     def _location(self, call: _Call, url: URL, text: str | None) -> URL:
         try:
-            return url.join(URL(text or "", encoded=True))
+            return url.join(read_address(text or "", encoded=True))
         except ValueError as error:
             detail = f"{self.upstream}'s {call.step} answer redirects to nowhere."
             raise UpstreamError(call.step, detail) from error

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
+from fingerprint.domain.web_addresses import read_address
 from fingerprint.media.fetch import transient
 from fingerprint.ports import Broadcaster
 
@@ -314,7 +315,7 @@ def _owner_of(data: Json, kind: str, field: str) -> Broadcaster | None:
 def signed_url(source: str, token: PlaybackToken) -> URL:
     """A file's address with its token, appended to any query it has; percent-encodings stay as they are."""
     try:
-        url = URL(source, encoded=True)
+        url = read_address(source, encoded=True)
     except ValueError as error:
         raise GqlFailure(GqlFailureKind.UNREADABLE, "the clip's address cannot be read") from error
     own = URL.build(query={"sig": token.signature, "token": token.value}).raw_query_string

@@ -72,7 +72,11 @@ class Connection(RequestHandler):
         self.stalled_since = 0.0
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except IndexError:  # yarl's, of `GET https://[a]@/`, which aiohttp's parser lets out
+            self.abort()
+            return
         waiter = self._waiter
         if self._messages or waiter is None or waiter.done():
             self.head_since = None

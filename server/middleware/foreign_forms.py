@@ -7,9 +7,9 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.web_addresses import read_address
 from server import keys
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -55,7 +55,7 @@ def _own_authorities(request: web.Request) -> set[str | None]:
 def _authority(address: str) -> str | None:
     """The host of an address, and its port unless that is the usual one; None when it has no host."""
     try:
-        url = URL(address)
+        url = read_address(address)
         return url.host and (url.host if url.is_default_port() else f"{url.host}:{url.port}")
     except ValueError:
         return None

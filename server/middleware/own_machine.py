@@ -3,8 +3,8 @@
 from typing import Final
 
 from aiohttp import web
-from yarl import URL
 
+from fingerprint.domain.web_addresses import read_address
 from server import keys
 from server.access.identity.addresses import parse_address
 from server.settings import is_loopback
@@ -30,6 +30,6 @@ def is_public(request: web.Request) -> bool:
 def _asked_by_loopback_name(request: web.Request) -> bool:
     # With another name, a proxy or another website's script may be on the way.
     try:
-        return is_loopback(URL(f"http://{request.headers.get('Host', '')}").host or "")
+        return is_loopback(read_address(f"http://{request.headers.get('Host', '')}").host or "")
     except ValueError:
         return False

@@ -21,6 +21,7 @@ from aiohttp_session import AbstractStorage, Session, get_session
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.web_addresses import read_address
 from server import keys
 from server.access.identity.addresses import Networks, parse_address
 from server.access.identity.limits import SESSION_LIFETIME
@@ -83,7 +84,7 @@ def public_origin(request: web.Request, configured: URL | None, trusted: Network
     host = _said_by_proxy(request, "X-Forwarded-Host", trusted) or request.headers.get("Host", "")
     if _HOST.fullmatch(host):
         with contextlib.suppress(ValueError):
-            return URL(f"{public_scheme(request, configured, trusted)}://{host}").origin()
+            return read_address(f"{public_scheme(request, configured, trusted)}://{host}").origin()
     raise TwitchAudioError(ProblemCode.INVALID_INPUT, "The request does not say which host it is for.")
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import aiohttp
-from yarl import URL
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
+from fingerprint.domain.web_addresses import read_address
 from fingerprint.media.hosts import AddressRefusedError, AllowList
 from fingerprint.ports import Clock
 from server.webhooks.messages import Message, Webhook, headers_of
@@ -51,7 +51,7 @@ class WebhookSender:
     def checked_url(self, text: str) -> str:
         """An address that messages may be sent to. Raises TwitchAudioError `invalid-input`."""
         try:
-            url = URL(text)
+            url = read_address(text)
         except ValueError as error:
             raise invalid_input("This is not an address: give one such as https://bot.example/hook.") from error
         if len(text) > URL_LIMIT:

@@ -106,6 +106,12 @@ NAMED: dict[str, tuple[bytes, bytes]] = {
     "host with a port out of range": (get(b"/docs", b"A: b", host=b"x:99999"), b"400"),
     "host with markup": (get(b"/docs", b"A: b", host=b"<b>"), b"400"),
     "host that is not UTF-8": (get(b"/channels/abc", b"A: b", host=b"\xff"), b"400"),
+    "whole address with an empty host": (get(b"https://[a]@/", b"A: b"), b""),
+    "host with brackets alone": (get(b"/docs", b"A: b", host=b"[a]@"), b"400"),
+    "origin with an empty host": (
+        post(FORM, b"code=a").replace(b"\r\n", b"\r\nOrigin: https://[]@\r\n", 1),
+        b"403",
+    ),
     "expectation that is not UTF-8": (get(b"/healthz", b"Expect: \xff"), b"200"),
     "part with an unknown encoding": (
         post(MULTIPART, PART),
