@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from botocore.exceptions import ClientError
 
+from fingerprint.jobs.dynamodb.tables import TTL_ATTRIBUTE, TableNames, create_tables
 from tests.fetched import wait_until_fetched
 
 ROOT: Final = Path(__file__).parent.parent
@@ -54,6 +56,30 @@ class Emulator:
         """Names for two new tables."""
         number = next(self._numbers)
         return f"streams-{os.getpid()}-{number}", f"clips-{os.getpid()}-{number}"
+
+
+async def create_lasting_tables(client: Any, names: TableNames) -> list[str]:
+    """Create the tables, without expiry by the emulator; returns the names of those created.
+
+    ministack deletes every minute what has expired by its own clock, which a test's clock is far behind. DynamoDB
+    keeps such items, since a server's clock and its own agree.
+    """
+    created = await create_tables(client, names)
+    for name in (names.streams, names.clips):
+        state = await _expiry(client, name)
+        if state == "ENABLED":
+            wanted = {"Enabled": False, "AttributeName": TTL_ATTRIBUTE}
+            await client.update_time_to_live(TableName=name, TimeToLiveSpecification=wanted)
+            assert await _expiry(client, name) == "DISABLED"
+    return created
+
+
+async def _expiry(client: Any, name: str) -> str | None:
+    try:
+        described: Any = await client.describe_time_to_live(TableName=name)
+    except ClientError:
+        return None  # dynalite knows nothing of it
+    return described["TimeToLiveDescription"].get("TimeToLiveStatus")
 
 
 def free_port() -> int:

@@ -30,12 +30,12 @@ from fingerprint.domain.time_line import span_of
 from fingerprint.jobs import sql
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
-from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
+from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import Claim, Claimed, Finished, Held, JobStore
 from server import migrations
 from tests.builders import NOON, song
-from tests.emulators import Emulator
+from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock, MemoryJobStore
 
 LEASE = 5.0
@@ -84,7 +84,7 @@ def dynamodb_store(emulator: Emulator) -> OpenStore:
         # This is not about time limits.
         async with open_client(emulator.endpoint, read_seconds=30) as client:
             if not made:
-                made.extend(await create_tables(client, names))
+                made.extend(await create_lasting_tables(client, names))
             yield DynamoDbJobStore(client, names, clock=FakeClock(), call_seconds=60)
 
     return open_store

@@ -23,12 +23,12 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
-from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
+from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.ports import Claimed, Finished, JobStore
 from server import migrations
 from tests.builders import NOON, song
-from tests.emulators import Emulator
+from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock, MemoryJobStore
 
 LEASE = 5.0
@@ -216,7 +216,7 @@ def test_leases_in_dynamodb(ministack: Emulator) -> None:
     async def open_store() -> AsyncGenerator[JobStore]:
         names = TableNames(*ministack.new_names())
         async with open_client(ministack.endpoint, read_seconds=30) as client:
-            await create_tables(client, names)
+            await create_lasting_tables(client, names)
             yield DynamoDbJobStore(client, names, clock=FakeClock(), call_seconds=60)
 
     check(open_store, 8)

@@ -17,12 +17,12 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, open_client, translated
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
-from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
+from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.ports import Claimed, Finished, Held
 from fingerprint.settings import SettingsError
 from tests.builders import NOON, song
 from tests.dynamodb_proxy import Break, DynamoDbProxy, standing_before
-from tests.emulators import Emulator
+from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def world(ministack: Emulator) -> AsyncGenerator[World]:
         open_client(proxy.endpoint) as broken,
         open_client(ministack.endpoint) as client,
     ):
-        await create_tables(client, names)
+        await create_lasting_tables(client, names)
         yield World(proxy, broken, client, names)
 
 

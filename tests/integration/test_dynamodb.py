@@ -27,10 +27,10 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.items import seat_key, song_attributes
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
-from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
+from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.ports import Claimed, Finished
 from tests.builders import NOON, song
-from tests.emulators import Emulator
+from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def emulator(request: pytest.FixtureRequest) -> Emulator:
 async def world(emulator: Emulator) -> AsyncGenerator[World]:
     names = TableNames(*emulator.new_names())
     async with open_client(emulator.endpoint, read_seconds=30) as client:
-        assert await create_tables(client, names) == [names.streams, names.clips]
+        assert await create_lasting_tables(client, names) == [names.streams, names.clips]
         yield World(client, names, timedelta(days=30))
 
 
