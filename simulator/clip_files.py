@@ -10,13 +10,15 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from simulator.channel import Channel
+from simulator.clip import Clip
 from simulator.clock import iso
 from simulator.faults import Step, taken
 from simulator.hosts import Hosts
 from simulator.media import remuxed
 from simulator.playback_tokens import InvalidTokenError, PlaybackTokens
 from simulator.transport import PlannedResponse, Transport, ranged
-from simulator.world import Channel, Clip, World
+from simulator.world import World
 
 _LANDSCAPE: Final = (("1080", 60.0, 1920), ("720", 60.0, 1280), ("480", 30.0, 852), ("360", 30.0, 640))
 _NUMBERED: Final = re.compile(r"AT-cm\|(\d+)(?:-[\w-]+)?\.mp4")

@@ -8,11 +8,15 @@ from typing import Any, Final, TypeVar, cast
 from aiohttp import web
 
 from simulator.accounts import OWN_APPLICATION, Accounts
+from simulator.channel import Channel
+from simulator.clip import Clip
 from simulator.clock import iso
 from simulator.faults import Fault, FaultKind, FaultPlan, Step
 from simulator.program import NowPlaying
+from simulator.switches import SwitchError
 from simulator.transport import Transport
-from simulator.world import Channel, Clip, SwitchError, Video, World
+from simulator.video import Video
+from simulator.world import World
 
 Json = dict[str, Any]
 W = TypeVar("W", Step, FaultKind)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from simulator.channel import Channel, Session
 from simulator.disorder import MediaSwitches
 from simulator.faults import Fault, FaultKind, Step, taken
 from simulator.hosts import Hosts
@@ -17,7 +18,8 @@ from simulator.signing import Signer
 from simulator.timeline import Piece
 from simulator.transport import PlannedResponse, Transport, ranged
 from simulator.usher import M3U8, bent
-from simulator.world import Channel, Session, Video, World
+from simulator.video import Video
+from simulator.world import World
 
 _TS: Final = "video/mp2t"
 _MP4: Final = "video/mp4"

@@ -10,13 +10,15 @@ from aiohttp import web
 
 from simulator import clip_files, graphql
 from simulator.accounts import Person
+from simulator.channel import Channel
 from simulator.clock import iso
 from simulator.faults import GQL_KINDS, Fault, FaultKind, FaultPlan, Step, taken
 from simulator.graphql_schema import TWITCH_SCHEMA, schema_errors, variable_errors
 from simulator.hosts import Hosts
 from simulator.playback_tokens import PlaybackTokens
 from simulator.transport import PlannedResponse, Transport
-from simulator.world import Channel, Video, World
+from simulator.video import Video
+from simulator.world import World
 
 Json = dict[str, Any]
 

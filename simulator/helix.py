@@ -7,10 +7,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from simulator.accounts import Accounts, Grant, Person
+from simulator.channel import Channel
+from simulator.clip import Clip
 from simulator.clock import iso
 from simulator.faults import Step, taken
 from simulator.transport import PlannedResponse, Transport
-from simulator.world import Channel, Clip, Video, World
+from simulator.video import Video
+from simulator.world import World
 
 Json = dict[str, Any]
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from simulator.channel import Channel
+from simulator.clip import Clip
 from simulator.clock import SimulatedClock
 from simulator.signing import Signer
-from simulator.world import Channel, Clip, Video
+from simulator.video import Video
 
 LIVE_SECONDS: Final = 1_200
 STORED_SECONDS: Final = 72_000

@@ -17,6 +17,8 @@ from typing import Final, Self
 from aiohttp import web
 
 from simulator.accounts import Accounts, Person
+from simulator.channel import Channel
+from simulator.clip import Clip
 from simulator.clip_files import ClipRoutes
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan, demo_content
@@ -34,7 +36,8 @@ from simulator.sign_in import SignInRoutes
 from simulator.signing import Signer
 from simulator.transport import Latency, RequestLog, Transport
 from simulator.usher import UsherRoutes
-from simulator.world import Channel, Clip, Video, World
+from simulator.video import Video
+from simulator.world import World
 
 _BODY_LIMIT: Final = 1 << 20
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from simulator.channel import Channel
 from simulator.faults import Fault, FaultKind, FaultPlan, Step, taken
 from simulator.hosts import Hosts
 from simulator.odd_playlists import ODD
@@ -14,7 +15,8 @@ from simulator.renditions import AUDIO_ONLY, NO_SOUND, multivariant, offered
 from simulator.signing import Signer
 from simulator.transport import PlannedResponse, Transport
 from simulator.usher_parameters import playlist_parameters
-from simulator.world import Channel, Video, World
+from simulator.video import Video
+from simulator.world import World
 
 M3U8: Final = "application/vnd.apple.mpegurl"
 _ENTRIES: Final = (

@@ -29,9 +29,11 @@ from server.app import make_app
 from server.cli import main
 from server.settings import ServerSettings
 from simulator.ad_signs import AD_SHAPES
+from simulator.channel import ChannelSwitches
+from simulator.clip import ClipSwitches
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
 from simulator.simulator import Simulator
-from simulator.world import ChannelSwitches, ClipSwitches, VideoSwitches
+from simulator.video import VideoSwitches
 from tests.integration.capture_twitch import SLUG, VIDEO, content_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

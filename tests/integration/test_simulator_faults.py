@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from simulator.faults import Fault, FaultKind, Step
-from simulator.world import SwitchError
+from simulator.switches import SwitchError
 from tests.integration.simulator_client import (
     CLIP,
     CLIP_QUERY,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from simulator.channel import ChannelSwitches
+from simulator.clip import ClipSwitches
 from simulator.faults import TRAITS, FaultKind, Step
 from simulator.usher_parameters import TABLE
-from simulator.world import ChannelSwitches, ClipSwitches, VideoSwitches
+from simulator.video import VideoSwitches
 
 PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text(encoding="utf-8")
 

@@ -1,0 +1,279 @@
+"""A broadcasting channel: its switches, time, ad breaks and viewing sessions."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from simulator.ad_signs import AD_SHAPES, AdSigns
+from simulator.clock import SimulatedClock
+from simulator.content import ChannelPlan
+from simulator.disorder import MediaSwitches
+from simulator.faults import FaultPlan
+from simulator.media import TICKS
+from simulator.program import NowPlaying, Program
+from simulator.switches import check_shape, switched
+from simulator.timeline import Piece, Pod, add_pod, pieces
+
+SEGMENT_GRACE_SECONDS: Final = 30.0
+PREFETCHED_SEGMENTS: Final = 2
+ORDINARY_SEGMENTS: Final = 6
+"""How many segments a playlist lists at most without `fast_bread`."""
+
+DATES: Final = ("listed", "first", "none")
+
+_LIVE_SINCE: Final = 9_994.338
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSwitches(MediaSwitches):
+    """The behavior of a channel; `Channel.configure` changes it at any time.
+
+    `segment_seconds`: Twitch was observed to use 2.0 and 4.167. `date_drift`: how many seconds the dates of a
+    playlist get ahead of the sound in each minute of the broadcast. `dates`: which segments have one: all
+    (`listed`), the `first` of the playlist, or `none`. `date_jumps_every`: so many segments long, in turns, they
+    are right and `date_jump_seconds` ahead. `recorded`: there is a VOD of the broadcast, which is
+    `record_lag_seconds` behind it; `recording_muted`: without any sound.
+    """
+
+    segment_seconds: float = 2.0
+    date_drift: float = 0.0
+    dates: str = "listed"
+    date_jumps_every: int = 0
+    date_jump_seconds: float = 60.0
+    recorded: bool = True
+    record_lag_seconds: float = 10.0
+    recording_muted: bool = False
+    offline: bool = False
+    missing: bool = False
+    subscriber_only: bool = False
+    geoblocked: bool = False
+    stalled: bool = False
+    ended: bool = False
+    end_list_seconds: float = 30.0
+    preroll_seconds: float = 0.0
+    ad_shape: str = "recorded"
+    ad_overstated_seconds: float = 0.0
+    ad_unannounced: bool = False
+    content_title: str = "live"
+    date_range_class: str = ""
+    window_segments: int = 15
+    prefetch: bool = True
+    audio: str = "listed"
+    audio_with_video: bool = False
+    token_names: str = "token"  # noqa: S105 - the name of a parameter
+    sequence_offset: int = 0
+    discontinuity_every: int = 0
+    portrait: bool = False
+    session_data: bool = False
+    enhanced: bool = False
+
+    def check(self) -> None:
+        self.check_media()
+        self._check_dates()
+        if not 0 <= self.record_lag_seconds <= 600:
+            raise ValueError("record_lag_seconds must be 0..600")
+        if not 1 <= self.window_segments <= 60:
+            raise ValueError("window_segments must be 1..60")
+        check_shape(self.audio, self.token_names)
+        if self.ad_shape not in AD_SHAPES:
+            raise ValueError(f"ad_shape must be one of {', '.join(AD_SHAPES)}")
+        if not 0 <= self.ad_overstated_seconds <= 600:
+            raise ValueError("ad_overstated_seconds must be 0..600")
+        for name, text in (("content_title", self.content_title), ("date_range_class", self.date_range_class)):
+            if len(text) > 200 or not text.isprintable() or '"' in text:
+                raise ValueError(f"{name} takes up to 200 printable characters without quotes")
+        if not 0 <= self.preroll_seconds <= 600:
+            raise ValueError("preroll_seconds must be 0..600")
+        if not 0 <= self.discontinuity_every <= 60:
+            raise ValueError("discontinuity_every must be 0..60")
+        if not 0 <= self.end_list_seconds <= 3600:
+            raise ValueError("end_list_seconds must be 0..3600")
+
+    def _check_dates(self) -> None:
+        if not -1 <= self.date_drift <= 1:
+            raise ValueError("date_drift must be -1..1")
+        if self.dates not in DATES:
+            raise ValueError(f"dates must be one of {', '.join(DATES)}")
+        if not 0 <= self.date_jumps_every <= 10_000:
+            raise ValueError("date_jumps_every must be 0..10000")
+        if not -3600 <= self.date_jump_seconds <= 3600:
+            raise ValueError("date_jump_seconds must be -3600..3600")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One viewing session, as stored in a playlist's address. `joined` is in ticks of the broadcast.
+
+    `fast`: it was begun with `fast_bread=true`.
+    """
+
+    id: str
+    rendition: str
+    joined: int
+    preroll: int = 0
+    fast: bool = False
+
+
+class Channel:
+    """A channel and its broadcast, which began some hours before the simulator started."""
+
+    def __init__(self, plan: ChannelPlan, program: Program, clock: SimulatedClock) -> None:
+        self.plan = plan
+        self.program: Final = program
+        self.faults: Final = FaultPlan()
+        self.broadcast_id: Final = 40_000_000_000 + plan.user_id
+        self._clock = clock
+        self._pods: tuple[Pod, ...] = ()
+        self._stopped_at: int | None = None
+        self.started_at = round(clock.time() - _LIVE_SINCE - plan.user_id % 61, 3)
+        self.switches = ChannelSwitches()
+        self.reset()
+
+    @property
+    def login(self) -> str:
+        """The channel's login, in lower case."""
+        return self.plan.login
+
+    @property
+    def live(self) -> bool:
+        """Whether usher serves its playlists."""
+        return not (self.switches.offline or self.switches.missing or self.gone)
+
+    @property
+    def grid(self) -> int:
+        """The length of a segment in ticks."""
+        seconds = self.switches.segment_seconds
+        return 25 * TICKS // 6 if seconds == 4.167 else round(seconds * TICKS)
+
+    @property
+    def recording_id(self) -> str:
+        """The id of the VOD that Twitch makes of the broadcast while it is live."""
+        return str(2_300_000_000 + self.plan.user_id % 100_000_000)
+
+    def reset(self) -> None:
+        """Restore the switches, faults and broadcast of the start."""
+        self.faults.clear()
+        self._pods = ()
+        self._stopped_at = None
+        self.switches = ChannelSwitches(offline=not self.plan.live, audio=self.plan.audio)
+
+    def configure(self, **changes: bool | float | str) -> None:
+        """Set switches by name. Raises SwitchError and changes nothing when one is wrong."""
+        changed = switched(self.switches, changes)
+        stands = changed.stalled or changed.ended
+        if stands and self._stopped_at is None:
+            self._stopped_at = self._running_ticks()
+        elif not stands:
+            self._stopped_at = None
+        self.switches = changed
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def _running_ticks(self, at: float | None = None) -> int:
+        return max(0, int(((self._clock.time() if at is None else at) - self.started_at) * TICKS))
+
+    @property
+    def ticks(self) -> int:
+        """The broadcast's time in ticks; it stops when the channel is stalled or has ended."""
+        return self._running_ticks() if self._stopped_at is None else self._stopped_at
+
+    @property
+    def gone(self) -> bool:
+        """Whether the broadcast ended so long ago that its playlists are no longer served."""
+        if not self.switches.ended or self._stopped_at is None:
+            return False
+        return self._running_ticks() - self._stopped_at > self.switches.end_list_seconds * TICKS
+
+    def moment(self, ticks: int) -> datetime:
+        """The wall-clock time of a position in ticks."""
+        return datetime.fromtimestamp(self.started_at + ticks / TICKS, UTC)
+
+    def listed_moment(self, ticks: int) -> datetime:
+        """The date that a playlist gives a position: the true one, or one that drifts within each minute."""
+        drift = self.switches.date_drift * (ticks % (60 * TICKS)) // 60
+        return self.moment(ticks + round(drift))
+
+    # --- ads ------------------------------------------------------------------------------------------
+
+    def start_ad(self, seconds: float = 30.0, *, started_ago: float = 0.0) -> Pod:
+        """Start an ad break for all viewers at the next segment, or `started_ago` seconds ago."""
+        if not 1 <= seconds <= 600 or not 0 <= started_ago <= 600:
+            raise ValueError("an ad takes 1..600 s and began at most 600 s ago")
+        at = max(0, self.ticks - round(started_ago * TICKS))
+        start = at // self.grid * self.grid if started_ago else -(-at // self.grid) * self.grid
+        pod = Pod(start, start + round(seconds * TICKS))
+        self._pods = add_pod(self._pods, pod)
+        return pod
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The ad breaks that all viewers see."""
+        return self._pods
+
+    @property
+    def ad_signs(self) -> AdSigns:
+        """How its playlists tell ads and content apart."""
+        switches = self.switches
+        return AdSigns(
+            shape=switches.ad_shape,
+            overstated=round(switches.ad_overstated_seconds * TICKS),
+            unannounced=switches.ad_unannounced,
+            content_title=switches.content_title,
+            date_range_class=switches.date_range_class,
+        )
+
+    def listed_date(self, piece: Piece) -> datetime:
+        """The date of a segment in a playlist."""
+        switches = self.switches
+        jumps = switches.date_jumps_every
+        ahead = switches.date_jump_seconds if jumps and piece.sequence // jumps % 2 else 0.0
+        return self.listed_moment(piece.start) + timedelta(seconds=ahead)
+
+    # --- sessions -------------------------------------------------------------------------------------
+
+    def join(self, rendition: str, *, fast: bool = False) -> Session:
+        """A new session, at the present time. With pre-rolls on, its first three segments are ads already."""
+        preroll = round(self.switches.preroll_seconds * TICKS)
+        return Session(id=secrets.token_hex(8), rendition=rendition, joined=self.ticks, preroll=preroll, fast=fast)
+
+    def session_pods(self, session: Session) -> tuple[Pod, ...]:
+        """The ad breaks that a session sees."""
+        if not session.preroll:
+            return self._pods
+        start = max(0, (session.joined // self.grid - 3) * self.grid)
+        return add_pod(self._pods, Pod(start, start + session.preroll, "PREROLL"))
+
+    def listed(self, session: Session) -> list[Piece]:
+        """The finished segments in the window, oldest first."""
+        pods = self.session_pods(session)
+        now = self.ticks
+        wanted = self.switches.window_segments
+        if not session.fast:
+            wanted = min(wanted, ORDINARY_SEGMENTS)
+        found = pieces(now - (wanted + 2) * self.grid, now, grid=self.grid, pods=pods)
+        preroll = next((pod for pod in pods if pod.roll == "PREROLL"), None)
+        if preroll is not None:
+            found = [piece for piece in found if piece.start >= preroll.start]
+        return found[-wanted:]
+
+    def upcoming(self, session: Session, count: int = PREFETCHED_SEGMENTS) -> list[Piece]:
+        """The next `count` segments after the listed ones, which only `fast` sessions are told of."""
+        if not session.fast:
+            return []
+        now = self.ticks
+        ahead = pieces(now, now + (count + 1) * self.grid, grid=self.grid, pods=self.session_pods(session))
+        return [piece for piece in ahead if piece.end > now][:count]
+
+    def servable(self, start: int, end: int) -> bool:
+        """Whether a segment is in the window, will be soon, or left it a short while ago."""
+        now = self._running_ticks() if not self._stopped_at else self._stopped_at
+        oldest = now - (self.switches.window_segments + 2) * self.grid - int(SEGMENT_GRACE_SECONDS * TICKS)
+        return start >= oldest and end <= now + (PREFETCHED_SEGMENTS + 1) * self.grid
+
+    def playing_at(self, at: datetime | None = None) -> NowPlaying | None:
+        """The song heard in the segment that covers a time (default: now); None during an ad break."""
+        ticks = self._running_ticks(None if at is None else at.timestamp())
+        if any(pod.start <= ticks < pod.end for pod in self._pods):
+            return None
+        return self.program.at(ticks)
