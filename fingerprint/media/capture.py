@@ -18,13 +18,13 @@ from fingerprint.media.clip_body import CONTAINER, ClipBody, DescriptionLastErro
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
 from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.late_clips import CLIP_HEADERS, MAX_CLIP_BYTES, STEP, fetch_late_sound
 from fingerprint.media.live import LiveCapture, StreamSources
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.refusals import permanent_refusal
-from fingerprint.media.segments import Joined
 from fingerprint.media.video import VideoCapture
 from fingerprint.media.whole import open_whole_file, open_whole_video
 from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource, WholeSound

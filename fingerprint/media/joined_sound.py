@@ -8,9 +8,9 @@ from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.hls.timing import Origin
 from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.joined import Joined
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import PlacedSound, longest_seconds, placed_segments
-from fingerprint.media.segments import Joined
 
 MIN_TAKE_SECONDS: Final = 3.0
 """The shortest capture of a stream that is sent to recognizers, in seconds."""

@@ -15,6 +15,7 @@ from fingerprint.hls.live import content_around, newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.joined import EXTRA_SECONDS, Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.placing import PlacedSound, longest_seconds
 from fingerprint.media.playlists import (
@@ -25,7 +26,8 @@ from fingerprint.media.playlists import (
     fetch_playlist,
 )
 from fingerprint.media.refusals import permanent_refusal
-from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache, SegmentRefusedError
+from fingerprint.media.segment_fetch import SegmentRefusedError
+from fingerprint.media.segments import SegmentCache
 from fingerprint.ports import Clock, LiveSource, VideoSource
 from fingerprint.retry import time_limit
 

@@ -14,8 +14,8 @@ from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.hls.timing import Origin, clock_difference, placed
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder_protocol import Mark
+from fingerprint.media.joined import Joined, MediaPart
 from fingerprint.media.pcm import Decoded
-from fingerprint.media.segments import Joined, MediaPart
 
 Run = tuple[int, float]
 """Consecutive samples: the number of the first one, and its position in seconds."""

@@ -25,6 +25,7 @@ from fingerprint.hls.timing import (
 )
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.live import StreamSources, another_may_play, too_slow
 from fingerprint.media.pcm import no_audio
@@ -32,7 +33,8 @@ from fingerprint.media.placing import longest_seconds, placed_parts
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
 from fingerprint.media.playlists import STEP as PLAYLIST_STEP
 from fingerprint.media.refusals import permanent_refusal
-from fingerprint.media.segments import STEP, Joined, SegmentCache, SegmentRefusedError
+from fingerprint.media.segment_fetch import STEP, SegmentRefusedError
+from fingerprint.media.segments import SegmentCache
 from fingerprint.ports import VideoSource
 
 VIDEO_SECONDS: Final = 12.0

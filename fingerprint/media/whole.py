@@ -20,7 +20,8 @@ from fingerprint.media.joined_sound import Decoder, sound_of
 from fingerprint.media.live import another_may_play
 from fingerprint.media.pcm import no_audio
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
-from fingerprint.media.segments import SegmentCache, SegmentRefusedError
+from fingerprint.media.segment_fetch import SegmentRefusedError
+from fingerprint.media.segments import SegmentCache
 from fingerprint.media.video import refused_video
 from fingerprint.ports import SoundPart, VideoSource, WholeSound
 from fingerprint.retry import retry_budget

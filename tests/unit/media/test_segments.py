@@ -13,8 +13,9 @@ from fingerprint.hls.playlist import InitSection, Segment
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.media.joined import EXTRA_SECONDS, Joined
 from fingerprint.media.partial_response import PartialResponse
-from fingerprint.media.segments import EXTRA_SECONDS, Joined, SegmentCache
+from fingerprint.media.segments import SegmentCache
 from tests.builders import NOON
 
 BASE = URL("https://example.ttvnw.net/v1/playlist/x.m3u8")
