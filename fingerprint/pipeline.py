@@ -6,39 +6,29 @@ Both runners use it: the server in its own process, and the Lambda handler.
 import asyncio
 import dataclasses
 import logging
-import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
+from fingerprint.broadcast_moments import answer_from_time_line, channel_of, moment_of, rounded
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import (
-    BroadcastMoment,
     Heard,
     Identification,
     Kind,
     Stage,
     Status,
     Timings,
-    reusable,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
 from fingerprint.domain.time_line import (
-    LIVE_EXACT_SECONDS,
-    Broadcast,
-    BroadcastPlace,
-    TimeLine,
     before_edge,
-    clip_place,
-    live_place,
-    video_place,
 )
 from fingerprint.heard_before import HeardInAnswers
+from fingerprint.leased_job import LeasedJob
 from fingerprint.ports import (
-    LEASE_SECONDS,
     Capture,
     ClipSource,
     Clock,
@@ -56,11 +46,12 @@ from fingerprint.ports import (
     OnNoMatch,
     OnStage,
     PrintRecognizer,
-    Recognition,
     Recognizers,
     VideoSource,
+    ignore_stage,
 )
 from fingerprint.retry import retry_budget, time_limit
+from fingerprint.takes import TakesSoFar
 from fingerprint.whole import WholeRecordings
 
 CAPTURE_SECONDS: Final = 6.0
@@ -70,19 +61,10 @@ JOB_SECONDS: Final = 30.0
 FURTHER_SHARE: Final = 2 / 3
 """The part of a job's time after which no further take is captured; "no match" is a useful answer, too."""
 
-STORE_SECONDS: Final = 3 * LEASE_SECONDS
-"""How long it is tried to store an answer while the lease is renewed; without that, until the lease ends."""
-
-_STORE_WAIT_SECONDS: Final = (0.1, 1.0)
-"""The wait after the first failed try, which doubles with each further one, and the longest."""
-
 _WITHOUT_ANSWER: Final = (ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.UPSTREAM_UNAVAILABLE)
 
 MAX_RETRIES: Final = 10
 """The most retries of upstream calls that one job may make in all."""
-
-NEAR_SECONDS: Final = 600.0
-"""How far before and after a moment the time line is read: a song's other answers are nearer than its length."""
 
 MOMENT_SLACK_SECONDS: Final = 3.0
 """How far beside the moment asked for the sound of a broadcast's recording may be."""
@@ -106,58 +88,6 @@ _HEARD: Final[dict[type[MediaSource], Heard | None]] = {
 }
 
 _log = logging.getLogger(__name__)
-
-
-def _ignore_stage(_stage: Stage) -> None:
-    """An `OnStage` that does nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _TakesSoFar:
-    """The takes that were captured, and what the recognizers answered about them.
-
-    With a match, `recording` is where it was found; without one, `started_at` and `seconds` tell how much was
-    listened to in all.
-    """
-
-    recording: Recording
-    answer: Recognition
-    further_capture_ms: float = 0.0
-    spans: tuple[tuple[datetime, float], ...] = ()
-
-    def with_take(self, recording: Recording, answer: Recognition, capture_ms: float) -> "_TakesSoFar":
-        """A copy with one more take. Times add up."""
-        added = dataclasses.replace(
-            answer,
-            recognizer=answer.recognizer if answer.matches else self.answer.recognizer,
-            fingerprint_ms=self.answer.fingerprint_ms + answer.fingerprint_ms,
-            recognize_ms=self.answer.recognize_ms + answer.recognize_ms,
-        )
-        return _TakesSoFar(recording, added, self.further_capture_ms + capture_ms, self._all_spans())
-
-    @property
-    def started_at(self) -> datetime | None:
-        """The time of the first sample, where known."""
-        if self.answer.matches:
-            return self.recording.started_at
-        return min((start for start, _ in self._all_spans()), default=None)
-
-    @property
-    def seconds(self) -> float:
-        """The length of the sound in seconds; sound that several takes share counts once."""
-        if self.answer.matches or len(self._all_spans()) < 2:
-            return self.recording.pcm.duration_seconds
-        total, until = 0.0, datetime.min.replace(tzinfo=UTC)
-        for start, seconds in sorted(self._all_spans()):
-            end = start + timedelta(seconds=seconds)
-            total += max(0.0, (end - max(start, until)).total_seconds())
-            until = max(until, end)
-        return total
-
-    def _all_spans(self) -> tuple[tuple[datetime, float], ...]:
-        start = self.recording.started_at
-        own = () if start is None else ((start, self.recording.pcm.duration_seconds),)
-        return self.spans + own
 
 
 class Pipeline:
@@ -240,7 +170,7 @@ class Pipeline:
         self,
         identification: Identification,
         target: Target,
-        on_stage: OnStage = _ignore_stage,
+        on_stage: OnStage = ignore_stage,
         *,
         heard_before: HeardBefore | None = None,
     ) -> Identification:
@@ -282,7 +212,7 @@ class Pipeline:
         if isinstance(source, LiveSource) and isinstance(target, ChannelTarget):
             source = await self._at_moment(source, target, identification)
         if heard_before is not None:
-            known = await _from_time_line(identification, target, source, heard_before)
+            known = await answer_from_time_line(identification, target, source, heard_before)
             if known is not None and isinstance(source, VideoSource):
                 known = known if await self._capture.is_continuous(source) else None
             if known is not None:
@@ -293,7 +223,7 @@ class Pipeline:
         async with AsyncExitStack() as stack:
             source, takes, recording = await self._first_take(source, stack)
             capture_ms = (clock.monotonic() - before_capture) * 1000
-            heard = _TakesSoFar(recording, await self._recognizers.identify(recording, on_stage))
+            heard = TakesSoFar(recording, await self._recognizers.identify(recording, on_stage))
             if not heard.answer.matches and self._further is not None:
                 heard = await self._ask_about_further_takes(heard, takes, self._further, further_until)
         answer = heard.answer
@@ -307,7 +237,7 @@ class Pipeline:
             identification,
             channel_id=heard.recording.channel_id
             or (source.channel_id if isinstance(source, LiveSource) else None),
-            channel=_channel(source) if not recorded_live else None,
+            channel=channel_of(source) if not recorded_live else None,
             status=Status.NO_MATCH if best is None else Status.SUCCESSFUL,
             stage=Stage.DONE,
             finished_at=clock.now(),
@@ -319,8 +249,8 @@ class Pipeline:
             recognizer=answer.recognizer,
             captured_seconds=round(heard.seconds, 3),
             captured_at=heard.started_at,
-            captured_from_seconds=_rounded(None if recorded_live else heard.recording.from_seconds),
-            moment=_moment(identification, source, heard),
+            captured_from_seconds=rounded(None if recorded_live else heard.recording.from_seconds),
+            moment=moment_of(identification, source, heard),
             heard=_HEARD[type(source)] if not isinstance(source, LiveSource) or source.at is None else Heard.LIVE,
             timings=Timings(
                 resolve_ms=(before_capture - before_resolve) * 1000,
@@ -405,8 +335,8 @@ class Pipeline:
         return dataclasses.replace(video, at_seconds=max(0.0, seconds))
 
     async def _ask_about_further_takes(
-        self, first: _TakesSoFar, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
-    ) -> _TakesSoFar:
+        self, first: TakesSoFar, takes: AsyncGenerator[Recording], recognizers: Recognizers, until: float
+    ) -> TakesSoFar:
         """The match found in further takes, or, when there is none in time, the "no match" of all takes.
 
         An error here leaves the answer so far as it is.
@@ -421,7 +351,7 @@ class Pipeline:
                         break
                     capture_ms = (self._clock.monotonic() - before) * 1000
                     heard = heard.with_take(
-                        recording, await recognizers.identify(recording, _ignore_stage), capture_ms
+                        recording, await recognizers.identify(recording, ignore_stage), capture_ms
                     )
         except TimeoutError:
             pass
@@ -437,178 +367,23 @@ class Pipeline:
         *,
         store: JobStore,
         heard_before: HeardBefore | None = None,
-        on_stage: OnStage = _ignore_stage,
+        on_stage: OnStage = ignore_stage,
         on_heard: Callable[[], None] | None = None,
     ) -> JobOutcome | None:
         """Identify under a lease that is renewed meanwhile, record each stage, and store the answer.
 
         `heard_before`: the time lines of broadcasts; without it, those that the store's answers make.
-        `on_heard` is called when only storing is left, which takes up to `STORE_SECONDS` while the store is away.
+        `on_heard` is called when only storing is left, which takes up to `STORE_SECONDS` of `leased_job.py` while
+        the store is away.
 
         Returns None when the lease was lost: another owner has the job then, and its answer counts.
         """
-        stages, held = _StageRecorder(store, lease, on_stage), _HeldLease(lease)
         before = HeardInAnswers(store) if heard_before is None else heard_before
-        work = asyncio.create_task(self.identify(identification, target, stages.reached, heard_before=before))
-        keeper = asyncio.create_task(self._keep_lease(held, store))
-        recorder = asyncio.create_task(stages.write())
-        try:
-            done, _ = await asyncio.wait({work, keeper}, return_when=asyncio.FIRST_COMPLETED)
-            if work not in done:
-                return None
-            finished = work.result()
-            stages.close()
-            if on_heard is not None:
-                on_heard()
-            await recorder
-            return await self._store(held, finished, store)
-        finally:
-            for task in (work, keeper, recorder):
-                task.cancel()
-            await asyncio.gather(work, keeper, recorder, return_exceptions=True)
 
-    async def _keep_lease(self, held: "_HeldLease", store: JobStore) -> None:
-        """Renew the lease until it is lost."""
-        is_failing = False
-        while True:
-            await self._clock.sleep(LEASE_SECONDS / 3)
-            lease = held.lease
-            try:
-                renewed = await store.renew(lease, now=self._clock.now(), lease_seconds=LEASE_SECONDS)
-                is_failing = False
-            except Exception as error:  # noqa: BLE001 - whatever keeps it from being renewed may be over in time
-                if not isinstance(error, TwitchAudioError) and not is_failing:
-                    _log.exception("lease_not_renewed", extra={"job_id": lease.identification_id})
-                    is_failing = True
-                # The store may come back before the lease expires; after that another owner has the job.
-                renewed = lease if self._clock.now() < lease.expires_at else None
-            if renewed is None:
-                _log.warning("lease_lost", extra={"job_id": lease.identification_id})
-                return
-            held.lease = renewed
+        def work(on_stage: OnStage) -> Coroutine[Any, Any, Identification]:
+            return self.identify(identification, target, on_stage, heard_before=before)
 
-    async def _store(self, held: "_HeldLease", finished: Identification, store: JobStore) -> JobOutcome | None:
-        """Store the answer, retrying until the lease ends; None when it was lost to another owner."""
-        wait, longest = _STORE_WAIT_SECONDS
-        until = self._clock.now() + timedelta(seconds=STORE_SECONDS)
-        while True:
-            lease = held.lease
-            try:
-                return JobOutcome(finished) if await store.finish(lease, finished) else None
-            except Exception:  # noqa: BLE001 - a fault of ours in the store may not cost the answer, either
-                if self._clock.now() >= min(held.lease.expires_at, until):  # it may have been renewed meanwhile
-                    _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
-                    return JobOutcome(finished, stored=False)
-            await self._clock.sleep(wait * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
-            wait = min(longest, 2 * wait)
-
-
-@dataclass(slots=True)
-class _HeldLease:
-    """The lease of a job as it was renewed last."""
-
-    lease: Lease
-
-
-async def _from_time_line(
-    identification: Identification, target: Target, source: MediaSource, heard_before: HeardBefore
-) -> Identification | None:
-    """The answer, if the time line of the source's broadcast has it; without times.
-
-    Not for a target whose stored answer was disputed or passed over by this question: another one is wanted then.
-    """
-    asked = _asked_place(source)
-    if asked is None:
-        return None
-    try:
-        spans = await heard_before.spans(asked.broadcast, asked.start - NEAR_SECONDS, asked.end + NEAR_SECONDS)
-    except TwitchAudioError:
-        return None  # the sound can still be captured
-    found = TimeLine(spans).answer(asked)
-    if found is None or found.song is None:
-        return None
-    try:
-        stored = await heard_before.answer(target)
-    except TwitchAudioError:
-        return None
-    if stored is not None and (stored.disputed or reusable(stored, identification.created_at)):
-        return None
-    return dataclasses.replace(
-        identification,
-        channel_id=source.channel_id if isinstance(source, LiveSource) else None,
-        channel=_channel(source),
-        status=Status.SUCCESSFUL,
-        stage=Stage.DONE,
-        song=found.song,
-        songs=(found.song,),
-        score=found.score,
-        recognizer=found.recognizer,
-        moment=BroadcastMoment(
-            broadcast=asked.broadcast,
-            seconds=round(asked.start, 3),
-            behind_live=_behind_edge(identification, source, source.at)
-            if isinstance(source, LiveSource)
-            else None,
-        ),
-        heard=Heard.LIVE if found.heard is Heard.NOW else found.heard,
-    )
-
-
-def _channel(source: MediaSource) -> str | None:
-    return source.channel if isinstance(source, VideoSource | ClipSource) else None
-
-
-def _asked_place(source: MediaSource) -> BroadcastPlace | None:
-    """Where in a broadcast the sound is that is asked for; None where that is unknown, and for what plays now."""
-    match source:
-        case LiveSource(broadcast=Broadcast() as broadcast, at=datetime() as at):
-            return live_place(broadcast, at)
-        case VideoSource(broadcast=Broadcast() as broadcast):
-            return video_place(broadcast, source.at_seconds)
-        case ClipSource(
-            broadcast=Broadcast() as broadcast,
-            offset_seconds=float() as offset,
-            duration_seconds=float() as seconds,
-        ):
-            return clip_place(broadcast, offset, 0.0, seconds)
-        case _:
-            return None
-
-
-def _moment(identification: Identification, source: MediaSource, heard: _TakesSoFar) -> BroadcastMoment | None:
-    """The moment of a broadcast at which captured sound begins; None for files, and where Twitch does not tell."""
-    begun, seconds = heard.started_at, heard.recording.from_seconds or 0.0
-    match source:
-        case LiveSource():
-            broadcast = heard.recording.broadcast or source.broadcast
-            until = None if begun is None else begun + timedelta(seconds=heard.seconds)
-            if broadcast is not None and begun is not None and broadcast.seconds_at(begun) < -LIVE_EXACT_SECONDS:
-                broadcast = None  # the playlist still lists the end of the broadcast before
-            return BroadcastMoment(
-                broadcast=None if broadcast is None else broadcast.id,
-                seconds=None if broadcast is None or begun is None else _rounded(broadcast.seconds_at(begun)),
-                behind_live=_behind_edge(identification, source, source.at or until),
-            )
-        case VideoSource(broadcast=Broadcast() as broadcast) if not heard.recording.after_break:
-            at = identification.asked_at
-            return BroadcastMoment(
-                broadcast=broadcast.id, seconds=_rounded(seconds), behind_live=_behind(identification, at)
-            )
-        case ClipSource(broadcast=Broadcast() as broadcast, offset_seconds=float() as offset):
-            return BroadcastMoment(broadcast=broadcast.id, seconds=_rounded(offset + seconds))
-        case _:
-            return None
-
-
-def _behind_edge(identification: Identification, source: LiveSource, moment: datetime | None) -> float | None:
-    return _behind(identification, moment) if source.behind is None else round(source.behind, 3)
-
-
-def _behind(identification: Identification, moment: datetime | None) -> float | None:
-    """How long before the question a moment was, in seconds."""
-    if moment is None:
-        return None
-    return round(max(0.0, (identification.created_at - moment).total_seconds()), 3)
+        return await LeasedJob(store, self._clock).run(lease, work, on_stage=on_stage, on_heard=on_heard)
 
 
 def _moment_gone() -> TwitchAudioError:
@@ -622,44 +397,3 @@ def _moved(match: Match, seconds: float) -> Match:
     """A match in sound that begins late in its clip or file, with positions from the start of that."""
     song = dataclasses.replace(match.song, position_seconds=match.song.position_seconds + seconds)
     return dataclasses.replace(match, song=song)
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
-
-
-class _StageRecorder:
-    """Reports each stage to listeners at once, and the newest to the store, without delaying the job."""
-
-    def __init__(self, store: JobStore, lease: Lease, on_stage: OnStage) -> None:
-        self._store = store
-        self._lease = lease
-        self._on_stage = on_stage
-        self._newest: Stage | None = None
-        self._wake = asyncio.Event()
-        self._closed = False
-
-    def reached(self, stage: Stage) -> None:
-        self._on_stage(stage)
-        self._newest = stage
-        self._wake.set()
-
-    def close(self) -> None:
-        """Write no more stages: the answer is known, and replaces any stage that is not written yet."""
-        self._newest = None
-        self._closed = True
-        self._wake.set()
-
-    async def write(self) -> None:
-        while not self._closed:
-            await self._wake.wait()
-            self._wake.clear()
-            stage, self._newest = self._newest, None
-            if stage is None:
-                continue
-            try:
-                await self._store.progress(self._lease, stage)
-            except TwitchAudioError:
-                _log.warning("progress_not_stored", extra={"job_id": self._lease.identification_id})
-            except Exception:  # noqa: BLE001 - no fault of ours in a note about progress may cost the answer
-                _log.exception("progress_crashed", extra={"job_id": self._lease.identification_id})

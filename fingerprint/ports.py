@@ -346,6 +346,10 @@ OnStage = Callable[[Stage], None]
 """Called with each stage that a job reaches."""
 
 
+def ignore_stage(_stage: Stage) -> None:
+    """An `OnStage` that does nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognition:
     """The recognizers' answer: matches, best first (empty: no match), the recognizer's name, and times."""

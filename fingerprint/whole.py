@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from fingerprint.domain.audio import PART, Pcm, Recording
-from fingerprint.domain.identification import Heard, Song, Stage, song_key
+from fingerprint.domain.identification import Heard, Song, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, VideoTarget
 from fingerprint.domain.text import clock_text
@@ -29,6 +29,7 @@ from fingerprint.ports import (
     VideoSource,
     WholeCapture,
     WholeSound,
+    ignore_stage,
 )
 
 BLOCK_SECONDS: Final = 12.0
@@ -94,10 +95,6 @@ class _KnownSpans:
             began=_began(song, start, earliest=start - NEAR_SECONDS),
             live=span.heard in (Heard.NOW, Heard.LIVE),
         )
-
-
-def _ignore_stage(_stage: Stage) -> None:
-    """An `OnStage` that does nothing."""
 
 
 class WholeListener:
@@ -171,7 +168,7 @@ class WholeListener:
         start = found.position
         if pcm.duration_seconds < LEAST_SECONDS or float(np.abs(pcm.samples).max()) < _SILENCE_PEAK:
             return found.after(end)
-        recognition = await self._free.identify(Recording(pcm=pcm, take=run.take()), _ignore_stage)
+        recognition = await self._free.identify(Recording(pcm=pcm, take=run.take()), ignore_stage)
         asked = 0
         matches = recognition.matches
         if (
@@ -203,7 +200,7 @@ class WholeListener:
     async def _ask_paid(self, paid: Recognizers, pcm: Pcm) -> Recognition:
         """What the providers say; nothing when they cannot answer, or their budget is used up."""
         try:
-            return await paid.identify(Recording(pcm=pcm), _ignore_stage)
+            return await paid.identify(Recording(pcm=pcm), ignore_stage)
         except TwitchAudioError as error:
             if error.code not in (ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.NO_AUDIO, ProblemCode.TIMEOUT):
                 raise
@@ -249,7 +246,7 @@ class WholeListener:
         part = await sound.part(start, PROBE_SECONDS)
         if part.pcm is None or part.pcm.duration_seconds < LEAST_SECONDS:
             return False
-        recognition = await self._free.identify(Recording(pcm=part.pcm, take=PART), _ignore_stage)
+        recognition = await self._free.identify(Recording(pcm=part.pcm, take=PART), ignore_stage)
         return any(song_key(match.song) == song_key(piece.song) for match in recognition.matches)
 
 
