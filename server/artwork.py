@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,6 +27,15 @@ MISSING_SECONDS: Final = 5.0
 """How long it counts that there is no such picture."""
 
 
+@dataclass(frozen=True, slots=True)
+class CardKey:
+    """What a card shows: the cover with a digest, or else a song's drawing, and the words on it."""
+
+    digest: str
+    song_id: str
+    texts: tuple[str, ...] = ()
+
+
 class ArtworkStore:
     """Reads covers from the catalogs in some folders, else from services, and scales them.
 
@@ -42,7 +52,7 @@ class ArtworkStore:
             max_entries=MAX_SCALED,
         )
 
-        self._cards: SingleFlightCache[str, bytes | None] = SingleFlightCache(
+        self._cards: SingleFlightCache[CardKey, bytes | None] = SingleFlightCache(
             clock=clock,
             fresh_seconds=lambda made: MISSING_SECONDS if made is None else math.inf,
             max_entries=MAX_CARDS,
@@ -77,19 +87,25 @@ class ArtworkStore:
         asked = parse_artwork_name(name)
         if asked is not None:
             return asked[1] in EDGES[1:] and self._scaled.fresh(name) is None
-        return parse_card_name(name) is not None and self._cards.fresh(name) is None
+        card = parse_card_name(name)
+        return card is not None and self.card_has_to_be_made(CardKey(*card))
 
-    async def card(self, name: str) -> bytes | None:
-        """The PNG picture with a name that shows a song beside a link; None if there is none. Raises as above."""
-        asked = parse_card_name(name)
-        return None if asked is None else await self._cards.get(name, lambda: self._card(*asked))
+    def card_has_to_be_made(self, card: CardKey) -> bool:
+        """Whether a card is not kept."""
+        return self._cards.fresh(card) is None
 
-    async def _card(self, digest: str, song_id: str) -> bytes | None:
+    async def card(self, card: CardKey) -> bytes | None:
+        """The PNG picture that shows a song beside a link; None if there is none. Raises as above."""
+        return await self._cards.get(card, lambda: self._card(card))
+
+    async def _card(self, card: CardKey) -> bytes | None:
         try:
-            if not digest:
-                return await self._pool.card(song_id=song_id)
-            cover = await self._cover(digest)
-            return cover and await self._pool.card(cover=cover.content, media_type=cover.media_type)
+            if not card.digest:
+                return await self._pool.card(song_id=card.song_id, texts=card.texts)
+            cover = await self._cover(card.digest)
+            return cover and await self._pool.card(
+                cover=cover.content, media_type=cover.media_type, texts=card.texts
+            )
         except UndecodablePictureError:
             return None
 

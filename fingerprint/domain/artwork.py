@@ -62,10 +62,10 @@ def parse_card_name(name: str) -> tuple[str, str] | None:
     return None if found is None else (found[1] or "", found[2] or "")
 
 
-def card_url(song_id: str, artwork: tuple[Artwork, ...]) -> str:
-    """The address of a song's card: with its cover, if it has one."""
+def cover_digest(artwork: tuple[Artwork, ...]) -> str:
+    """The name of a song's cover, 32 hex digits; empty without one."""
     found = _NAME.fullmatch(artwork[0].url.rpartition("/")[2]) if artwork else None
-    return f"{PATH}/song-{song_id}-card.png" if found is None else f"{PATH}/{found[1]}-card.png"
+    return "" if found is None else found[1]
 
 
 @dataclass(frozen=True, slots=True)

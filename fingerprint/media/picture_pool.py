@@ -1,6 +1,7 @@
 """Makes pictures in a sandboxed worker process. See `picture_worker` for what it does."""
 
 import json
+from collections.abc import Sequence
 from typing import Final, Self
 
 from fingerprint.media.picture_worker import FAILED, MADE
@@ -36,9 +37,14 @@ class PicturePool(WorkerPool):
         """
         return await self._made(content, media_type=media_type, max_edge=max_edge)
 
-    async def card(self, *, cover: bytes = b"", media_type: str = "", song_id: str = "") -> bytes:
-        """A card as PNG, with a cover, or with what is drawn for a song. Raises as `small_jpeg` does."""
-        return await self._made(cover, media_type=media_type, max_edge=0, song=song_id)
+    async def card(
+        self, *, cover: bytes = b"", media_type: str = "", song_id: str = "", texts: Sequence[str] = ()
+    ) -> bytes:
+        """A card as PNG, with a cover, or with what is drawn for a song, and words.
+
+        Raises as `small_jpeg` does.
+        """
+        return await self._made(cover, media_type=media_type, max_edge=0, song=song_id, texts=list(texts))
 
     async def _made(self, content: bytes, **job: object) -> bytes:
         if not self._started_workers:

@@ -1,8 +1,9 @@
 """The worker process that makes pictures: see `picture_pool` for its parent, and `worker_process`.
 
 It is sandboxed like the decoder. A job is JSON: `media_type` of the picture, `max_edge` of what is made of it, or
-0 for a card, and the `song` whose drawing is on a card without a picture. CONTENT with the picture follows; it is
-empty for such a card. The answer is MADE with a JPEG picture, of a card with PNG, or FAILED.
+0 for a card, the `song` whose drawing is on a card without a picture, and the `texts` on the card. CONTENT with
+the picture follows; it is empty for a card without one. The answer is MADE with a JPEG picture, of a card with
+PNG, or FAILED.
 """
 
 import base64
@@ -12,6 +13,7 @@ from typing import Final
 import av.logging
 
 from fingerprint.domain.artwork import drawing_of
+from fingerprint.media.card_text import load_fonts
 from fingerprint.media.cards import card_of_cover, card_of_drawing
 from fingerprint.media.small_pictures import UndecodablePictureError, small_jpeg
 from fingerprint.worker_process import ParentPipe, limit_cpu, lock_in_sandbox, number_argument, serve_jobs
@@ -40,9 +42,9 @@ def _scale(pipe: ParentPipe, content: bytearray) -> None:
         if job["max_edge"]:
             made = small_jpeg(picture, job["media_type"], max_edge=job["max_edge"])
         elif picture:
-            made = card_of_cover(picture, job["media_type"])
+            made = card_of_cover(picture, job["media_type"], job["texts"])
         else:
-            made = card_of_drawing(drawing_of(job["song"]))
+            made = card_of_drawing(drawing_of(job["song"]), job["texts"])
         pipe.send(MADE, made)
     except UndecodablePictureError:
         pipe.send(FAILED)
@@ -51,4 +53,5 @@ def _scale(pipe: ParentPipe, content: bytearray) -> None:
 def _warm_up() -> None:
     """Make a picture, to load every lazily loaded library while files may still be opened."""
     av.logging.set_level(None)
-    card_of_cover(small_jpeg(_PIXEL, "image/png", max_edge=1), "image/jpeg")
+    load_fonts()
+    card_of_cover(small_jpeg(_PIXEL, "image/png", max_edge=1), "image/jpeg", ["A"])

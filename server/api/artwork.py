@@ -4,11 +4,12 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.artwork import PATH
+from fingerprint.domain.artwork import PATH, parse_card_name
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
 from server.access.quotas.budgets import Allowance, CostBudget
 from server.api.requests import no_unknown_query
+from server.artwork import CardKey
 from server.entity_tags import tagged_response
 
 BUDGET: Final = Allowance(burst=600.0, per_second=5.0)
@@ -39,7 +40,9 @@ async def get(request: web.Request) -> web.Response:
     made = CARD_COST if is_card else SCALED_COST
     budget.spend(address, made if request.app[keys.ARTWORK].has_to_be_made(name) else KEPT_COST)
     if is_card:
-        picture, content_type = await request.app[keys.ARTWORK].card(name), "image/png"
+        card = parse_card_name(name)
+        picture = None if card is None else await request.app[keys.ARTWORK].card(CardKey(*card))
+        content_type = "image/png"
     else:
         picture = await request.app[keys.ARTWORK].picture(name)
     if picture is None:

@@ -17,6 +17,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.text import printable
 from fingerprint.setting_formats import CatalogPlace, catalog_place
 from fingerprint.settings import SettingsError
+from server.own_command import as_typed
 
 GROUPS: Final[Mapping[str, str]] = {
     "serve": "the API and the website",
@@ -184,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable(f"twitchaudio: {error}"), file=sys.stderr)
         return 2
     except TwitchAudioError as error:
-        print(printable(f"twitchaudio: {detail_for_operator(error)}"), file=sys.stderr)
+        print(printable(f"twitchaudio: {as_typed(detail_for_operator(error))}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -15,6 +15,7 @@ from fingerprint.settings import read_settings
 from server.backups.archive import BackupContent
 from server.backups.making import make_backup
 from server.cli import Subparsers
+from server.cli.spinner import at_work
 from server.settings import ServerSettings
 
 MAX_KEPT: Final = 10_000
@@ -64,7 +65,7 @@ def _number(text: str) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
     place, keep, force = cast("CatalogPlace", arguments.destination), arguments.keep, bool(arguments.force)
-    with stopped_by_signals():
+    with stopped_by_signals(), at_work("Backing up ..."):
         if isinstance(place, Path):
             made = make_backup(settings, place, force=force, keep=keep)
         else:

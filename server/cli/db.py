@@ -14,6 +14,7 @@ from fingerprint.jobs import prepare_job_store
 from fingerprint.settings import PipelineSettings, read_settings
 from server import migrations
 from server.cli import Subparsers, add_actions, add_command
+from server.cli.spinner import at_work
 from server.data_folder import replaced
 from server.observability import configure_logging
 from server.settings import ServerSettings
@@ -37,7 +38,8 @@ def register(commands: Subparsers) -> None:
 def _upgrade(_arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
     configure_logging("warning", sys.stderr)
-    schema, made = asyncio.run(_upgraded(settings.pipeline))
+    with at_work("Bringing the schema up to date ..."):
+        schema, made = asyncio.run(_upgraded(settings.pipeline))
     if schema.before == schema.after:
         print(f"The schema is up to date ({schema.after}).")
     else:
@@ -62,7 +64,7 @@ def _vacuum(_arguments: argparse.Namespace) -> int:
         )
         raise TwitchAudioError(ProblemCode.INTERNAL, detail)
     file = Path(url.database or "")
-    with replaced(settings.data_dir):
+    with replaced(settings.data_dir), at_work("Giving space back ..."):
         done = vacuum(file)
     print(printable(f"{file} had {done.before / 1e6:.1f} MB and has {done.after / 1e6:.1f} now."))
     return 0

@@ -30,6 +30,7 @@ from server.app import make_app
 from server.cli.identify import describe
 from server.cli.serving import run_until_stopped, serving, stop_signals
 from server.observability import configure_logging
+from server.own_command import as_typed
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
 
@@ -124,8 +125,10 @@ class _Demo:
             f"  clips     {_lines(twitch.clips)}\n"
             f"Sign-in works too: you will be signed in as the test user {ADMIN}.\n"
             f"The admin pages are at {address / 'admin'}, for the same user.\n"
-            "In another terminal, `twitchaudio --demo admin settings` and other commands work on this demo.\n"
-            f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
+            + as_typed(
+                "In another terminal, `twitchaudio --demo admin settings` and other commands work on this demo.\n"
+            )
+            + f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
         )
 
     @asynccontextmanager

@@ -22,7 +22,9 @@ from fingerprint.domain.targets import (
 )
 from fingerprint.settings import TwitchSettings, read_settings
 from server.cli import Subparsers
+from server.cli.spinner import at_work
 from server.observability import configure_logging
+from server.own_command import as_typed
 from server.settings import ServerSettings
 from server.setup_checks import check_setup
 
@@ -60,11 +62,12 @@ def register(commands: Subparsers) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     configure_logging("error", sys.stderr)
-    results = asyncio.run(_parts(arguments))
+    with at_work("Checking ..."):
+        results = asyncio.run(_parts(arguments))
     if cast("bool", arguments.json):
         print(json.dumps({name: part.content for name, part in results.items()}, allow_nan=False))
     else:
-        print("\n\n".join("\n".join(part.lines) for part in results.values()))
+        print(as_typed("\n\n".join("\n".join(part.lines) for part in results.values())))
     return 0 if all(part.ok for part in results.values()) else 1
 
 

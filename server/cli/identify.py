@@ -45,6 +45,8 @@ from server import migrations
 from server.cli import Subparsers, add_catalog_argument
 from server.cli.explain import draw_explanation
 from server.cli.identify_whole import FORMATS, run_whole, whole_target
+from server.cli.spinner import at_work
+from server.own_command import as_typed
 
 AT_ONCE: Final = 4
 """How many targets are identified at the same time."""
@@ -150,7 +152,9 @@ def target_from(text: str) -> Target:
     except TwitchAudioError as error:
         if "twitch.tv" in text.lower():
             raise
-        raise invalid_input(f"{error.detail} No such file: with this name, either.") from error
+        raise invalid_input(
+            f"No such file: {text[:200]} (and it is not a Twitch channel, clip or URL)."
+        ) from error
 
 
 def _is_file(path: Path) -> bool:
@@ -168,8 +172,9 @@ async def _identify(settings: PipelineSettings, targets: Sequence[Target], *, as
         open_pipeline(settings, guards=guards) as pipeline,
         answers(pipeline, SystemClock(), targets) as tasks,
     ):
-        for number, task in enumerate(tasks):
-            identification = await task
+        for number, (identified, task) in enumerate(zip(targets, tasks, strict=True)):
+            with at_work(f"Listening to {printable(str(identified.name))[:60]} ..."):
+                identification = await task
             failed = failed or identification.status is Status.FAILED
             if as_json:
                 print(json.dumps(to_json(identification), allow_nan=False), flush=True)
@@ -234,7 +239,7 @@ def describe(identification: Identification) -> str:
     """An answer as a few lines of text."""
     lines = [_heading(identification)]
     if identification.problem is not None:
-        lines.append(f"  {identification.problem.detail}")
+        lines.append(f"  {as_typed(identification.problem.detail)}")
     elif identification.song is None:
         lines.append("  no song was recognized")
     else:

@@ -22,6 +22,7 @@ from fingerprint.wiring import open_pipeline
 from server.api.set_list_files import FILES, NamedTracklist, text_line
 from server.api.set_list_forms import TracklistJson
 from server.channels.video_set_list import SetListStatus
+from server.own_command import as_typed
 
 Counting = Callable[[PipelineSettings], AbstractAsyncContextManager[ProviderGuards]]
 
@@ -124,7 +125,7 @@ def run_whole(settings: PipelineSettings, target: VideoTarget | FileTarget, form
     except TwitchAudioError as error:
         if run.found.songs:
             run.finish(SetListStatus.FAILED)
-        print(printable(f"twitchaudio: {error.detail}"), file=sys.stderr)
+        print(printable(f"twitchaudio: {as_typed(error.detail)}"), file=sys.stderr)
         return 1
     run.finish(SetListStatus.SUCCESSFUL)
     return 0

@@ -11,6 +11,7 @@ from fingerprint.settings import read_settings
 from server.backups.restoring import restore_backup
 from server.cli import Subparsers
 from server.cli.backup import parts_text, place_of_backups, stopped_by_signals
+from server.cli.spinner import at_work
 from server.settings import ServerSettings
 
 
@@ -37,7 +38,7 @@ def register(commands: Subparsers) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(ServerSettings)
     source, force = cast("CatalogPlace", arguments.source), bool(arguments.force)
-    with stopped_by_signals():
+    with stopped_by_signals(), at_work("Restoring ..."):
         if isinstance(source, Path):
             restored = restore_backup(settings, source, force=force)
         else:

@@ -31,6 +31,7 @@ from server.cli.serving import (
 from server.cli.supervisor import SharedAddress, Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
+from server.own_command import as_typed
 from server.settings import ServerSettings, is_loopback, one_of_workers
 from server.setup_checks import settings_warnings
 from server.web.admin.operator_sign_in import PATH as SIGN_IN
@@ -90,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return serve_demo(arguments)
     if arguments.music is not None:
         print(
-            "twitchaudio: --music goes with --demo; `twitchaudio catalog add` is for the real server",
+            as_typed("twitchaudio: --music goes with --demo; `twitchaudio catalog add` is for the real server"),
             file=sys.stderr,
         )
         return 2
@@ -99,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     host, port = arguments.host, arguments.port
     if arguments.worker is None:
         for warning in settings_warnings(settings):
-            print(f"twitchaudio: {warning}", file=sys.stderr, flush=True)
+            print(f"twitchaudio: {as_typed(warning)}", file=sys.stderr, flush=True)
         _warn_of_damage(settings.pipeline.catalog_dirs)
     if arguments.worker is not None:
         descriptors = parse_descriptors(arguments.worker)
@@ -115,7 +116,7 @@ def _warn_of_damage(catalogs: Sequence[Path]) -> None:
         try:
             Catalog(directory).snapshot()
         except CatalogError as error:
-            print(f"twitchaudio: {error.detail}", file=sys.stderr, flush=True)
+            print(f"twitchaudio: {as_typed(error.detail)}", file=sys.stderr, flush=True)
 
 
 async def _serve(app: web.Application, host: str, port: int) -> None:

@@ -23,7 +23,7 @@ from server.web import set_list_view
 from server.web.examples import bot_commands, reachable_by_bots, song_txt
 from server.web.languages import language_of
 from server.web.render import in_time, render
-from server.web.share import set_list_card
+from server.web.share import card_response, set_list_card
 
 DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play], bool], str]]]] = {
     "csv": ("text/csv", lambda _login, plays, _paths: set_list_view.as_csv(plays)),
@@ -82,6 +82,14 @@ class ChannelPages:
         )
         response.enable_compression()
         return response
+
+    async def card(self, request: web.Request) -> web.Response:
+        """`/cards/channels/{login}.png`: the picture that is shown with a link to the set list."""
+        login = await self._current_login(request)
+        async with in_time(self._seconds):
+            plays = await _plays(request, login, since=None, before=None)
+            website = (await request.app[keys.ACCESS].rules()).website
+        return await card_response(request, set_list_card(request, website, login, plays))
 
     async def make_token(self, request: web.Request) -> web.Response:
         """Create a token for a chat bot; only this response shows it."""

@@ -27,6 +27,7 @@ from server.api.responses import is_operator
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
 from server.middleware.session import account, wants_page
+from server.own_command import as_typed
 from server.settings import is_loopback
 from server.songs.store import hearings_of
 from server.web import api_docs
@@ -37,7 +38,7 @@ from server.web.examples import bot_commands, example_of, reachable_by_bots, sta
 from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
 from server.web.render import html_response, in_time, render
-from server.web.share import answer_card
+from server.web.share import answer_card, card_response
 from server.web.visitor import Visitor, read_visitor
 from server.web.ways_in import shared_target
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
@@ -113,6 +114,13 @@ class Pages:
         return await self._home(
             request, view, typed=ask_again_text(found.identification), found=found.identification
         )
+
+    async def card(self, request: web.Request) -> web.Response:
+        """`/cards/answers/{id}.png`: the picture that is shown with a link to an answer."""
+        async with in_time(self._seconds):
+            found = await find_shown(request, request.match_info["id"])
+            website = (await request.app[keys.ACCESS].rules()).website
+        return await card_response(request, found and answer_card(request, website, found.identification))
 
     async def ask(self, request: web.Request) -> web.Response:
         """`POST /`: the form without JavaScript. Starts or joins a job, and redirects to the answer's page."""
@@ -193,8 +201,9 @@ class Pages:
             unavailable = await request.app[keys.SERVICE].unavailable_reason()
             visitor, visitor_error = await _visitor(request.app[keys.ACCESS], request[keys.CONTEXT])
         language = language_of(request)
-        if unavailable is not None and not await _sets_up(request):
-            unavailable = language.gettext(_NOT_SET_UP)
+        if unavailable is not None:
+            sets_up = await _sets_up(request)
+            unavailable = as_typed(unavailable) if sets_up else language.gettext(_NOT_SET_UP)
         closed = visitor.website.maintenance or not visitor.website.active
         context = {
             "visitor": visitor,

@@ -11,14 +11,14 @@ from fingerprint.domain.identification import Kind
 from fingerprint.domain.links import links_of, search_links_of
 from fingerprint.domain.text import clock_text
 from server import keys
-from server.access.rules.website import AccessMode
+from server.access.rules.website import AccessMode, WebsiteSettings
 from server.api.requests import no_unknown_query, query_time
 from server.api.set_list_files import hearing_link
-from server.api.songs import song_history
+from server.api.songs import SongHistory, song_history
 from server.songs.store import Hearing
 from server.web.languages import ENGLISH, QUERY, Language, language_of
 from server.web.render import in_time, render
-from server.web.share import share_card
+from server.web.share import ShareCard, card_response, share_card
 
 PAGE: Final = 50
 
@@ -65,6 +65,13 @@ class SongPages:
     def __init__(self, *, store_seconds: float) -> None:
         self._seconds = store_seconds
 
+    async def card(self, request: web.Request) -> web.Response:
+        """`/cards/songs/{id}.png`: the picture that is shown with a link to the song."""
+        async with in_time(self._seconds):
+            found = await song_history(request, limit=1)
+            website = (await request.app[keys.ACCESS].rules()).website
+        return await card_response(request, _card(request, website, found))
+
     async def song(self, request: web.Request) -> web.Response:
         """The song, and a page of where it was heard."""
         no_unknown_query(request, "before", QUERY)
@@ -100,9 +107,18 @@ class SongPages:
             "newest": before is None,
             "preview": song.preview or "",
             "drawn": f"/covers/{found.id}.svg",
-            "share": share_card(
-                request, website, song=song, path=f"/songs/{found.id}", where="Where it was heard"
-            ),
+            "share": _card(request, website, found),
             "indexed": website.access_mode is AccessMode.OPEN and before is None,
         }
         return render("song.html", request, context)
+
+
+def _card(request: web.Request, website: WebsiteSettings, found: SongHistory) -> ShareCard | None:
+    return share_card(
+        request,
+        website,
+        song=found.song,
+        path=f"/songs/{found.id}",
+        image=f"/cards/songs/{found.id}.png",
+        where=f"Heard on {found.heard[0].channel}" if found.heard and found.heard[0].channel else "",
+    )

@@ -20,6 +20,7 @@ from server.web.answer import song_page
 from server.web.details import translated_detail
 from server.web.languages import ENGLISH, Language, language_of
 from server.web.render import in_time, render
+from server.web.share import card_response, video_card
 from server.web.words import WORDS
 
 REFRESH_SECONDS: Final = 5
@@ -126,6 +127,7 @@ class VideoPages:
             raise web.HTTPFound(location=f"/videos/{video}")
         async with in_time(self._seconds):
             found = await VideoSetListStore(request.app[keys.DATABASE]).get(video)
+            website = (await request.app[keys.ACCESS].rules()).website
         tracklist = Tracklist() if found is None else found.tracklist
         working = found is not None and not found.status.finished
         length = tracklist.duration or 0.0
@@ -147,8 +149,17 @@ class VideoPages:
             "muted": [(clock_text(start), clock_text(end)) for start, end in tracklist.muted],
             "missing": [(clock_text(start), clock_text(end)) for start, end in tracklist.missing],
             "downloads": [(ending, f"{BASE}/videos/{video}/set-list.{ending}") for ending in ("json", *FILES)],
+            "share": video_card(request, website, video, tracklist),
         }
         return render("video.html", request, context)
+
+    async def card(self, request: web.Request) -> web.Response:
+        """`/cards/videos/{id}.png`: the picture that is shown with a link to the set list."""
+        video = asked_video(request).video_id
+        async with in_time(self._seconds):
+            found = await VideoSetListStore(request.app[keys.DATABASE]).get(video)
+            website = (await request.app[keys.ACCESS].rules()).website
+        return await card_response(request, found and video_card(request, website, video, found.tracklist))
 
     async def change(self, request: web.Request) -> web.Response:
         """Start the set list or cancel it, and show the page."""

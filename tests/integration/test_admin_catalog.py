@@ -81,6 +81,14 @@ async def test_tracks_are_listed_searched_and_shown_with_cover_and_file(operator
         assert (await operator.browser.get(f"/admin/catalog{wrong}")).status == 400
 
 
+async def test_the_catalogs_recognizer_is_tested_with_a_piece_of_its_own(operator: CatalogBrowser) -> None:
+    data = {"csrf_token": await operator.browser.csrf(), "recognizer": "catalog"}
+    response = await operator.browser.post("/admin/recognizers", data=data, headers={"Accept": "text/html"})
+    page = html.unescape(await response.text())
+    named = re.search(r"catalog named (.+), (\d+)% sure, in \d+\.\d\d s\. It costs nothing\.", page)
+    assert (response.status, named is not None) == (200, True), page
+
+
 async def test_a_removed_track_can_be_brought_back_and_stays_away_otherwise(operator: CatalogBrowser) -> None:
     before = operator.tracks()
     status, page = await operator.send(action="remove", key=before[0])

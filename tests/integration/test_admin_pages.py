@@ -313,5 +313,14 @@ async def test_twitch_has_a_page_though_nothing_is_asked(operator: Browser) -> N
     assert "Nothing since this server" in page
 
 
-async def test_recognizers_are_shown_in_their_order(operator: Browser) -> None:
-    assert "<td>catalog</td><td>free</td>" in await (await operator.get("/admin/recognizers")).text()
+async def test_recognizers_are_shown_in_their_order_and_can_be_tested(
+    operator: Browser, address: URL, tmp_path: Path
+) -> None:
+    page = await (await operator.get("/admin/recognizers")).text()
+    assert "<td>catalog</td><td>free</td>" in page
+    assert '<button type="submit" aria-label="Test: catalog">' in page
+    status, page = await send(operator, "/recognizers", recognizer="catalog")
+    assert (status, "twitchaudio catalog add" in page) == (503, True), "the catalog is empty"
+    for name in ("audd", ""):
+        status, page = await send(operator, "/recognizers", recognizer=name, paid="yes")
+        assert (status, "names no recognizer" in page) == (400, True)

@@ -28,6 +28,7 @@ from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
 from server.observability import Metrics
+from server.own_command import own_command
 from server.settings import ServerSettings
 from server.web import add_pages, pages
 from server.web.words import NO_MATCH, WORDS
@@ -166,7 +167,7 @@ async def test_nothing_to_recognize_with_is_said_on_the_page_itself(
     async with site.get("/") as response:
         page = await response.text()
     assert "Not set up yet" in page
-    assert "The catalog is empty. Add music with <code>twitchaudio catalog add PATH</code>." in page
+    assert f"The catalog is empty. Add music with <code>{own_command()} catalog add PATH</code>." in page
     for headers in ({"Host": "songs.example"}, {"Host": "songs.example", "X-Forwarded-For": "192.0.2.1"}):
         async with site.get("/", headers=headers) as response:
             page = await response.text()

@@ -89,8 +89,13 @@ async def test_a_song_and_where_it_was_heard(api: ClientSession, parts: FakePipe
         assert "<script>alert" not in html
         assert '<meta name="twitter:card" content="summary_large_image">' in html
         image = re.findall('<meta property="og:image" content="(http://127[^"]+)">', html)[0]
+        assert "/cards/" in image
         card = await api.get(image)
         assert picture_header(await card.read()).width == 1200
+        known = await api.head(image, headers={"If-None-Match": card.headers["ETag"]})
+        assert known.status == 304
+    for wrong in ("answers/nothing", "songs/t-nothing", "channels/otherchannel", "videos/2210"):
+        await assert_problem(await api.get(f"/cards/{wrong}.png"), "not-found", 404)
     missing = await api.get("/songs/t-nothing", headers={"Accept": "text/html"})
     assert (missing.status, missing.content_type) == (404, "text/html")
 

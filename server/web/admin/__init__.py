@@ -22,6 +22,7 @@ from server.web.admin.common import Operator
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
 from server.web.admin.pages import AdminPages, AdminServices
 from server.web.admin.queries import AdminQueries
+from server.web.admin.recognizer_trials import RecognizerTrials
 
 
 def add_admin_pages(app: web.Application) -> None:
@@ -62,14 +63,14 @@ def add_admin_pages(app: web.Application) -> None:
         await catalog.close()
 
     app.cleanup_ctx.append(closing)
-    pages = AdminPages(services=services, queries=AdminQueries(app), catalog=catalog)
+    pages = AdminPages(services=services, queries=AdminQueries(app), catalog=catalog, trials=RecognizerTrials(app))
     app.router.add_get("/admin", pages.overview)
-    app.router.add_get("/admin/recognizers", pages.recognizers)
     app.router.add_get("/admin/twitch", pages.twitch)
     app.router.add_get("/admin/logs", pages.logs)
     for path, handler in (
         ("/admin/settings", pages.settings),
         ("/admin/catalog", pages.catalog),
+        ("/admin/recognizers", pages.recognizers),
         ("/admin/{section}", pages.section),
     ):
         app.router.add_get(path, handler)

@@ -21,6 +21,7 @@ from fingerprint.setting_formats import CatalogPlace
 from server import keys
 from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
+from server.own_command import as_typed
 from server.web.admin.catalog_job import CatalogJob
 from server.web.admin.common import Operator
 from server.web.admin.sections import Change, Form
@@ -226,11 +227,11 @@ def _place(index: int, place: CatalogPlace, folder: Path) -> ListedCatalog:
     if not isinstance(place, Path):
         why_not = (
             "This catalog is in object storage. Change it with "
-            f"`.venv/bin/twitchaudio catalog add PATH --catalog {place}`; servers follow within a minute."
+            f"`twitchaudio catalog add PATH --catalog {place}`; servers follow within a minute."
         )
     elif folder.exists() and not os.access(folder, os.W_OK):
         why_not = "This catalog is read-only: the server may not write to its folder."
-    return ListedCatalog(number=index + 1, name=str(place), folder=folder, why_not=why_not)
+    return ListedCatalog(number=index + 1, name=str(place), folder=folder, why_not=as_typed(why_not))
 
 
 def _row(catalog: Catalog, entry: TrackEntry) -> TrackRow:

@@ -12,6 +12,7 @@ from server import keys
 from server.audit.entries import Who
 from server.middleware.forms import read_form_values
 from server.middleware.session import account
+from server.own_command import as_typed
 from server.web.admin.sections import Change, Form
 
 
@@ -76,9 +77,9 @@ def require_admin(request: web.Request) -> Operator:
                 if value is None
             ]
             detail += f" No one can sign in with Twitch here: {' and '.join(missing)} must be set."
-            detail += " On this machine, `twitchaudio serve` prints a link at its start that opens these pages,"
+            detail += " On this machine, the server prints a link at its start that opens these pages,"
             detail += " and `twitchaudio admin` does the same as they do."
-        raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, detail)
+        raise TwitchAudioError(ProblemCode.LOGIN_REQUIRED, as_typed(detail))
     if not visitor.admin:
         raise TwitchAudioError(ProblemCode.FORBIDDEN, "TWITCHAUDIO_ADMINS does not name you.")
     address = request[keys.CONTEXT].audit_subject.address
@@ -115,7 +116,7 @@ def render(
         "here": here.slug,
         "heading": here.title,
         "done": result.done,
-        "error": None if result.error is None else result.error.problem.detail,
+        "error": None if result.error is None else as_typed(result.error.problem.detail),
         **context,
     }
     status = 200 if result.error is None else PROBLEM_KINDS[result.error.code].status

@@ -14,9 +14,7 @@ from server.web.admin.common import require_admin
 PATH: Final = f"{PLACE}/sign-in"
 """Its query has the `token` of the link."""
 
-_USED: Final = (
-    "This link was used before, or is older than 15 minutes. `twitchaudio serve` prints a new one at its start."
-)
+_USED: Final = "This link was used before, or is older than 15 minutes. The server prints a new one at its start."
 _ELSEWHERE: Final = "This link only works in a browser on the machine that the server runs on, without a proxy."
 _log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from server import keys
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.search import AuditPage
+from server.own_command import own_command
 from server.web.admin.catalog import AdminCatalog
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.common import (
@@ -33,6 +34,7 @@ from server.web.admin.lists import find_section
 from server.web.admin.log_filter import FIELDS, older, read_filter
 from server.web.admin.overview import charts
 from server.web.admin.queries import AdminQueries
+from server.web.admin.recognizer_trials import SECONDS, RecognizerTrials
 from server.web.admin.sections import AdminSection, Change, Form, FormField
 
 _SWITCHES: Final = ("on", "off")
@@ -64,9 +66,15 @@ class AdminPages:
     """Handlers of the operator's pages. `services` gives stores that record changes under an operator's name."""
 
     def __init__(
-        self, *, services: Callable[[Operator], AdminServices], queries: AdminQueries, catalog: AdminCatalog
+        self,
+        *,
+        services: Callable[[Operator], AdminServices],
+        queries: AdminQueries,
+        catalog: AdminCatalog,
+        trials: RecognizerTrials,
     ) -> None:
         self._services = services
+        self._trials = trials
         self._catalog = catalog
         self._queries = queries
 
@@ -118,15 +126,18 @@ class AdminPages:
         )
 
     async def recognizers(self, request: web.Request) -> web.Response:
-        """`GET /admin/recognizers`: their order, state and what is left of their budgets."""
+        """`GET` and `POST /admin/recognizers`: their order, state and budgets, and what tests one."""
         navigation, _ = self._open(request)
+        result = await submit(request, self._trials.change)
         return render(
             "recognizers.html",
             request,
             navigation,
             RECOGNIZERS,
+            result=result,
             rows=await self._queries.recognizers(),
             savings=await self._queries.savings(),
+            seconds=round(SECONDS),
         )
 
     async def twitch(self, request: web.Request) -> web.Response:
@@ -140,6 +151,7 @@ class AdminPages:
             report=request.app[keys.CANARY].newest,
             is_on=request.app[keys.CANARY].is_on,
             unknown=self._queries.unknown(),
+            command=own_command(),
         )
 
     async def logs(self, request: web.Request) -> web.Response:

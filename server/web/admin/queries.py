@@ -1,7 +1,9 @@
 """What the operator's pages show: the server's state, its figures, its logs and its recognizers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 
 from aiohttp import web
 
@@ -17,6 +19,15 @@ from server.audit.store import AuditStore
 from server.learning.service import Savings
 from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecognizerRow:
+    """A recognizer: its state, what is left of each budget, and what to know before it is tested, if anything."""
+
+    name: str
+    cells: tuple[str, ...]
+    warning: str
 
 
 class AdminQueries:
@@ -69,10 +80,14 @@ class AdminQueries:
         amounts = sorted(self._app[keys.UNKNOWN].amounts().items(), key=lambda item: (-item[1], item[0]))
         return [Row(key="", cells=(*labels, f"{amount:.0f}")) for labels, amount in amounts]
 
-    async def recognizers(self) -> Sequence[Row]:
-        """The recognizers in their order: name, state, and what is left of each budget; free ones have none."""
+    async def recognizers(self) -> Sequence[RecognizerRow]:
+        """The recognizers in their order: name, state, price, and what is left of each budget."""
         statuses = {status.name: status for status in await self._app[keys.PROVIDERS].statuses()}
-        return [_recognizer(name, statuses.get(name)) for name in chosen_names(self._app[keys.SETTINGS].pipeline)]
+        settings = self._app[keys.SETTINGS].pipeline
+        return [
+            _recognizer(name, statuses.get(name), settings.providers.prices.get(name))
+            for name in chosen_names(settings)
+        ]
 
     async def savings(self) -> str | None:
         """What the learned catalog saved, as a sentence; None where nothing is learned."""
@@ -95,11 +110,16 @@ def savings_text(savings: Savings) -> str:
     )
 
 
-def _recognizer(name: str, status: ProviderStatus | None) -> Row:
+def _recognizer(name: str, status: ProviderStatus | None, price: Decimal | None) -> RecognizerRow:
     if status is None:
-        return Row(key=name, cells=(name, "free", "no limit", "no limit"))
+        return RecognizerRow(name=name, cells=("free", "no limit", "no limit"), warning="")
     state = str(status.state) if status.detail is None else f"{status.state}: {status.detail}"
-    return Row(key=name, cells=(name, state, *(_left(status, period) for period in (Period.DAY, Period.MONTH))))
+    warning = f"This asks {name} one question, which counts in its budget and may cost money"
+    return RecognizerRow(
+        name=name,
+        cells=(state, *(_left(status, period) for period in (Period.DAY, Period.MONTH))),
+        warning=f"{warning}." if price is None else f"{warning} ({price}).",
+    )
 
 
 def _left(status: ProviderStatus, period: Period) -> str:
