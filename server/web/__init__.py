@@ -11,6 +11,7 @@ from aiohttp import web
 
 from fingerprint.domain.links import SERVICES
 from server import keys
+from server.own_command import own_command
 from server.web import about_pages
 from server.web.api_docs import code_parts
 from server.web.assets import load_assets, website_files
@@ -31,6 +32,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> None:
     """Add the pages and their static files to an application."""
     assets = load_assets(website_files())
+    own_command()  # once, before requests: it looks at files
     # What addresses of ours begin with, in templates as here: nothing, or the website's path prefix.
     root = app[keys.SETTINGS].path_prefix
 
