@@ -59,7 +59,7 @@ OWN_PATHS: Final = frozenset(
         *("admin", "api", "channels", "docs", "healthz", "login", "logout", "metrics", "overlay", "readyz"),
         *("redeem", "reports", "songs", "static", "videos", "webhooks"),
         *("extension", "extension.zip", "finds", "privacy"),
-        *("apple-touch-icon.png", "c", "covers", "favicon.ico", "manifest.webmanifest", "robots.txt"),
+        *("apple-touch-icon.png", "c", "cards", "covers", "favicon.ico", "manifest.webmanifest", "robots.txt"),
     }
 )
 """What paths of ours begin with; a prefix that does, too, could not be told from them."""
