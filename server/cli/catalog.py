@@ -34,7 +34,6 @@ from fingerprint.setting_formats import CatalogPlace
 from fingerprint.settings import PipelineSettings, read_settings
 from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command, file_path
 from server.cli.failed_log import FailedLog
-from server.own_command import as_typed
 
 if TYPE_CHECKING:
     from fingerprint.remote_catalogs.writing import RemoteCatalog
@@ -425,7 +424,7 @@ def _report_to_json(report: IngestReport) -> dict[str, object]:
 def _list(arguments: argparse.Namespace) -> int:
     shown = _print_tracks(_open(arguments).snapshot().tracks(), as_json=cast("bool", arguments.json))
     if not shown and not arguments.json:
-        print(as_typed("The catalog is empty. Add music with `twitchaudio catalog add PATH`."), file=sys.stderr)
+        print("The catalog is empty. Add music with `twitchaudio catalog add PATH`.", file=sys.stderr)
     return 0
 
 
@@ -546,10 +545,8 @@ def _say_left_out(covers: int) -> int:
     if not covers:
         return 0
     print(
-        as_typed(
-            f"twitchaudio: {_count(covers, 'cover')} left out: damaged, or not there. "
-            "`twitchaudio catalog rebuild` takes covers from their files again"
-        ),
+        f"twitchaudio: {_count(covers, 'cover')} left out: damaged, or not there. `twitchaudio catalog rebuild` "
+        "takes covers from their files again",
         file=sys.stderr,
     )
     return 3
@@ -607,10 +604,8 @@ def _prune(arguments: argparse.Namespace) -> int:
         )
     elif plan.back:
         print(
-            as_typed(
-                f"twitchaudio: {_count(plan.back, 'file')} marked as missing are there again: run "
-                "`twitchaudio catalog sync`"
-            ),
+            f"twitchaudio: {_count(plan.back, 'file')} marked as missing are there again: run "
+            "`twitchaudio catalog sync`",
             file=sys.stderr,
         )
     return 1 if refused else 0
@@ -646,10 +641,8 @@ def _near_duplicates(snapshot: Snapshot) -> dict[str, list[NearDuplicate]]:
     made_by = snapshot.manifest.made_by
     if made_by is not None and made_by.landmarks != DEFAULT.identity:
         print(
-            as_typed(
-                "twitchaudio: recordings that share sound are found after `twitchaudio catalog rebuild` only: "
-                "another version made this catalog"
-            ),
+            "twitchaudio: recordings that share sound are found after `twitchaudio catalog rebuild` only: another "
+            "version made this catalog",
             file=sys.stderr,
         )
         return {}
@@ -731,9 +724,7 @@ def _exclude(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(kept))
     else:
-        print(
-            as_typed(f"{_count(len(kept), 'pattern')}. The next `twitchaudio catalog sync` leaves out what fits.")
-        )
+        print(f"{_count(len(kept), 'pattern')}. The next `twitchaudio catalog sync` leaves out what fits.")
     for pattern in unknown:
         print(printable(f"twitchaudio: there is no pattern {pattern}"), file=sys.stderr)
     return 1 if unknown else 0
