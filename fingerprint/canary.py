@@ -25,6 +25,7 @@ from fingerprint.hls.ads import Verdict, ad_is_running, content_runs, next_conte
 from fingerprint.hls.attributes import PlaylistError, address
 from fingerprint.hls.playlist import (
     MAX_CHARACTERS,
+    MAX_LIVE_CHARACTERS,
     MAX_VIDEO_CHARACTERS,
     MediaPlaylist,
     Rendition,
@@ -425,7 +426,7 @@ class Canary:
         return urls[0], rendition_notes(parse_multivariant(fetched.text).renditions)
 
     async def _playlist(self, url: URL) -> tuple[MediaPlaylist, list[str]]:
-        fetched = await self._media(url, step="playlist", max_bytes=MAX_CHARACTERS)
+        fetched = await self._media(url, step="playlist", max_bytes=MAX_LIVE_CHARACTERS)
         playlist = parse_media(fetched.text)
         if not playlist.segments:
             raise _FailedError("it lists no segments")

@@ -87,9 +87,13 @@ class VideoSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSource:
-    """The address of a clip's media file; where Twitch tells it, also its channel and its place in a VOD."""
+    """The address of a clip's media file; where Twitch tells it, also its channel and its place in a VOD.
+
+    `alternatives`: its other files, in the order to try.
+    """
 
     url: URL = field(repr=False)
+    alternatives: tuple[URL, ...] = field(default=(), repr=False)
     duration_seconds: float | None = None
     broadcast: Broadcast | None = None
     offset_seconds: float | None = None

@@ -67,6 +67,7 @@ class ChannelSwitches(MediaSwitches):
     portrait: bool = False
     session_data: bool = False
     enhanced: bool = False
+    hevc_alone: bool = False
 
     def check(self) -> None:
         self.check_media()

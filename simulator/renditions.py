@@ -116,6 +116,7 @@ def offered(
     seed: str,
     portrait: bool = False,
     enhanced: bool = False,
+    hevc_alone: bool = False,
     transcodes: bool = True,
     audio_label: str = "audio_only",
 ) -> list[Rendition]:
@@ -123,10 +124,10 @@ def offered(
     sound = Rendition(name=AUDIO_ONLY, label=audio_label, bandwidth=160_000, codecs="mp4a.40.2")
     if audio == "only":
         return [sound] if parameters.audio_only else []
-    everything = [_SOURCE, *(_TRANSCODES if transcodes else ())]
+    everything = [] if hevc_alone else [_SOURCE, *(_TRANSCODES if transcodes else ())]
     if portrait:
         everything.append(_PORTRAIT)
-    if enhanced:
+    if enhanced or hevc_alone:
         everything.append(_ENHANCED)
     random.Random(seed).shuffle(everything)  # noqa: S311 - an order, no secret
     if audio == "listed":

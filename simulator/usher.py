@@ -87,6 +87,7 @@ class UsherRoutes:
             seed=name,
             portrait=switches.portrait,
             enhanced=switches.enhanced,
+            hevc_alone=switches.hevc_alone,
             transcodes=switches.audio != "missing",
         )
 

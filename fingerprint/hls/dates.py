@@ -47,8 +47,9 @@ def with_true_dates(playlist: MediaPlaylist) -> MediaPlaylist:
         return playlist
     found: list[Segment] = []
     ahead = possible[0].ahead
+    true = {id(group) for group in possible}
     for group in groups:
-        if any(group is each for each in possible):
+        if id(group) in true:
             ahead = group.ahead if group.discontinuity else max(ahead, group.ahead)
         found += _moved(group, ahead - group.ahead)
     return replace(playlist, segments=tuple(found))

@@ -21,7 +21,10 @@ from fingerprint.hls.attributes import (
 )
 
 MAX_CHARACTERS: Final = 1 << 20
-"""The longest multivariant playlist, and the longest media playlist of a live stream."""
+"""The longest multivariant playlist."""
+
+MAX_LIVE_CHARACTERS: Final = 8 << 20
+"""The longest media playlist of a live stream, which may list all of a broadcast of hours."""
 
 MAX_VIDEO_CHARACTERS: Final = 32 << 20
 """The longest media playlist of a VOD: two days of segments of 2 s, with long addresses."""

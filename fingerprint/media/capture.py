@@ -1,7 +1,7 @@
 """Captures recordings from a source: the `Capture` port."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +20,14 @@ from fingerprint.media.decoder import MAX_FILE_SECONDS
 from fingerprint.media.fetch import Fetched, Fetcher
 from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import Decoder
-from fingerprint.media.late_clips import CLIP_HEADERS, MAX_CLIP_BYTES, STEP, fetch_late_sound
-from fingerprint.media.live import LiveCapture, StreamSources
+from fingerprint.media.late_clips import (
+    CLIP_HEADERS,
+    MAX_CLIP_BYTES,
+    STEP,
+    ClipTooLongError,
+    fetch_late_sound,
+)
+from fingerprint.media.live import LiveCapture, StreamSources, another_may_play
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.refusals import permanent_refusal
@@ -107,7 +113,7 @@ class StreamCapture:
     # --- Clips ----------------------------------------------------------------------------------------
 
     async def _clip(self, source: ClipSource) -> Recording:
-        decoded, encoded = await self._clip_sound(source.url)
+        decoded, encoded = await self._clip_sound_of_any((source.url, *source.alternatives))
         sound = placed_clip(decoded, clip_seconds=source.duration_seconds, max_seconds=MAX_CLIP_SECONDS)
         return _audible(
             Recording(
@@ -117,6 +123,21 @@ class StreamCapture:
                 from_seconds=sound.start_seconds,
             )
         )
+
+    async def _clip_sound_of_any(self, urls: Sequence[URL]) -> tuple[Decoded, bytes | None]:
+        """The sound of the first of a clip's files that can be heard; one that is too slow ends it.
+
+        Raises the first file's error, or one that asking again may change.
+        """
+        failures: list[TwitchAudioError] = []
+        for url in urls:
+            try:
+                return await self._clip_sound(url)
+            except TwitchAudioError as error:
+                failures.append(error)
+                if not _another_file_may_play(error):
+                    break
+        raise next((error for error in failures if error.retry_after_seconds), failures[0])
 
     async def _clip_sound(self, url: URL) -> tuple[Decoded, bytes | None]:
         """The sound of a clip's file, and the file, or one of its sound alone, if that was kept whole."""
@@ -166,6 +187,13 @@ class StreamCapture:
         decoded = await self._decoder.decode_file(path, max_seconds=max_seconds)
         sound = await asyncio.to_thread(placed_file, decoded, max_seconds=max_seconds)
         return _audible(Recording(pcm=sound.pcm, from_seconds=sound.start_seconds))
+
+
+def _another_file_may_play(error: TwitchAudioError) -> bool:
+    """Whether another file of a clip, which is larger, may play although this one failed so."""
+    if isinstance(error, ClipTooLongError) or error.code is ProblemCode.TIMEOUT:
+        return False
+    return error.code is ProblemCode.CLIP_NOT_FOUND or another_may_play(error)
 
 
 def _start_of(joined: Joined) -> datetime | None:

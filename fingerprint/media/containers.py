@@ -20,6 +20,7 @@ TEXT_BYTES: Final = 64
 """Media has other bytes than those of text among so many."""
 
 _PES_CLOCK: Final = 90_000
+_STSD_HEADER_BYTES: Final = 8
 _MAX_BOXES: Final = 10_000
 KNOWN_BOXES: Final = frozenset(
     {
@@ -88,6 +89,16 @@ def unknown_boxes(content: bytes) -> frozenset[str]:
     """The names of a fragment's outermost boxes that this module does not know."""
     kinds = {kind for kind, _, _ in iter_boxes(content, 0, len(content))} - KNOWN_BOXES
     return frozenset(kind.decode("ascii", "replace") for kind in kinds)
+
+
+def has_protected_sound(head: bytes) -> bool:
+    """Whether an init section says that its sound is encrypted (ISO/IEC 14496-12, 8.12: sample entry `enca`)."""
+    path = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    return any(
+        name == b"enca"
+        for start, end in inner_boxes(head, 0, len(head), *path)
+        for name, _, _ in iter_boxes(head, start + _STSD_HEADER_BYTES, end)
+    )
 
 
 def first_timestamp(content: bytes, container: str, *, head: bytes = b"") -> float | None:

@@ -55,8 +55,8 @@ class Fetched:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8; invalid bytes become U+FFFD."""
-        return self.body.decode("utf-8", "replace")
+        """The body as UTF-8, without a byte order mark; invalid bytes become U+FFFD."""
+        return self.body.decode("utf-8-sig", "replace")
 
 
 class HostWantsPauseError(UpstreamError):

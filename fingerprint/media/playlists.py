@@ -1,6 +1,7 @@
 """Fetches a live stream's or VOD's media playlist."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from yarl import URL
@@ -10,14 +11,14 @@ from fingerprint.hls.ads import unknown_signs
 from fingerprint.hls.attributes import EncryptedPlaylistError, PlaylistError
 from fingerprint.hls.dates import with_true_dates
 from fingerprint.hls.playlist import (
-    MAX_CHARACTERS,
+    MAX_LIVE_CHARACTERS,
     MAX_VIDEO_CHARACTERS,
     LongPlaylistError,
     MediaPlaylist,
     parse_media,
 )
 from fingerprint.media.fetch import Fetcher, TooLongError
-from fingerprint.media.refusals import permanent_refusal
+from fingerprint.media.refusals import PROTECTED, permanent_refusal
 
 PLAYLIST_SECONDS: Final = 3.0
 VIDEO_PLAYLIST_SECONDS: Final = 10.0
@@ -25,6 +26,9 @@ VIDEO_PLAYLIST_SECONDS: Final = 10.0
 
 _LONG_BYTES: Final = 256 << 10
 """A playlist that is longer is parsed in a thread, since the event loop would stop for it."""
+
+MAX_LIVE_SEGMENTS: Final = 2_000
+"""How many of a live list's segments are looked at, from the newest on: an hour of 2 s."""
 
 STEP: Final = "playlist"
 
@@ -66,7 +70,7 @@ async def _playlist(fetcher: Fetcher, url: URL, *, video: bool) -> MediaPlaylist
     fetched = await fetcher.get(
         url,
         step=STEP,
-        max_bytes=MAX_VIDEO_CHARACTERS if video else MAX_CHARACTERS,
+        max_bytes=MAX_VIDEO_CHARACTERS if video else MAX_LIVE_CHARACTERS,
         total_seconds=VIDEO_PLAYLIST_SECONDS if video else PLAYLIST_SECONDS,
     )
     if fetched.status in (403, 404) or permanent_refusal(STEP, fetcher.upstream, fetched.status):
@@ -77,15 +81,18 @@ async def _playlist(fetcher: Fetcher, url: URL, *, video: bool) -> MediaPlaylist
         )
     try:
         if len(fetched.body) > _LONG_BYTES:
-            playlist = await asyncio.to_thread(lambda: parse_media(fetched.text))
+            playlist = await asyncio.to_thread(_parsed, fetched.text, video=video)
         else:
-            playlist = parse_media(fetched.text)
+            playlist = _parsed(fetched.text, video=video)
     except EncryptedPlaylistError as error:
-        raise TwitchAudioError(
-            ProblemCode.RESTRICTED_STREAM,
-            "We can't listen to this: it is protected with DRM and only plays in a browser.",
-        ) from error
+        raise TwitchAudioError(ProblemCode.RESTRICTED_STREAM, PROTECTED) from error
+    if not video:
+        fetcher.note_unknown(unknown_signs(playlist))
+    return playlist
+
+
+def _parsed(text: str, *, video: bool) -> MediaPlaylist:
+    playlist = parse_media(text)
     if video:
         return playlist
-    fetcher.note_unknown(unknown_signs(playlist))
-    return with_true_dates(playlist)
+    return with_true_dates(replace(playlist, segments=playlist.segments[-MAX_LIVE_SEGMENTS:]))

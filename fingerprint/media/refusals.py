@@ -8,6 +8,8 @@ from fingerprint.domain.problems import ProblemCode, UpstreamError
 _MAY_PASS: Final = frozenset({403, 404, 408, 425, 429})
 """What changes for media by itself: segments move on, addresses are signed again, servers have time again."""
 
+PROTECTED: Final = "We can't listen to this: it is protected with DRM and only plays in a browser."
+
 _SENTENCES: Final[Mapping[int, tuple[ProblemCode, str]]] = {
     401: (ProblemCode.RESTRICTED_STREAM, "{} gives this sound only to viewers who are signed in"),
     402: (ProblemCode.RESTRICTED_STREAM, "{} gives this sound only to viewers who pay for it"),

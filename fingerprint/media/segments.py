@@ -19,6 +19,7 @@ from fingerprint.hls.timing import TimedSegment
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.containers import (
     first_timestamp,
+    has_protected_sound,
     missing_bytes,
 )
 from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
@@ -35,9 +36,11 @@ from fingerprint.media.joined import (
 )
 from fingerprint.media.partial_response import PartialResponse
 from fingerprint.media.pieces_in_order import PiecesInOrder
+from fingerprint.media.refusals import PROTECTED
 from fingerprint.media.segment_fetch import (
     IDENTITY_ENCODING,
     MAX_KEPT_BYTES,
+    STEP,
     TOTAL_SECONDS,
     SegmentRefusedError,
     beginning_of,
@@ -223,6 +226,8 @@ class SegmentCache:
         content = await fetch_resource(self._fetcher, self._base, init.uri, init.byte_range, has_init=True)
         if isinstance(content, UpstreamError):
             return content
+        if has_protected_sound(content):
+            return UpstreamError(STEP, PROTECTED, code=ProblemCode.RESTRICTED_STREAM, retry_after_seconds=None)
         return no_sound(self._fetcher) if missing_bytes(content) else Head(content, sound_tracks(content))
 
     async def _sound_head(self, init: InitSection | None) -> bytes | UpstreamError:

@@ -6,7 +6,7 @@ raises `GqlFailure`, which says what kind of failure it is and quotes Twitch.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
@@ -21,7 +21,13 @@ from fingerprint.ports import Broadcaster
 T = TypeVar("T")
 
 MAX_QUOTED: Final = 200
-_TRANSIENT_WORDS: Final = ("service error", "service timeout", "server error", "service unavailable", "timeout")
+MAX_CLIP_FILES: Final = 3
+"""How many files of a clip are tried at most."""
+
+_TRANSIENT_WORDS: Final = (
+    *("service error", "service timeout", "server error", "service unavailable", "timeout", "timed out"),
+    *("rate limit", "ratelimit", "too many requests", "throttl", "temporarily"),
+)
 _HEVC: Final = frozenset({"HEVC", "H265", "AV1"})
 
 Json = dict[str, Any]
@@ -225,12 +231,14 @@ def blocked(step: str, status: int) -> UpstreamError:
 class ClipMedia:
     """The address of a clip's smallest file, and the clip's length in seconds where known.
 
+    `alternatives`: the addresses of its other files, in the order to try, MAX_CLIP_FILES in all.
     `video_id` and `offset_seconds`: the VOD that it is from, and where it begins in that; both or neither.
     `channel`: the login of its broadcaster.
     """
 
     url: URL = field(repr=False)
     duration_seconds: float | None
+    alternatives: tuple[URL, ...] = field(default=(), repr=False)
     video_id: str | None = None
     offset_seconds: float | None = None
     channel: str | None = None
@@ -247,8 +255,8 @@ def parse_clip(data: Json) -> ClipMedia | None:
     if data["clip"] is None:
         return None
     clip = _object(data["clip"])
-    source = _smallest(clip)
-    if source is None:
+    sources = _by_size(clip)
+    if not sources:
         raise TwitchAudioError(
             ProblemCode.CLIP_NOT_FOUND,
             "Twitch is still making this clip. Try again in a moment.",
@@ -257,9 +265,11 @@ def parse_clip(data: Json) -> ClipMedia | None:
     token = parse_token(clip.get("playbackAccessToken"), "clip")
     video_id, offset = _object(clip.get("video")).get("id"), _number(clip.get("videoOffsetSeconds"))
     login = _object(clip.get("broadcaster")).get("login")
+    url, *others = _signed_urls(sources, token)
     placed = isinstance(video_id, str) and video_id.isascii() and video_id.isdigit() and offset is not None
     return ClipMedia(
-        url=signed_url(source, token),
+        url=url,
+        alternatives=tuple(others),
         duration_seconds=_number(clip.get("durationSeconds")),
         video_id=video_id if placed else None,
         offset_seconds=offset if placed else None,
@@ -329,21 +339,35 @@ def signed_url(source: str, token: PlaybackToken) -> URL:
     )
 
 
-def _smallest(clip: Json) -> str | None:
-    """The address of the smallest rendition: landscape, not HEVC, lowest quality; the last of equals."""
+def _signed_urls(sources: Sequence[str], token: PlaybackToken) -> list[URL]:
+    """The addresses that can be read. Raises GqlFailure when there is none."""
+    urls: list[URL] = []
+    failure: GqlFailure | None = None
+    for source in sources:
+        try:
+            urls.append(signed_url(source, token))
+        except GqlFailure as unreadable:
+            failure = failure or unreadable
+    if failure is not None and not urls:
+        raise failure
+    return urls[:MAX_CLIP_FILES]
+
+
+def _by_size(clip: Json) -> list[str]:
+    """The addresses of the renditions: landscape first, then not HEVC, lowest quality, and the last of equals."""
     assets = [_object(asset) for asset in _list(clip.get("assets"))]
     # A portrait cut has the same sound, but belongs to a clip whose landscape files are not made (yet).
     portrait = [asset for asset in assets if (_number(asset.get("aspectRatio")) or 1.0) < 1.0]
     landscape = [asset for asset in assets if asset not in portrait]
+    found: dict[str, None] = {}
     for holder in (*landscape, clip, *portrait):
         renditions = [
             (_is_heavy(rendition), _height(rendition.get("quality")), -position, source)
             for position, rendition in enumerate(map(_object, _list(holder.get("videoQualities"))))
             if isinstance(source := rendition.get("sourceURL"), str) and source
         ]
-        if renditions:
-            return min(renditions)[3]
-    return None
+        found |= dict.fromkeys(source for *_, source in sorted(renditions))
+    return list(found)
 
 
 def _is_heavy(rendition: Json) -> bool:

@@ -170,6 +170,7 @@ class TwitchResolver:
             )
         return ClipSource(
             url=clip.url,
+            alternatives=clip.alternatives,
             duration_seconds=clip.duration_seconds,
             broadcast=None if clip.video_id is None else await self._broadcast_of(clip.video_id),
             offset_seconds=clip.offset_seconds,

@@ -40,6 +40,9 @@ _MAX_TIME: Final = 10_000_000_000.0
 """Seconds since 1970: Twitch began in 2011, and this code is not used in 2286."""
 
 _MAX_TOKENS: Final = 2
+_MISSING: Final = ("does_not_exist", "does not exist", "not_found", "can not find", "cannot find")
+"""What usher's words for a channel that is not live, and for a video that is gone, were seen to hold."""
+
 STEP: Final = "usher"
 ANSWER_STEP: Final = "usher-answer"
 
@@ -55,20 +58,24 @@ class PlaylistKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A version of usher, and the names of the parameters for the token and its signature."""
+    """A version of usher, the parameters for the token and its signature, and the pictures' codecs to ask for."""
 
     version: int
     token: str
     signature: str
+    codecs: str
 
 
+_ALL_CODECS: Final = "av1,h265,h264"
 WAYS: Final = (
-    Way(2, "token", "sig"),
-    Way(1, "token", "sig"),
-    Way(2, "nauth", "nauthsig"),
-    Way(1, "nauth", "nauthsig"),
+    Way(2, "token", "sig", "h264"),
+    Way(1, "token", "sig", _ALL_CODECS),
+    Way(2, "nauth", "nauthsig", "h264"),
+    Way(1, "nauth", "nauthsig", _ALL_CODECS),
 )
-"""In the order to try: the web player's, the older version, and the names that some players send for VODs."""
+"""In the order to try: the web player's, the older version as yt-dlp asks it, and the names that some players send
+for VODs. H.264 alone gets MPEG-TS wherever there is any. A channel may have other codecs only; whichever they are,
+just the sound is decoded."""
 
 _PATHS: Final[Mapping[tuple[PlaylistKind, int], str]] = {
     (PlaylistKind.CHANNEL, 2): "api/v2/channel/hls/{}.m3u8",
@@ -85,7 +92,6 @@ _PARAMETERS: Final[Mapping[str, str]] = {
     "allow_audio_only": "true",
     "playlist_include_framerate": "true",
     "reassignments_supported": "true",
-    "supported_codecs": "h264",
     "transcode_mode": "cbr_v1",
     "cdm": "wv",
     "acmb": "e30=",
@@ -133,6 +139,7 @@ def build_url(base: URL, kind: PlaylistKind, way: Way, name: str, token: Playbac
             way.token: token.value,
             "p": str(random.randrange(1_000_000)),  # noqa: S311 - Twitch wants any number
             "play_session_id": secrets.token_hex(16),
+            "supported_codecs": way.codecs,
             **_PARAMETERS,
             **live,
         }
@@ -145,17 +152,19 @@ def parse_answer(kind: PlaylistKind, fetched: Fetched, base: URL) -> tuple[URL, 
     Raises TwitchAudioError for what usher itself says: `not-live`, `video-not-found`, `restricted-stream`, and
     UsherFailure for everything that another way may better.
     """
-    if fetched.status == 200:
-        return _media_playlists(fetched, base)
     code, words = _error(fetched)
+    said = code or words
+    if fetched.status == 200 and not said:
+        return _media_playlists(fetched, base)
     _log.info("usher_refused", extra={"step": STEP, "status": fetched.status, "code": code, "words": words})
     subject = "broadcast" if kind is PlaylistKind.CHANNEL else "video"
-    said = code or words
     known = next((text for text in (code, words) if restriction(text)), None)
-    if known is not None and 400 <= fetched.status < 500:
-        raise restricted(subject, known)
-    if said and fetched.status == 404:
-        raise _missing(kind)
+    if fetched.status == 200 or 400 <= fetched.status < 500:
+        # Its own words count more than the status, which proxies and caches change.
+        if known is not None:
+            raise restricted(subject, known)
+        if (said and fetched.status in (404, 410)) or _says_missing(code, words):
+            raise _missing(kind)
     detail = f"Twitch's usher answers {fetched.status}: {words or 'no reason given'}."
     if fetched.status in (404, 410):
         raise UsherFailure(PATH_GONE, _unnamed(kind, fetched.status))
@@ -238,6 +247,10 @@ def _is_about_token(words: str) -> bool:
     return any(sign in lowered for sign in ("token", "nauth", "signature", "expired"))
 
 
+def _says_missing(*texts: str) -> bool:
+    return any(sign in text.lower() for text in texts for sign in _MISSING)
+
+
 def _missing(kind: PlaylistKind) -> TwitchAudioError:
     if kind is PlaylistKind.CHANNEL:
         return TwitchAudioError(ProblemCode.NOT_LIVE, "This channel is not live at the moment.")
@@ -252,15 +265,22 @@ def _unnamed(kind: PlaylistKind, status: int) -> TwitchAudioError:
 
 
 def _error(fetched: Fetched) -> tuple[str, str]:
-    """`error_code` and `error` in usher's array of one object; empty texts for anything else."""
+    """`error_code` and `error` in usher's array of one object, or in an object with such a code; else empty texts.
+
+    Without a code, an object may be of any server on the way.
+    """
+    if fetched.text.lstrip()[:1] not in ("[", "{"):
+        return "", ""
     try:
         body: Any = json.loads(fetched.text)
     except (ValueError, RecursionError):
         return "", ""
-    first: Any = cast("list[Any]", body)[0] if isinstance(body, list) and body else None
-    if not isinstance(first, dict):
+    first: object = body
+    if isinstance(body, list):
+        first = cast("list[object]", body)[0] if body else None
+    found = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
+    if found is body and "error_code" not in found:
         return "", ""
-    found = cast("dict[str, Any]", first)
     return quoted(str(found.get("error_code") or "")), quoted(str(found.get("error") or ""))
 
 

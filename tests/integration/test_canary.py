@@ -151,6 +151,7 @@ CHANNEL_ROWS: Mapping[str, Sequence[Row]] = {
     "portrait": [Same(RECORDED, {"portrait": True})],
     "session_data": [Same(RECORDED, {"session_data": True})],
     "enhanced": [Same("it is not asked for", {"enhanced": True})],
+    "hevc_alone": [Change("usher v2", FAILED, {"hevc_alone": True, "audio": "missing"})],
 }
 VIDEO_ROWS: Mapping[str, Sequence[Row]] = {
     "segment_seconds": [Change("video: playlist", DIFFERS, {"segment_seconds": 4.0})],

@@ -93,6 +93,7 @@ async def test_the_newest_six_seconds_are_taken_at_once(listener: Listener) -> N
         {"fragmented": True, "audio": "missing"},
         {"fragmented": True, "audio_with_video": True},
         {"enhanced": True, "fragmented": True, "audio": "missing", "session_data": True},
+        {"hevc_alone": True, "fragmented": True, "audio": "missing"},
         {"discontinuity_every": 2},
         {"sequence_offset": 1_000_000},
     ],

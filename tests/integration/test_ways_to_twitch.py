@@ -109,6 +109,14 @@ async def test_a_video_is_asked_for_as_a_browser_asks(listener: Listener) -> Non
     assert all(segment[2:] == ({}, MEDIA) for segment in segments)
 
 
+async def test_the_older_usher_is_asked_for_all_codecs(listener: Listener) -> None:
+    listener.twitch.configure_channel("ladder", hevc_alone=True, audio="missing")
+    ushers = [sent for sent in await requests(listener, "ladder") if "/channel/hls/" in sent[1]]
+    every_codec = {**USHER, "fast_bread": "true", "supported_codecs": "av1,h265,h264"}
+    assert ushers[1] == ("GET", "/api/channel/hls/ladder.m3u8", every_codec, PAGE)
+    assert len(ushers) == 2
+
+
 async def test_a_clip_is_asked_for_as_a_browser_asks(listener: Listener) -> None:
     gql, clip = await requests(listener, CLIP)
     assert gql == GQL

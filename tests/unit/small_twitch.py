@@ -101,6 +101,9 @@ class SmallTwitch:
     sent: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """The steps and paths of requests."""
 
+    head: bytes = INIT
+    """The init section."""
+
     lists: dict[str, str] = field(default_factory=dict[str, str])
     """Media playlists in place of the usual ones, by `live` or `vod`."""
 
@@ -113,7 +116,7 @@ class SmallTwitch:
             return Fetched(200, self.lists.get(kind, usual).encode())
         if url.suffix == ".m3u8":
             return Fetched(200, usher_list(kind).encode())
-        whole = {"init.mp4": INIT, "clip.mp4": CLIP}
+        whole = {"init.mp4": self.head, "clip.mp4": CLIP}
         return Fetched(200, whole.get(url.name, FRAGMENT if url.suffix == ".mp4" else PACKET))
 
     def _gql(self, body: Mapping[str, Any]) -> Mapping[str, Any]:

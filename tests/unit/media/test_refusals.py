@@ -1,5 +1,6 @@
 """Refusals that stay and refusals that pass, at each step: what is said, and when to ask again."""
 
+import dataclasses
 from contextlib import aclosing
 
 import pytest
@@ -9,11 +10,21 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import Fetched
+from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.ports import MediaSource
 from fingerprint.retry import retry_budget
 from tests.fakes import FakeClock
-from tests.unit.small_twitch import CLIP_SOURCE, LIVE, VIDEO, SmallDecoder, SmallTwitch, small_fetcher
+from tests.unit.small_twitch import (
+    CLIP_SOURCE,
+    HOST,
+    LIVE,
+    VIDEO,
+    SmallDecoder,
+    SmallTwitch,
+    media_list,
+    small_fetcher,
+)
 
 RESTRICTED, UNAVAILABLE = ProblemCode.RESTRICTED_STREAM, ProblemCode.UPSTREAM_UNAVAILABLE
 SENTENCES = {
@@ -117,6 +128,58 @@ async def test_a_rendition_that_is_refused_alone_is_passed_over(
 ) -> None:
     twitch = refusing(step, status, only="audio_only")
     assert (await heard(twitch, source)).pcm.duration_seconds > 5
+
+
+SMALLEST = dataclasses.replace(CLIP_SOURCE, url=URL(f"{HOST}/small/clip.mp4"), alternatives=(CLIP_SOURCE.url,))
+
+
+@pytest.mark.parametrize("status", [*SENTENCES, 403, 404, 408, 503, 204, 304])
+async def test_a_clips_file_that_is_refused_alone_is_passed_over(status: int) -> None:
+    twitch = refusing("clip", status, only="small")
+    assert (await heard(twitch, SMALLEST)).pcm.duration_seconds > 5
+    assert [path for _, path in twitch.sent] == ["/small/clip.mp4", "/clip.mp4"]
+
+
+@pytest.mark.parametrize(("status", "asked"), [(404, 2), (429, 1)])
+async def test_a_clip_none_of_whose_files_comes_is_refused_as_the_first_one(status: int, asked: int) -> None:
+    twitch = refusing("clip", status)
+    async with small_fetcher(twitch, pauses=HostPauses(StillClock())) as fetcher:
+        takes = StreamCapture(fetcher, SmallDecoder(), StillClock()).takes(SMALLEST, 6.0)
+        with retry_budget(0), pytest.raises(TwitchAudioError):
+            await anext(takes)
+    assert len(twitch.sent) == asked
+
+
+def box(kind: str, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + kind.encode() + content
+
+
+def init_section(sample_entry: str) -> bytes:
+    """An init section of one track of sound."""
+    inner = box("stsd", bytes(8) + box(sample_entry, bytes(28)))
+    for kind in ("stbl", "minf", "mdia", "trak", "moov"):
+        inner = box(kind, inner)
+    return box("ftyp", b"isom") + inner
+
+
+@pytest.mark.parametrize("source", [LIVE, VIDEO], ids=["live", "video"])
+async def test_sound_that_its_init_section_says_is_encrypted_is_not_to_be_asked_for_again(
+    source: MediaSource,
+) -> None:
+    error = await failure(SmallTwitch(init=True, head=init_section("enca")), source)
+    assert (error.code, error.retry_after_seconds) == (RESTRICTED, None)
+    assert "DRM" in error.detail
+    await heard(SmallTwitch(init=True, head=init_section("mp4a")), source)
+
+
+async def test_a_live_list_may_have_all_of_a_long_broadcast() -> None:
+    count, path = 20_000, "x" * 100 + "/"
+    lines = media_list(live=True, count=count).replace(".ts", f".ts?{path}")
+    twitch = SmallTwitch(lists={"live": lines})
+    assert len(lines) > 3 << 20
+    assert (await heard(twitch, LIVE)).pcm.duration_seconds > 5
+    fetched = [path for step, path in twitch.sent if step == "segment"]
+    assert sorted(fetched) == [f"/live/audio_only/{number}.ts" for number in range(count - 3, count)]
 
 
 def test_only_refusals_stay() -> None:

@@ -258,6 +258,20 @@ def test_the_smallest_file_of_a_clip_is_chosen(found: dict[str, Any], path: str)
     assert "sig" not in repr(media)
 
 
+def test_the_other_files_of_a_clip_are_kept_in_the_order_to_try() -> None:
+    found = clip(
+        assets=[PORTRAIT, LANDSCAPE],
+        videoQualities=[quality("480", "https://a/480.mp4"), quality("160", "https://["), None],
+    )
+    media = parse_clip(found)
+    assert media is not None
+    assert [url.path for url in (media.url, *media.alternatives)] == ["/360.mp4", "/720.mp4", "/480.mp4"]
+    unreadable = clip(videoQualities=[quality("160", "https://["), quality("360", "https://a/360.mp4")])
+    media = parse_clip(unreadable)
+    assert media is not None
+    assert (media.url.path, media.alternatives) == ("/360.mp4", ())
+
+
 def test_clips_that_are_not_there_and_not_there_yet() -> None:
     assert parse_clip({"clip": None}) is None
     with pytest.raises(TwitchAudioError, match="still making") as caught:

@@ -32,6 +32,9 @@ LEADS_ON = {
     "nothing": Fetched(200, b""),
     "an empty list": EMPTY,
     "segments": Fetched(200, b"#EXTM3U\n#EXTINF:2,live\nhttps://x/y.ts\n"),
+    "an error that nobody knows": refusal(200, "brand_new"),
+    "a 404 of another server": Fetched(404, b'{"error": "Not Found", "status": 404}'),
+    "no error": Fetched(200, b"[]"),
     "addresses that are none": Fetched(200, b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nfile:///etc/passwd\n"),
     "a picture alone": Fetched(200, b'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="avc1.4D"\nhttps://x/y\n'),
     "503": Fetched(503, b""),
@@ -139,6 +142,19 @@ OWN_WORDS = [
     (PlaylistKind.VIDEO, refusal(403, "", "Manifest is resticted"), ProblemCode.RESTRICTED_STREAM, "subscribers"),
     (PlaylistKind.CHANNEL, refusal(403, "anonymizer_blocked"), ProblemCode.RESTRICTED_STREAM, "proxy"),
     (PlaylistKind.CHANNEL, refusal(403, "cdm_not_supported"), ProblemCode.RESTRICTED_STREAM, "DRM"),
+    # Its words with another status, or in another shape.
+    (PlaylistKind.CHANNEL, refusal(200, "transcode_does_not_exist"), ProblemCode.NOT_LIVE, "not live"),
+    (PlaylistKind.CHANNEL, refusal(403, "transcode_does_not_exist"), ProblemCode.NOT_LIVE, "not live"),
+    (PlaylistKind.CHANNEL, refusal(400, "", "Can not find channel"), ProblemCode.NOT_LIVE, "not live"),
+    (PlaylistKind.VIDEO, refusal(410, "vod_expired"), ProblemCode.VIDEO_NOT_FOUND, "no such video"),
+    (PlaylistKind.CHANNEL, refusal(200, "content_geoblocked"), ProblemCode.RESTRICTED_STREAM, "region"),
+    (PlaylistKind.VIDEO, refusal(200, "vod_manifest_restricted"), ProblemCode.RESTRICTED_STREAM, "subscribers"),
+    (
+        PlaylistKind.VIDEO,
+        Fetched(403, b'{"error_code": "unauthorized_entitlements"}'),
+        ProblemCode.RESTRICTED_STREAM,
+        "subscribers",
+    ),
 ]
 
 
