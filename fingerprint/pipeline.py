@@ -211,6 +211,10 @@ class Pipeline:
         source = await self._resolver.resolve(target)
         if isinstance(source, LiveSource) and isinstance(target, ChannelTarget):
             source = await self._at_moment(source, target, identification)
+        if isinstance(source, ClipSource) and source.broadcast is not None and source.offset_seconds is not None:
+            # Behind a pause, its place in the VOD is none in the broadcast.
+            continuous = await self._capture.is_continuous(source)
+            source = source if continuous else dataclasses.replace(source, broadcast=None)
         if heard_before is not None:
             known = await answer_from_time_line(identification, target, source, heard_before)
             if known is not None and isinstance(source, VideoSource):

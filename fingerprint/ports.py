@@ -89,7 +89,7 @@ class VideoSource:
 class ClipSource:
     """The address of a clip's media file; where Twitch tells it, also its channel and its place in a VOD.
 
-    `alternatives`: its other files, in the order to try.
+    `video`: that VOD; `broadcast`: the one that it is of. `alternatives`: its other files, in the order to try.
     """
 
     url: URL = field(repr=False)
@@ -98,6 +98,7 @@ class ClipSource:
     broadcast: Broadcast | None = None
     offset_seconds: float | None = None
     channel: str | None = None
+    video: VideoSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +195,11 @@ class Capture(Protocol):
         """
         ...
 
-    async def is_continuous(self, source: VideoSource) -> bool:
-        """Whether a VOD's seconds are those of its broadcast up to the moment, as far as its playlist tells.
+    async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
+        """Whether a VOD's playlist shows that its seconds are those of its broadcast, up to the moment or clip.
 
-        They are not after a pause: the VOD goes on where it was, and the broadcast does not. Raises nothing.
+        They are not after a pause: the VOD goes on where it was, and the broadcast does not. False also where the
+        playlist cannot be had, or does not reach so far yet. Raises nothing.
         """
         ...
 

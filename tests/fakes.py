@@ -27,6 +27,7 @@ from fingerprint.ports import (
     MAX_LEASE_AHEAD_SECONDS,
     Claim,
     Claimed,
+    ClipSource,
     Clock,
     FileSource,
     Finished,
@@ -113,7 +114,7 @@ class FakeCapture:
     async def live_edge(self, source: LiveSource) -> datetime | None:
         return self.edge
 
-    async def is_continuous(self, source: VideoSource) -> bool:
+    async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
         return True
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:

@@ -48,16 +48,29 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BroadcastPlace:
-    """A piece of sound in a broadcast, in seconds since its start. Both ends are at most `exact` seconds off."""
+    """A piece of sound in a broadcast, in seconds since its start. Both ends are at most `exact` seconds off.
+
+    `began`: the start that the seconds were counted from, where it is known.
+    """
 
     broadcast: str
     start: float
     end: float
     exact: float
+    began: datetime | None = None
 
     def __post_init__(self) -> None:
         if not (self.start <= self.end and self.exact >= 0):
             raise ValueError(f"no piece of a broadcast: {self.start}..{self.end}, exact to {self.exact}")
+
+    def counts_as(self, other: "BroadcastPlace") -> bool:
+        """Whether both are counted from the same start, as far as it is known.
+
+        After a stream dropped, Twitch may tell another start for the same broadcast, by as much as the pause.
+        """
+        if self.began is None or other.began is None:
+            return True
+        return abs((self.began - other.began).total_seconds()) <= self.exact + other.exact
 
 
 MAX_WAITED_SECONDS: Final = 60.0
@@ -76,21 +89,22 @@ def before_edge(edge: datetime, ago_seconds: float, *, waited_seconds: float) ->
 
 def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> BroadcastPlace:
     """The place of `seconds` of a live stream from a moment on, by the dates of its playlist."""
-    start = broadcast.seconds_at(at)
-    return BroadcastPlace(broadcast=broadcast.id, start=start, end=start + seconds, exact=LIVE_EXACT_SECONDS)
+    return _place(broadcast, broadcast.seconds_at(at), seconds, LIVE_EXACT_SECONDS)
 
 
 def video_place(recording: Broadcast, from_seconds: float, seconds: float = 0.0) -> BroadcastPlace:
     """The place of `seconds` of a VOD from `from_seconds` on. `recording`: the broadcast in its address."""
-    return BroadcastPlace(
-        broadcast=recording.id, start=from_seconds, end=from_seconds + seconds, exact=VIDEO_EXACT_SECONDS
-    )
+    return _place(recording, from_seconds, seconds, VIDEO_EXACT_SECONDS)
 
 
 def clip_place(recording: Broadcast, offset_seconds: float, from_seconds: float, seconds: float) -> BroadcastPlace:
     """The place of `seconds` of a clip from `from_seconds` on. `offset_seconds`: where it begins in the VOD."""
-    start = offset_seconds + from_seconds
-    return BroadcastPlace(broadcast=recording.id, start=start, end=start + seconds, exact=CLIP_EXACT_SECONDS)
+    return _place(recording, offset_seconds + from_seconds, seconds, CLIP_EXACT_SECONDS)
+
+
+def _place(broadcast: Broadcast, start: float, seconds: float, exact: float) -> BroadcastPlace:
+    end, began = start + seconds, broadcast.started_at
+    return BroadcastPlace(broadcast=broadcast.id, start=start, end=end, exact=exact, began=began)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +186,10 @@ def span_of(answer: Identification) -> Span | None:
                 end = min(end, start + (song.duration_seconds - song.offset_seconds) / speed_of(song))
     if not start < end:
         return None
+    began = answer.captured_at if heard in (Heard.NOW, Heard.LIVE) else None
+    began = began and began - timedelta(seconds=moment.seconds)
     return Span(
-        place=BroadcastPlace(broadcast=moment.broadcast, start=start, end=end, exact=_EXACT[heard]),
+        place=BroadcastPlace(broadcast=moment.broadcast, start=start, end=end, exact=_EXACT[heard], began=began),
         song=song,
         score=answer.score,
         recognizer=answer.recognizer,
@@ -200,11 +216,13 @@ class TimeLine:
         """The span that answers for a piece of sound, with the song's offset at its start; None: nothing is sure.
 
         Both ends lie inside one span of a song, or between two spans of the same song whose offsets agree, and
-        nothing else was recognized there. "No song found" answers nothing: another attempt may find one.
+        nothing else was recognized there. "No song found" answers nothing: another attempt may find one. Nor does
+        a span whose seconds are counted from another start.
         """
         start, end = asked.start - asked.exact, asked.end + asked.exact
-        before = [span for span in self._spans if span.song is not None and span.surely_from(start)]
-        after = [span for span in self._spans if span.song is not None and span.surely_to(end)]
+        songs = [span for span in self._spans if span.song is not None and span.place.counts_as(asked)]
+        before = [span for span in songs if span.surely_from(start)]
+        after = [span for span in songs if span.surely_to(end)]
         both = [span for span in before if span.surely_to(end)]
         for first in sorted(both, key=_quality, reverse=True):
             if not self._contradicted(first, start, end):

@@ -68,7 +68,7 @@ class StreamCapture:
         """When the newest sound of a live source ends: part of the `Capture` port."""
         return await self._live.edge(source)
 
-    async def is_continuous(self, source: VideoSource) -> bool:
+    async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
         """Whether a VOD's seconds are those of its broadcast: part of the `Capture` port."""
         return await self._video.is_continuous(source)
 

@@ -35,13 +35,16 @@ from fingerprint.media.playlists import STEP as PLAYLIST_STEP
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.segment_fetch import STEP, SegmentRefusedError
 from fingerprint.media.segments import SegmentCache
-from fingerprint.ports import VideoSource
+from fingerprint.ports import ClipSource, VideoSource
 
 VIDEO_SECONDS: Final = 12.0
 """Seconds captured from a VOD, a third of them before the moment that was asked for."""
 
 VIDEO_LIMIT_SECONDS: Final = 22.0
 """The time limit for all renditions together, playlists included."""
+
+CONTINUITY_SECONDS: Final = 4.0
+"""The time limit for the look at a VOD's playlist that tells whether its broadcast paused."""
 
 _END_SECONDS: Final = 1.0
 """How far after the end of a VOD a moment may be: players round."""
@@ -103,15 +106,26 @@ class VideoCapture:
         except TimeoutError as error:
             raise too_slow() from error
 
-    async def is_continuous(self, source: VideoSource) -> bool:
-        """Whether nothing shows that the broadcast paused before the moment; see the `Capture` port."""
-        for url in (source.playlist, *source.alternatives)[:MAX_RENDITIONS]:
-            try:
-                playlist = await fetch_playlist(self._fetcher, url, video=True)
-            except (TwitchAudioError, PlaylistRefusedError):
-                continue
-            return not VideoTimeline(playlist).has_break(source.at_seconds)
-        return True
+    async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
+        """Whether the broadcast shows no pause up to the moment, or the clip's end; see the `Capture` port."""
+        if isinstance(source, VideoSource):
+            video, until = source, source.at_seconds
+        else:
+            video, until = source.video, (source.offset_seconds or 0.0) + (source.duration_seconds or 0.0)
+        urls = () if video is None else (video.playlist, *video.alternatives)
+        try:
+            async with asyncio.timeout(CONTINUITY_SECONDS):
+                for url in urls[:MAX_RENDITIONS]:
+                    try:
+                        playlist = await fetch_playlist(self._fetcher, url, video=True)
+                    except (TwitchAudioError, PlaylistRefusedError):
+                        continue
+                    timeline = VideoTimeline(playlist)
+                    listed = playlist.ended or until <= timeline.length_seconds + _END_SECONDS
+                    return listed and not timeline.has_break(until)
+        except TimeoutError:
+            pass
+        return False
 
     async def _of_renewed(self, source: VideoSource, wanted_seconds: float, error: TwitchAudioError) -> Recording:
         """The sound from a source that was asked for in another way. Raises `error` when that has none either."""

@@ -7,7 +7,7 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from cachetools import LRUCache
+from cachetools import TTLCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, channel_renamed
 from fingerprint.domain.targets import (
@@ -19,7 +19,6 @@ from fingerprint.domain.targets import (
     UploadTarget,
     VideoTarget,
 )
-from fingerprint.domain.time_line import Broadcast
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import (
     ClipSource,
@@ -36,9 +35,10 @@ from fingerprint.twitch.answers import PlaybackToken, parse_clip, parse_recordin
 from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.queries import clip_query, recording_query, stream_token_query, video_token_query
 
-_BROADCAST_SECONDS: Final = 2.0
-_MAX_BROADCASTS: Final = 1_000
-"""The broadcasts of how many VODs are remembered."""
+_VIDEO_SECONDS: Final = 2.0
+_MAX_VIDEOS: Final = 1_000
+_KEPT_SECONDS: Final = 600.0
+"""How many VODs of clips are remembered, and for how long."""
 
 
 class TwitchResolver:
@@ -54,7 +54,7 @@ class TwitchResolver:
             session_token=settings.session_token,
             on_outcome=on_outcome,
         )
-        self._broadcasts: LRUCache[str, Broadcast] = LRUCache(_MAX_BROADCASTS)
+        self._videos: TTLCache[str, VideoSource] = TTLCache(_MAX_VIDEOS, _KEPT_SECONDS)
         self._channels = TwitchChannels(fetcher, settings, on_outcome=on_outcome)
         self._usher = usher.Usher(fetcher, settings.usher_url, on_outcome=on_outcome)
 
@@ -168,24 +168,26 @@ class TwitchResolver:
             raise TwitchAudioError(
                 ProblemCode.CLIP_NOT_FOUND, "This clip does not exist on Twitch; it may have been deleted."
             )
+        in_video = None if clip.offset_seconds is None else clip.video_id
+        video = None if in_video is None else await self._video_of_clip(in_video)
         return ClipSource(
             url=clip.url,
             alternatives=clip.alternatives,
             duration_seconds=clip.duration_seconds,
-            broadcast=None if clip.video_id is None else await self._broadcast_of(clip.video_id),
+            broadcast=None if video is None else video.broadcast,
             offset_seconds=clip.offset_seconds,
             channel=clip.channel,
+            video=video,
         )
 
-    async def _broadcast_of(self, video_id: str) -> Broadcast | None:
-        """The broadcast that a VOD is of; None when Twitch does not tell in time: a clip is heard without it."""
-        known = self._broadcasts.get(video_id)
+    async def _video_of_clip(self, video_id: str) -> VideoSource | None:
+        """The VOD that a clip is of; None when Twitch does not tell in time: a clip is heard without it."""
+        known = self._videos.get(video_id)
         if known is None:
             try:
-                async with asyncio.timeout(_BROADCAST_SECONDS):
-                    known = (await self._video(video_id, 0.0)).broadcast
+                async with asyncio.timeout(_VIDEO_SECONDS):
+                    known = await self._video(video_id, 0.0)
             except (TwitchAudioError, TimeoutError):
                 return None
-        if known is not None:
-            self._broadcasts[video_id] = known
+            self._videos[video_id] = known
         return known

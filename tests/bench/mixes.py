@@ -4,18 +4,22 @@ The mixes are made of 10 to 15 tracks with crossfades, speech in between, songs 
 begin in their middle; the same ones in each run. Tracks: those of a corpus (`--corpus DIR`, which
 `scripts/bench recognition` has), else synthesized music. `realtime`: seconds of sound for each second of CPU, on
 one core, without decoding and download.
+
+With `--results DIR`, a run that was stopped goes on where it was: each mix has a file there, which also tells
+where every song was found. `--minutes N` ends a run after so long, so that it can be made in pieces.
 """
 
 import argparse
 import asyncio
 import hashlib
+import json
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +48,24 @@ Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Played:
+    """A song of a mix: where it begins to be heard, how far into it that is, and over how long it fades in.
+
+    All in seconds.
+    """
+
+    title: str
+    start: float
+    offset: float
+    fade: float
+
+
+@dataclass(frozen=True, slots=True)
 class Mix:
-    """A mix, and what is right: the title and the second at which it begins to be heard, in order."""
+    """A mix, and what is right: its songs, in order."""
 
     pcm: Pcm
-    starts: tuple[tuple[str, float], ...]
+    played: tuple[Played, ...]
 
 
 class PcmSound:
@@ -105,7 +122,7 @@ def make_mix(rng: np.random.Generator, titles: Sequence[str], tracks: Sequence[S
     count = int(rng.integers(10, 16))
     chosen = [int(number) for number in rng.choice(len(tracks), min(count - 1, len(tracks)), replace=False)]
     chosen.insert(int(rng.integers(3, len(chosen) + 1)), chosen[0])
-    starts: list[tuple[str, float]] = []
+    played: list[Played] = []
     sounds: list[tuple[int, Samples]] = []
     at = 0
     for place, number in enumerate(chosen):
@@ -127,35 +144,39 @@ def make_mix(rng: np.random.Generator, titles: Sequence[str], tracks: Sequence[S
             talk = speech(rng, rng.uniform(3.0, 20.0))
             sounds.append((at, talk))
             at += len(talk)
-        starts.append((titles[number], at / SAMPLE_RATE))
+        faded = fade / SAMPLE_RATE if overlapping else 0.0
+        played.append(Played(titles[number], at / SAMPLE_RATE, first / SAMPLE_RATE, faded))
         sounds.append((at, sound))
         at += len(sound)
     mixed = np.zeros((1, at), np.float32)
     for begin, sound in sounds:
         mixed[0, begin : begin + len(sound)] += sound
     mixed += rng.normal(0, 0.002, mixed.shape).astype(np.float32)
-    return Mix(Pcm(mixed), tuple(starts))
+    return Mix(Pcm(mixed), tuple(played))
 
 
-def judge(mix: Mix, found: Tracklist, cpu_seconds: float) -> dict[str, object]:
-    """One row: how many songs were found, and how far their starts are off."""
+def judge(mix: Mix, found: Tracklist, cpu_seconds: float) -> dict[str, Any]:
+    """One row: how many songs were found, and how far their starts are off; `each`: which one was found where."""
     left = list(found.songs)
-    errors: list[float] = []
-    for title, start in mix.starts:
-        same = [entry for entry in left if entry.song.title == title]
-        if same:
-            nearest = min(same, key=lambda entry: abs(entry.start - start))
+    each: list[dict[str, Any]] = []
+    for song in mix.played:
+        same = [entry for entry in left if entry.song.title == song.title]
+        nearest = min(same, key=lambda entry, start=song.start: abs(entry.start - start), default=None)
+        if nearest is not None:
             left.remove(nearest)
-            errors.append(abs(nearest.start - start))
+        each.append({**asdict(song), "found": None if nearest is None else round(nearest.start, 2)})
+    errors = [abs(one["found"] - one["start"]) for one in each if one["found"] is not None]
     return {
-        "songs": len(mix.starts),
+        "songs": len(each),
         "found": len(errors),
         "extra": len(left),
-        "within_3s": sum(error <= RIGHT_SECONDS for error in errors) / len(mix.starts),
+        "within_3s": sum(error <= RIGHT_SECONDS for error in errors) / len(each),
         "median_error_s": round(statistics.median(errors), 2) if errors else None,
         "worst_error_s": round(max(errors), 2) if errors else None,
         "seconds": round(mix.pcm.duration_seconds, 1),
         "realtime": round(mix.pcm.duration_seconds / cpu_seconds, 1),
+        "each": each,
+        "too_many": [[entry.song.title, round(entry.start, 2), round(entry.end, 2)] for entry in left],
     }
 
 
@@ -198,16 +219,45 @@ async def listen_to(listener: WholeListener, pcm: Pcm) -> tuple[Tracklist, float
     return found, time.process_time() - began
 
 
-async def _measure(folder: Path, mixes: Sequence[Mix]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    async with RecognizerChain([Member(CatalogRecognizer(folder), limits_itself=True)]) as chain:
+def _results(folder: Path | None, titles: Sequence[str], number: int) -> Path | None:
+    """The file of one mix's row, which is of these tracks alone."""
+    if folder is None:
+        return None
+    tracks = hashlib.sha256("\n".join(titles).encode()).hexdigest()[:8]
+    return folder / f"mix-{tracks}-{number + 1:02}.json"
+
+
+async def _measure(
+    catalog: Path, tracks: dict[str, Samples], mixes: int, results: Path | None, until: float
+) -> list[dict[str, Any]]:
+    """A row for each mix, made one after the other; those that have a file are read."""
+    titles = list(tracks)
+    rows: list[dict[str, Any]] = []
+    warm = False
+    async with RecognizerChain([Member(CatalogRecognizer(catalog), limits_itself=True)]) as chain:
         listener = WholeListener(chain)
-        await listen_to(listener, mixes[0].pcm.cut(0.0, 24.0))
-        for number, mix in enumerate(mixes):
+        for number in range(mixes):
+            file = _results(results, titles, number)
+            if file is not None and file.exists():
+                rows.append(json.loads(file.read_text(encoding="utf-8")))
+                continue
+            if time.monotonic() > until:
+                print(f"the time is over: {mixes - number} mixes are left", flush=True)
+                break
+            mix = make_mix(np.random.default_rng(number), titles, list(tracks.values()))
+            if not warm:
+                await listen_to(listener, mix.pcm.cut(0.0, 24.0))
+                warm = True
             row = {"mix": number + 1, **judge(mix, *await listen_to(listener, mix.pcm))}
             rows.append(row)
-            print(row, flush=True)
+            write_json(file, row)
+            print(_shown(row), flush=True)
     return rows
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without the lists in it."""
+    return {name: value for name, value in row.items() if not isinstance(value, list)}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -217,8 +267,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--corpus", type=Path, help="the folder of the recognition corpus")
     parser.add_argument("--mixes", type=int, default=20)
     parser.add_argument("--tracks", type=int, default=40, help="how many tracks the catalog has")
+    parser.add_argument("--results", type=Path, help="a folder for a file of each mix, from which a run goes on")
+    parser.add_argument("--minutes", type=float, default=600.0, help="begin no further mix after so long")
     arguments = parser.parse_args(argv)
+    until = time.monotonic() + cast("float", arguments.minutes) * 60
     count = cast("int", arguments.tracks)
+    results = cast("Path | None", arguments.results)
+    if results is not None:
+        results.mkdir(parents=True, exist_ok=True)
     if arguments.corpus is not None:
         titles, tracks = _corpus_tracks(cast("Path", arguments.corpus), count)
     else:
@@ -226,18 +282,16 @@ def main(argv: Sequence[str]) -> int:
         tracks = [tune(1000 + number, TRACK_SECONDS).mono.copy() for number in range(count)]
     with tempfile.TemporaryDirectory() as folder:
         _index(Path(folder), titles, tracks)
-        mixes = [
-            make_mix(np.random.default_rng(number), titles, tracks)
-            for number in range(cast("int", arguments.mixes))
-        ]
-        rows = asyncio.run(_measure(Path(folder), mixes))
-    good = sum(cast("float", row["within_3s"]) >= 0.9 for row in rows) / len(rows)
-    songs = sum(cast("int", row["songs"]) for row in rows)
-    right = sum(cast("float", row["within_3s"]) * cast("int", row["songs"]) for row in rows) / songs
-    realtime = statistics.median(cast("float", row["realtime"]) for row in rows)
-    print_table("whole mixes", rows)
+        mixes = cast("int", arguments.mixes)
+        rows = asyncio.run(_measure(Path(folder), dict(zip(titles, tracks, strict=True)), mixes, results, until))
+    good = sum(row["within_3s"] >= 0.9 for row in rows) / len(rows)
+    songs = sum(row["songs"] for row in rows)
+    right = sum(row["within_3s"] * row["songs"] for row in rows) / songs
+    realtime = statistics.median(row["realtime"] for row in rows)
+    print_table("whole mixes", [_shown(row) for row in rows])
     print(
-        f"starts right to {RIGHT_SECONDS:g} s: {right:.1%} of songs; {good:.0%} of mixes have 90 % of them right"
+        f"starts right to {RIGHT_SECONDS:g} s: {right:.1%} of {songs} songs in {len(rows)} mixes; "
+        f"{good:.0%} of mixes have 90 % of them right"
     )
     print(f"real-time factor on one core (median): {realtime:.0f}")
     figures = {"rows": rows, "within_3s": round(right, 4), "mixes_right": good, "realtime": realtime}

@@ -13,7 +13,16 @@ from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import FileSource, LiveSource, Match, MediaSource, OnStage, Recognition, VideoSource
+from fingerprint.ports import (
+    ClipSource,
+    FileSource,
+    LiveSource,
+    Match,
+    MediaSource,
+    OnStage,
+    Recognition,
+    VideoSource,
+)
 from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -49,7 +58,7 @@ class OnStageNow:
     async def live_edge(self, source: LiveSource) -> datetime | None:
         return None
 
-    async def is_continuous(self, source: VideoSource) -> bool:
+    async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
         return True
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:

@@ -214,6 +214,25 @@ def test_live_video_and_clip_of_one_moment_are_mapped_to_the_same_second() -> No
     assert BROADCAST.moment_at(BROADCAST.seconds_at(NOON)) == NOON
 
 
+@pytest.mark.parametrize("later", [27.0, -27.0])
+def test_seconds_that_are_counted_from_another_start_answer_nothing(later: float) -> None:
+    """A stream that drops and goes on keeps its number; its seconds may leave the pause out from then on."""
+    moment = BroadcastMoment(broadcast=BROADCAST.id, seconds=100.0)
+    played = song("A", offset_seconds=50.0)
+    heard = answered(
+        captured_at=BROADCAST.moment_at(100.0), captured_seconds=6.0, moment=moment, song=played, heard=Heard.NOW
+    )
+    known = span_of(heard)
+    assert known is not None
+    resumed = Broadcast(id=BROADCAST.id, started_at=NOON + timedelta(seconds=later))
+    for begun, expected in ((BROADCAST, "A"), (resumed, None)):
+        assert title_of(TimeLine([known]).answer(live_place(begun, begun.moment_at(102.0)))) == expected
+        assert title_of(TimeLine([known]).answer(video_place(begun, 103.0))) == expected
+    # Of a VOD, the start is told in whole seconds.
+    whole = Broadcast(id=BROADCAST.id, started_at=NOON - timedelta(seconds=0.999))
+    assert title_of(TimeLine([known]).answer(video_place(whole, 103.0))) == "A"
+
+
 def test_a_place_has_its_ends_in_order() -> None:
     for start, end, exact in ((2, 1, 0), (1, 2, -1), (float("nan"), 2, 0)):
         with pytest.raises(ValueError, match="no piece"):
