@@ -173,12 +173,12 @@ class SegmentCache:
             return None
         return first_timestamp(start, container_or_mpegts(start, has_init=bool(head.content)), head=head.content)
 
-    async def is_gone(self, segment: Segment) -> bool:
-        """Whether a segment's address is answered with 404 or 410."""
+    async def refusal(self, segment: Segment) -> int | None:
+        """The status with which a segment is refused; None when it comes, or fails in another way."""
         start = await fetch_resource(
             self._fetcher, self._base, segment.uri, beginning_of(segment), has_init=segment.init is not None
         )
-        return isinstance(start, SegmentRefusedError) and start.status in (404, 410)
+        return start.status if isinstance(start, SegmentRefusedError) else None
 
     async def _fetched(
         self, wanted: Sequence[Segment], results: Sequence[bytes | UpstreamError], older: Sequence[Segment]

@@ -214,29 +214,37 @@ class WholeVideo:
             if error.code is ProblemCode.BUSY or not isinstance(error, UpstreamError):
                 raise
             self._failed += 1
-            if self._failed == 1 and await self._is_gone(error):
-                detail = "Twitch no longer has the sound of this video."
-                raise TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, detail) from error
+            if self._failed == 1:
+                await self._check_refusal(error)
             if self._failed > MAX_FAILED:
                 raise _as_told(error) from error
             return None
         self._failed = 0
         return self._timeline.listed_start(first) + max(0.0, sound.start_seconds), sound.pcm
 
-    async def _is_gone(self, error: UpstreamError) -> bool:
-        """Whether all of the VOD is gone, as when it was deleted meanwhile, and not only what failed."""
-        if self._growing or not isinstance(error, SegmentRefusedError):
-            return False
+    async def _check_refusal(self, error: UpstreamError) -> None:
+        """Raise TwitchAudioError when all of the VOD is refused, and not only what failed.
+
+        So it is when the VOD was deleted meanwhile, or closed to all but subscribers.
+        """
+        if not isinstance(error, SegmentRefusedError):
+            return
         heard = [each for each in self._timeline.segments if not is_muted(each) and not each.gap]
-        return all([await self._segments.is_gone(each) for each in (heard[0], heard[-1])])
+        statuses = {await self._segments.refusal(each) for each in (heard[0], heard[-1])}
+        if statuses <= {404, 410} and not self._growing:
+            detail = "Twitch no longer has the sound of this video."
+            raise TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, detail) from error
+        if statuses <= {401, 403}:
+            raise _closed() from error
 
 
 def _as_told(error: UpstreamError) -> TwitchAudioError:
     """The error when nothing can be had any more; that segments are refused does not change by asking again."""
-    if isinstance(error, SegmentRefusedError) and error.status == 403:
-        detail = "Twitch does not give out the sound of this video."
-        return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, detail)
-    return error
+    return _closed() if isinstance(error, SegmentRefusedError) and error.status == 403 else error
+
+
+def _closed() -> TwitchAudioError:
+    return TwitchAudioError(ProblemCode.RESTRICTED_STREAM, "Twitch does not give out the sound of this video.")
 
 
 def _groups(timeline: VideoTimeline) -> Sequence[_Group]:

@@ -25,8 +25,13 @@ from server.observability import Metrics
 
 _log = logging.getLogger(__name__)
 
-_PASSING: Final = (ProblemCode.BUSY, ProblemCode.TIMEOUT, ProblemCode.UPSTREAM_UNAVAILABLE)
-"""Problems after which the work goes on, a few times."""
+_PASSING: Final = (
+    ProblemCode.BUSY,
+    ProblemCode.TIMEOUT,
+    ProblemCode.UPSTREAM_UNAVAILABLE,
+    ProblemCode.RECOGNIZER_UNAVAILABLE,
+)
+"""Problems after which the work goes on, a few times. It is begun only while recognizers can answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

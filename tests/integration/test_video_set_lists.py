@@ -18,17 +18,21 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
 from fingerprint.domain.time_line import Broadcast
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
+from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
 from fingerprint.ports import ClipSource, MediaSource, VideoSource
 from fingerprint.settings import DynamoDbSettings
+from fingerprint.whole import WholeRecordings
 from server import migrations
 from server.channels.video_set_list import SetListStatus
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
+from server.channels.video_set_lists import VideoSetLists
+from server.observability import Metrics
 from tests.api_client import CLIP, ask, assert_problem, bot_headers, open_api
 from tests.builders import NOON, song
 from tests.emulators import Emulator
-from tests.fakes import FakePipeline
+from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
 from tests.integration.test_api_document import Checker
 
 VIDEO = "2210987009"
@@ -42,12 +46,15 @@ def now() -> datetime:
 
 
 class SteppedRecording:
-    """A VOD of five minutes, listened to one minute at a time; `steps` lets so many be heard."""
+    """A VOD of five minutes, listened to one minute at a time; `steps` lets so many be heard.
+
+    `errors`: what keeps it from going on, once each, at a second of the VOD.
+    """
 
     def __init__(self) -> None:
         self.steps = asyncio.Semaphore(0)
         self.begun_at: list[float] = []
-        self.error: TwitchAudioError | None = None
+        self.errors: dict[float, TwitchAudioError] = {}
         self.growing = False
 
     async def unavailable_reason(self) -> str | None:
@@ -58,9 +65,9 @@ class SteppedRecording:
         self.begun_at.append(so_far.position)
         found = replace(so_far, duration=300.0, broadcast="41", channel="somechannel", growing=self.growing)
         yield found
-        if self.error is not None:
-            raise self.error
         while found.position < 300.0:
+            if (error := self.errors.pop(found.position, None)) is not None:
+                raise error
             await self.steps.acquire()
             start = found.position
             if start == 120.0:
@@ -250,12 +257,25 @@ async def test_a_vod_that_is_still_recorded_is_gone_on_with(
     assert recording.begun_at == [0.0, 300.0]
 
 
-async def test_what_keeps_it_from_the_end_is_told(
-    api: ClientSession, database: Database, recording: SteppedRecording
+@pytest.mark.parametrize("code", [ProblemCode.VIDEO_NOT_FOUND, ProblemCode.RESTRICTED_STREAM])
+async def test_what_keeps_it_from_the_end_is_told_and_the_songs_up_to_there_stay(
+    api: ClientSession, database: Database, recording: SteppedRecording, code: ProblemCode
 ) -> None:
-    recording.error = TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, "It is gone.")
-    await api.post(SET_LIST, headers=await bot_headers(database, "watch"))
-    assert (await until_it_is(api, "failed"))["problem"]["code"] == "video-not-found"
+    recording.errors[120.0] = TwitchAudioError(code, "It is gone.")
+    watcher = await bot_headers(database, "watch")
+    for _ in range(2):
+        recording.steps.release()
+    await api.post(SET_LIST, headers=watcher)
+    found = await until_it_is(api, "failed")
+    assert (found["problem"]["code"], found["position"]) == (code, 120.0)
+    assert [each["start"] for each in found["songs"]] == [5.0, 65.0]
+    assert "Song 0" in await (await api.get(f"{SET_LIST}.chapters.txt")).text()
+    # When it is there again, it goes on from there.
+    for _ in range(3):
+        recording.steps.release()
+    assert (await api.post(SET_LIST, headers=watcher)).status == 202
+    assert len((await until_it_is(api, "successful"))["songs"]) == 4
+    assert recording.begun_at == [0.0, 120.0]
 
 
 @pytest.fixture
@@ -292,3 +312,27 @@ async def test_leases_and_limits(store: VideoSetListStore) -> None:
     with pytest.raises(TwitchAudioError) as refused:
         await store.start("3", now=now(), **used_up)
     assert refused.value.code is ProblemCode.RATE_LIMITED
+
+
+async def test_recognizers_that_cannot_answer_for_a_moment_end_nothing(
+    store: VideoSetListStore, recording: SteppedRecording
+) -> None:
+    recording.errors[60.0] = TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, "It did not answer in time.")
+    clock = FakeClock(now())
+    terms: dict[str, Any] = {"made_by": "user:1", "channel_id": None, "limits": SetListLimits()}
+    await store.start(VIDEO, now=clock.now(), **terms)
+    for _ in range(5):
+        recording.steps.release()
+    lists = VideoSetLists(
+        store,
+        whole=cast("WholeRecordings", recording),
+        heard_before=HeardInAnswers(MemoryJobStore()),
+        clock=clock,
+        owner="a",
+        metrics=Metrics(),
+    )
+    async with lists, asyncio.timeout(30):
+        while (made := await store.get(VIDEO)) is None or not made.status.finished:
+            await clock.advance(10.0)
+            await asyncio.sleep(0.01)
+    assert (made.status, recording.begun_at) == (SetListStatus.SUCCESSFUL, [0.0, 60.0])

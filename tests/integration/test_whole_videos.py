@@ -15,6 +15,7 @@ from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
 from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import open_clip_owners, open_pipeline
 from simulator.content import ChannelPlan, Content, VideoPlan
+from simulator.faults import Fault, FaultKind, Step
 from simulator.library import own_songs
 from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
@@ -44,6 +45,13 @@ async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator)
         with pytest.raises(TwitchAudioError, match="no longer has the sound") as caught:
             _ = [found async for found in listening]
         assert caught.value.code is ProblemCode.VIDEO_NOT_FOUND
+    video.reset()
+    async with aclosing(whole.listen(target)) as listening:
+        await anext(listening)
+        video.faults.add(Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=403))
+        with pytest.raises(TwitchAudioError, match="does not give out the sound") as caught:
+            _ = [found async for found in listening]
+        assert caught.value.code is ProblemCode.RESTRICTED_STREAM
     video.reset()
     video.configure(broken="3-5")
     newest = [found async for found in whole.listen(target)][-1]
