@@ -5,8 +5,8 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Self, assert_never
+from datetime import datetime, timedelta
+from typing import Final, Self, assert_never
 
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, answer_age, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -22,6 +22,10 @@ from server.identifications.progress import JobProgress
 from server.identifications.runners import Runner
 from server.identifications.set_list import Play, plays
 from server.observability import Metrics
+
+CLOCKS_AGREE: Final = timedelta(seconds=2)
+"""How far the clocks of servers that share a database may be apart. How old an answer is that seems to come later
+than that is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +333,8 @@ class IdentificationService:
         if stored is None or stored.disputed:
             return None
         now = self._clock.now()
+        if live and stored.finished_at is not None and stored.finished_at - now > CLOCKS_AGREE:
+            return None
         if live and max_age is None:
             max_age = self._live_fresh_seconds
         if max_age is not None and answer_age(stored, now) > max_age:

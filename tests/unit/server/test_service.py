@@ -269,6 +269,20 @@ async def test_who_asks_about_a_live_channel_a_moment_later_gets_the_same_answer
         assert (again.shared, again.age_seconds) == (False, None)
 
 
+@pytest.mark.parametrize("behind", [1.0, 60.0])
+async def test_an_answer_of_a_server_whose_clock_is_ahead_is_not_taken_for_a_fresh_one(
+    world: World, behind: float
+) -> None:
+    async with world.server(fresh_seconds=5) as (service, _), world.server("b", fresh_seconds=5) as (other, _):
+        first = await service.wait(await service.ask(CHANNEL), 10)
+        await settle()
+        world.clock.jump(-behind)
+        asked = await other.ask(CHANNEL)
+        assert (asked.identification.id == first.id) is (behind < 2)
+        await other.wait(asked, 10)
+        await settle()
+
+
 async def nobody() -> None:
     raise AssertionError("a stored answer needs no admission")
 
