@@ -227,7 +227,21 @@ class WholeListener:
                 began = probe
             else:
                 step /= 2
-        return began
+        return began if began < piece.start else await self._faded_in(sound, piece)
+
+    async def _faded_in(self, sound: WholeSound, piece: HeardPiece) -> float:
+        """Where in its piece a song begins that was not heard before: a piece tells only that it is heard there.
+
+        It may fade in, so it begins a little before it can be recognized. Where no few seconds of it are enough for
+        that, it is taken to begin where it is least far off.
+        """
+        later = 0.0
+        while later + PROBE_SECONDS <= BLOCK_SECONDS:
+            if await self._is_heard(sound, piece, piece.start + later):
+                return piece.start + max(0.0, later - PROBE_SECONDS / 2)
+            later += PROBE_SECONDS
+        cut_off = sound.duration_seconds is not None and sound.duration_seconds < piece.start + BLOCK_SECONDS
+        return piece.start if cut_off else piece.start + later / 3
 
     async def _is_believable(self, sound: WholeSound, piece: HeardPiece, began: float) -> bool:
         """Whether a song was played from its start, and not from its middle: then it is heard there, too.

@@ -51,7 +51,7 @@ Stretch = tuple[float, float]
 class HeardPiece:
     """A song that was heard from `start` to `end`, in seconds. Its offset is that at `start`.
 
-    `began`: where the song itself begins, if that is known better than by this piece alone; at most `start`.
+    `began`: where the song itself begins, if that is known better than by this piece alone.
     `live`: it was heard in the live broadcast, and not in this recording.
     """
 
@@ -248,7 +248,7 @@ def _add(entries: list[TracklistEntry], piece: HeardPiece) -> None:
             song = replace(song, offset_seconds=round(offset, 3))
     entry = TracklistEntry(
         start=start,
-        end=piece.end,
+        end=max(start, piece.end),
         song=replace(song, position_seconds=round(start, 3)),
         score=piece.score,
         recognizer=piece.recognizer,

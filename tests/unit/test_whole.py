@@ -1,6 +1,7 @@
 """Listening to whole recordings: where songs begin, what is not listened to again, and going on after a stop."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -72,9 +73,14 @@ class LevelRecognizers:
 
 
 async def listened(
-    sound: LevelSound, so_far: Tracklist | None = None, before: "Answers | None" = None, *, blocks: int = 10_000
+    sound: LevelSound,
+    so_far: Tracklist | None = None,
+    before: "Answers | None" = None,
+    *,
+    blocks: int = 10_000,
+    recognizers: LevelRecognizers | None = None,
 ) -> Tracklist:
-    listener = WholeListener(LevelRecognizers(0.2, 0.5))
+    listener = WholeListener(recognizers or LevelRecognizers(0.2, 0.5))
     broadcast = None if before is None else Broadcast(id="7", started_at=NOW)
     found = so_far or Tracklist()
     listening = listener.listen(sound, so_far, heard_before=before, broadcast=broadcast)
@@ -101,10 +107,32 @@ async def test_songs_begin_where_they_are_heard_first() -> None:
     assert found.position == found.duration == 150
 
 
+class LateRecognizers(LevelRecognizers):
+    """Finds no start in a sound: its songs are heard from wherever the sound begins."""
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
+        found = await super().identify(recording, on_stage)
+        matches = [replace(each, song=replace(each.song, position_seconds=0.0)) for each in found.matches]
+        return replace(found, matches=matches)
+
+
+async def test_a_song_that_begins_in_its_middle_is_looked_for_in_the_seconds_in_which_it_was_found() -> None:
+    # It is 8 of the 12 seconds from 24 on.
+    found = await listened(LevelSound({(28.0, 90.0): 0.2}, 150, NOWHERE), recognizers=LateRecognizers(0.2))
+    assert outline(found) == [("Song 0.2", 26, 84)]
+
+
 async def test_muted_parts_are_named_and_not_listened_to() -> None:
     found = await listened(LevelSound(SONGS, 150, (30, 60)))
     assert found.muted == ((30, 60),)
     assert [title for title, *_ in outline(found)] == ["Song 0.2", "Song 0.5"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0, 150.0])
+async def test_a_recording_that_is_muted_throughout_has_an_end_and_no_songs(seconds: float) -> None:
+    found = await listened(LevelSound({}, seconds, (0, seconds)))
+    assert (found.position, found.duration, found.songs) == (seconds, seconds, [])
+    assert found.muted == (((0, seconds),) if seconds else ())
 
 
 async def test_it_goes_on_where_it_was_and_comes_to_the_same_end() -> None:
