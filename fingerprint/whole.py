@@ -232,8 +232,8 @@ class WholeListener:
     async def _faded_in(self, sound: WholeSound, piece: HeardPiece) -> float:
         """Where in its piece a song begins that was not heard before: a piece tells only that it is heard there.
 
-        It may fade in, so it begins a little before it can be recognized. Where no few seconds of it are enough for
-        that, it is taken to begin where it is least far off.
+        It may fade in, so it begins a little before it can be recognized. Where no few seconds of it are enough
+        for that, it is taken to begin where that is least far off.
         """
         later = 0.0
         while later + PROBE_SECONDS <= BLOCK_SECONDS:
