@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often a server is killed while it writes to SQLite")
     parser.addoption("--hostile-requests", type=int, default=800, help="how many hostile requests a server gets")
     parser.addoption("--pictures", action="store_true", help="leave pictures of the pages in .cache/screenshots")
+    parser.addoption("--nightly", action="store_true", help="run also what each night runs: the marker `nightly`")
     parser.addoption("--fault-table", action="store_true", help="run the tests of all faults; print their results")
 
 
@@ -44,8 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(FaultTable(), "fault-table")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's folder says what kind it is. Kinds whose files take long come first: so processes end together."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test's folder says what kind it is. Kinds whose files take long come first: so processes end together.
+
+    What is `nightly` stays out, unless it is asked for by `--nightly` or by its own name.
+    """
     root = Path(__file__).parent
     numbers: dict[pytest.Item, int] = {}
     for item in items:
@@ -53,7 +57,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = folder if folder in _KINDS else "unit"
         item.add_marker(kind)
         numbers[item] = _KINDS.index(kind)
+        if _in_firefox(item) and item.get_closest_marker("both_browsers") is None:
+            item.add_marker("nightly")
     items.sort(key=lambda item: numbers[item])
+    if not config.getoption("--nightly") and not any("::" in argument for argument in config.args):
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _in_firefox(item: pytest.Item) -> bool:
+    """Whether a test is the variant in Firefox of one that runs in both browsers."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("either_browser") == "firefox"
 
 
 def pytest_collection_finish() -> None:
@@ -64,7 +80,8 @@ def pytest_collection_finish() -> None:
 
 class SharedFixturesScheduling(LoadScopeScheduling):
     """Tests that share expensive fixtures run in one process: those of a file, of the pages in one browser, and of
-    the extension in one browser.
+    the extension in one browser. Without `--nightly`, the few that run in Firefox start it once:
+    beside the extension.
 
     pytest-xdist's own groups (`--dist loadgroup`) need an attribute that pytest 9.2 no longer reads.
     """
@@ -73,8 +90,10 @@ class SharedFixturesScheduling(LoadScopeScheduling):
         file = nodeid.partition("::")[0]
         if not file.startswith("tests/browser/"):
             return file
-        browser = "firefox" if re.search(r"\[firefox\b", nodeid) else "chromium"
-        return f"{file.rpartition('/')[0]} {browser}"
+        folder, firefox = file.rpartition("/")[0], re.search(r"\[firefox\b", nodeid) is not None
+        if not self.config.getoption("--nightly"):
+            return "tests/browser/extension" if firefox else folder
+        return f"{folder} {'firefox' if firefox else 'chromium'}"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,8 +1,8 @@
 """Every page in Chromium and Firefox, on a phone and on a desk, in each access mode, signed in and not.
 
-Each has to fit, and leaves a picture for people to look at with `--pictures`. axe-core looks at each in
-Chromium at its first size, and at those of THOROUGHLY in both browsers at every size: what it reads comes from the
-same files everywhere.
+Each has to fit, and leaves a picture for people to look at with `--pictures`. axe-core looks at each in Chromium
+at its first size; with `--nightly`, at those of THOROUGHLY in both browsers at every size. What it reads comes
+from the same files everywhere.
 """
 
 import asyncio
@@ -62,6 +62,15 @@ HOSTILE: Final = (
 )
 
 
+TITLES: Final = [
+    pytest.param(HOSTILE[0], id="html"),
+    pytest.param(HOSTILE[1], id="right-to-left"),
+    pytest.param(HOSTILE[2], id="emoji", marks=pytest.mark.nightly),
+    pytest.param(HOSTILE[3], id="long"),
+    pytest.param(HOSTILE[4], id="words", marks=pytest.mark.nightly),
+]
+
+
 @dataclass(slots=True)
 class Site:
     """A server with a sign-in at the simulated Twitch, and everything behind it in the test's hand."""
@@ -97,7 +106,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 class Visitor:
     """A visitor of the site in one browser."""
 
-    def __init__(self, browser: Browser, tab: Tab, address: str) -> None:
+    def __init__(self, browser: Browser, tab: Tab, address: str, *, thorough: bool) -> None:
+        self.thorough = thorough
         self.browser = browser
         self.tab = tab
         self._address = address
@@ -113,7 +123,7 @@ class Visitor:
             wide = await self.tab.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{name} is {wide} wide"
             await self.browser.keep_picture(self.tab, f"{name}-{width}")
-            if name in THOROUGHLY or (number == 0 and self.browser.name == "chromium"):
+            if (self.thorough and name in THOROUGHLY) or (number == 0 and self.browser.name == "chromium"):
                 assert await violations(self.tab) == [], f"{name} at {width}"
         assert await self.tab.evaluate("document.title") != "owned"
 
@@ -140,12 +150,12 @@ class Visitor:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def visitor(either_browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+async def visitor(request: pytest.FixtureRequest, either_browser: Browser, site: Site) -> AsyncIterator[Visitor]:
     site.stage.matches = [Match(song=FULL, score=0.93)]
     site.stage.problem = site.stage.hold = None
     logged = len(either_browser.log)
     async with either_browser.tab() as tab:
-        yield Visitor(either_browser, tab, site.stage.address)
+        yield Visitor(either_browser, tab, site.stage.address, thorough=request.config.getoption("--nightly"))
     bad = [
         entry.text
         for entry in either_browser.log[logged:]
@@ -260,6 +270,7 @@ async def test_the_channels_owner_makes_a_token(visitor: Visitor, site: Site) ->
 # --- What happens by itself -------------------------------------------------------------------------------
 
 
+@pytest.mark.both_browsers
 async def test_a_song_that_is_found_appears_in_set_list_and_overlay(visitor: Visitor, site: Site) -> None:
     channel = f"fresh_{visitor.browser.name}"
     async with visitor.browser.tab(f"{site.stage.address}/overlay/{channel}") as overlay:
@@ -369,7 +380,7 @@ async def test_the_docs_send_what_they_describe(visitor: Visitor, site: Site) ->
     await visitor.tab.wait_for("(form) => document.querySelector(form).innerText.includes('Stopped.')", events)
 
 
-@pytest.mark.parametrize("title", HOSTILE, ids=["html", "right-to-left", "emoji", "long", "words"])
+@pytest.mark.parametrize("title", TITLES)
 async def test_hostile_names_are_text_and_break_no_page(visitor: Visitor, site: Site, title: str) -> None:
     channel = f"hostile_{HOSTILE.index(title)}_{visitor.browser.name}"[:25]
     await seed_evening(site.database, channel, datetime.now(UTC), [song(title, title, album=title)])
@@ -386,6 +397,7 @@ async def test_hostile_names_are_text_and_break_no_page(visitor: Visitor, site: 
         await visitor.look(f"hostile-{HOSTILE.index(title)}", sizes=SIZES[:1])
 
 
+@pytest.mark.both_browsers
 async def test_the_first_page_is_seen_at_once(visitor: Visitor, site: Site) -> None:
     # The best of many: it is about the page, not about what else the machine does at the moment.
     paints: list[float] = []

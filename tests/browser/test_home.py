@@ -163,22 +163,27 @@ async def test_no_match_is_said_kindly_and_another_try_is_one_key_away(visit: Vi
     assert len(stage.asked) == 2
 
 
-PIPELINE_CODES = (
-    ProblemCode.NOT_LIVE,
+# tests/unit/web/test_answer.py has the words of all.
+PIPELINE_CODES = (ProblemCode.NOT_LIVE, ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.TIMEOUT)
+ALL_PIPELINE_CODES = (
+    *PIPELINE_CODES,
     ProblemCode.CHANNEL_NOT_FOUND,
     ProblemCode.CLIP_NOT_FOUND,
     ProblemCode.RESTRICTED_STREAM,
     ProblemCode.NO_AUDIO,
-    ProblemCode.RECOGNIZER_UNAVAILABLE,
     ProblemCode.UPSTREAM_UNAVAILABLE,
-    ProblemCode.TIMEOUT,
     ProblemCode.BUSY,
 )
 
 
-async def test_every_failure_is_said_in_plain_words_with_the_next_step(visit: Visit, stage: OnStageNow) -> None:
+@pytest.mark.parametrize(
+    "codes", [PIPELINE_CODES, pytest.param(ALL_PIPELINE_CODES, marks=pytest.mark.nightly)], ids=["some", "all"]
+)
+async def test_every_failure_is_said_in_plain_words_with_the_next_step(
+    visit: Visit, stage: OnStageNow, codes: tuple[ProblemCode, ...]
+) -> None:
     context, tab = await visit()
-    for number, code in enumerate(PIPELINE_CODES):
+    for number, code in enumerate(codes):
         stage.problem = TwitchAudioError(code, f"Detail of {code}.")
         await context.go(tab, "/")
         await ask(tab, f"channel{number}")
@@ -289,7 +294,7 @@ async def test_the_whole_way_works_without_javascript(visit: Visit, stage: OnSta
     assert await tab.of(FIELD, "(field) => field.value") == "https://example.com/"
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.nightly)])
 async def test_hostile_names_are_text_and_fit(visit: Visit, stage: OnStageNow, width: int) -> None:
     context, tab = await visit(width=width, height=800)
     for number, text in enumerate(HOSTILE):

@@ -22,11 +22,12 @@ from tests.integration.simulator_client import a_viewer
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def address(tmp_path: Path) -> AsyncIterator[str]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """A server where only signed-in visitors may ask."""
-    async with a_viewer(tmp_path / "simulator") as viewer:
-        settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path), **known_to_twitch(viewer))
+    folder: Path = tmp_path_factory.mktemp("sign-in")
+    async with a_viewer(folder / "simulator") as viewer:
+        settings = ServerSettings(pipeline=PipelineSettings(data_dir=folder), **known_to_twitch(viewer))
         app = make_app(settings, pipeline=FakePipeline(SystemClock()).pipeline)
         async with listening(app, "127.0.0.1", 0) as url:
             await RulesStore(app[DATABASE]).set_website("access_mode", "login")

@@ -42,8 +42,14 @@ CONTRAST = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
+# Each color scheme and each narrow width once; tests/browser/test_both_browsers.py has the wide one, too.
+IN_EACH_RUN = ((320, "light"), (390, "dark"))
+AT_NIGHT = ((320, "dark"), (390, "light"), (1280, "light"), (1280, "dark"))
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [*IN_EACH_RUN, *(pytest.param(*each, marks=pytest.mark.nightly) for each in AT_NIGHT)]
+)
 async def test_every_page_fits_and_can_be_read(visit: Visit, scheme: str, width: int) -> None:
     context, tab = await visit(media={"prefers-color-scheme": scheme}, width=width, height=800)
     context.refusals = True

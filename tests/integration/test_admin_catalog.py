@@ -19,7 +19,7 @@ from tests.api_client import open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import a_viewer
-from tests.integration.test_artwork import FILES
+from tests.integration.test_artwork import files
 from tests.integration.test_covers import shelf_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
@@ -56,7 +56,7 @@ class CatalogBrowser:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def operator(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[CatalogBrowser]:
     data = tmp_path_factory.mktemp("operator")
-    await asyncio.to_thread(shelf_of, data, FILES)
+    await asyncio.to_thread(shelf_of, data, files())
     async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
         parts, known = FakePipeline(SystemClock()), known_to_twitch(viewer)
         async with open_api(parts, data, admins=(VIC,), **known) as client:
@@ -112,7 +112,7 @@ async def test_a_removed_track_can_be_brought_back_and_stays_away_otherwise(oper
 async def test_a_folder_is_added_while_the_page_is_away_and_failures_are_listed(operator: CatalogBrowser) -> None:
     music = operator.data / "more"
     music.mkdir()
-    (music / "again.mp3").write_bytes(FILES["plain.mp3"])
+    (music / "again.mp3").write_bytes(files()["plain.mp3"])
     (music / "broken.mp3").write_bytes(b"ID3" + bytes(500))
     status, page = await operator.send(action="add", path=str(music))
     assert status == 200

@@ -1,6 +1,7 @@
 """The covers of the operator's own files, as pictures that answers name and the server gives out."""
 
 import asyncio
+import functools
 import io
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -26,12 +27,15 @@ def music(seed: int, *frames: tuple[bytes, bytes]) -> bytes:
     return id3((b"TIT2", b"\0Song"), *frames) + encode("mp3", "libmp3lame", sound(seed, seconds=12), options=plain)
 
 
-FILES = {"large.mp3": music(7_011, apic(picture(width=1_600, height=900))), "plain.mp3": music(7_012)}
+@functools.cache
+def files() -> dict[str, bytes]:
+    """One with a large cover, and one without."""
+    return {"large.mp3": music(7_011, apic(picture(width=1_600, height=900))), "plain.mp3": music(7_012)}
 
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    await asyncio.to_thread(shelf_of, tmp_path, FILES)
+    await asyncio.to_thread(shelf_of, tmp_path, files())
     app = make_app(ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path)))
     async with listening(app, "127.0.0.1", 0) as address, ClientSession(base_url=address) as client:
         yield client
@@ -39,7 +43,7 @@ async def api(tmp_path: Path) -> AsyncGenerator[ClientSession]:
 
 async def song_of(api: ClientSession, name: str) -> dict[str, Any]:
     form = FormData()
-    form.add_field("file", io.BytesIO(FILES[name]), filename="x.mp3", content_type="audio/mpeg")
+    form.add_field("file", io.BytesIO(files()[name]), filename="x.mp3", content_type="audio/mpeg")
     answer = await (await api.post(ASK, data=form, headers={"Prefer": "wait=30"})).json()
     assert answer["status"] == "successful", answer
     assert answer["songs"][0]["artwork"] == answer["song"]["artwork"]

@@ -1,5 +1,6 @@
 """Simulated look-up services under one address, with the covers and previews of two of them."""
 
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,9 +23,13 @@ TRACK: dict[str, Any] = {
     "album": {"id": 900000002},
 }
 APPLE_ID = "1440933849"
-COVER = picture(width=1000, height=1000)
 PREVIEW = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256)) * 40
 APPLE_PREVIEW = b"\0\0\0\x1cftypM4A " + bytes(4_000)
+
+
+@functools.cache
+def cover() -> bytes:
+    return picture(width=1000, height=1000)
 
 
 @dataclass(slots=True)
@@ -112,7 +117,7 @@ class LinkWorld:
 
     async def image(self, request: web.Request) -> web.StreamResponse:
         self.fetched.append(request.path)
-        return web.Response(body=COVER, content_type="image/jpeg")
+        return web.Response(body=cover(), content_type="image/jpeg")
 
     async def deezer_preview(self, request: web.Request) -> web.StreamResponse:
         self.fetched.append(request.path)

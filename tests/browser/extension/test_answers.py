@@ -27,6 +27,7 @@ from tests.browser.extension.conftest import (
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.mark.both_browsers
 async def test_a_click_on_a_live_channel_names_the_song(extension: Installed) -> None:
     tab = await extension.channel()
     assert await tab.attribute(PANEL, "data-state") == "idle"
@@ -70,6 +71,7 @@ async def test_the_stages_are_shown_while_it_works(extension: Installed) -> None
         twitch.latency.set()
 
 
+@pytest.mark.both_browsers
 async def test_a_vod_is_asked_about_at_the_moment_that_is_shown(extension: Installed) -> None:
     tab = await extension.open(f"https://www.twitch.tv/videos/{VIDEO}")
     await button_placed(tab)
@@ -96,6 +98,7 @@ async def _answer(extension: Installed, question: dict[str, Any]) -> dict[str, A
     return view
 
 
+@pytest.mark.both_browsers
 async def test_a_clip_that_is_known_is_named_without_a_click_and_without_a_job(extension: Installed) -> None:
     requests = extension.town.twitch.requests
     first = await extension.open(f"https://www.twitch.tv/{LIVE}/clip/{SLUG}")

@@ -229,6 +229,7 @@ async def test_the_shortcut_identifies(extension: Installed) -> None:
     assert LIVE_TITLE in await panel_text(tab)
 
 
+@pytest.mark.both_browsers
 async def test_songs_of_private_windows_are_not_kept(extension: Installed) -> None:
     if extension.browser.name == "chromium":
         # There nobody but a person can let an extension into private windows; without that it never sees one.

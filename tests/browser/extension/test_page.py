@@ -229,6 +229,7 @@ FORGED = """
 """
 
 
+@pytest.mark.both_browsers
 async def test_a_page_can_neither_press_the_button_nor_read_the_secrets(extension: Installed) -> None:
     tab = await extension.channel()
     await tab.run(FORGED.replace("BUTTON", BUTTON))
@@ -257,18 +258,18 @@ async def test_a_busy_chat_costs_next_to_nothing(extension: Installed, capsys: p
     tab = await extension.channel()
     rows: dict[str, list[dict[str, float]]] = {"watching": [], "bar away": [], "off": []}
     over, cost, high = True, dict[str, float](), dict[str, float]()
-    while over and len(rows["off"]) < 20:  # on a busy machine, only the best rounds are about the extension
+    while over and len(rows["off"]) < 60:  # on a busy machine, only the best rounds are about the extension
         await extension.message("set-settings", button=True)
         await button_placed(tab)
-        rows["watching"].append(await tab.evaluate(BURSTS, 150))
+        rows["watching"].append(await tab.evaluate(BURSTS, 40))
         await tab.run("twitch.ad(60000)")
-        rows["bar away"].append(await tab.evaluate(BURSTS, 150))
+        rows["bar away"].append(await tab.evaluate(BURSTS, 40))
         await tab.run(
             "document.querySelector('.video-player__default-player').innerHTML = args[0]", await _bar(tab)
         )
         await extension.message("set-settings", button=False)
         await tab.wait_for("document.querySelector('[data-twitchaudio]') === null")
-        rows["off"].append(await tab.evaluate(BURSTS, 150))
+        rows["off"].append(await tab.evaluate(BURSTS, 40))
         best = {
             name: {key: min(row[key] for row in found) for key in ("median", "high")}
             for name, found in rows.items()

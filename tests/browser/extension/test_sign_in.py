@@ -33,6 +33,7 @@ async def _token(extension: Installed) -> str | None:
     return secrets[0]["token"] if secrets else None
 
 
+@pytest.mark.both_browsers
 async def test_a_subscriber_signs_in_in_the_page_and_gets_the_answer(extension: Installed) -> None:
     await extension.use(extension.town.members)
     extension.town.twitch.world.accounts.sign_in("subscriber_sue")
@@ -74,6 +75,7 @@ async def test_who_does_not_subscribe_is_told_what_to_do_and_a_code_lets_them_in
     await state_is(tab, "found")
 
 
+@pytest.mark.both_browsers
 async def test_saying_no_is_understood(extension: Installed) -> None:
     await extension.use(extension.town.members)
     extension.town.twitch.world.accounts.sign_in(None)
@@ -81,6 +83,7 @@ async def test_saying_no_is_understood(extension: Installed) -> None:
     assert (await extension.message("overview"))["account"]["kind"] == "none"
 
 
+@pytest.mark.both_browsers
 async def test_an_address_that_the_operator_did_not_register_is_told(extension: Installed) -> None:
     await extension.use(extension.town.members)
     applications = extension.town.twitch.world.accounts.applications
@@ -100,6 +103,7 @@ async def test_an_address_that_the_operator_did_not_register_is_told(extension: 
         applications[OWN_APPLICATION.client_id] = before
 
 
+@pytest.mark.both_browsers
 async def test_the_token_is_kept_out_of_reach_sent_nowhere_else_and_revoked_at_sign_out(
     extension: Installed,
 ) -> None:

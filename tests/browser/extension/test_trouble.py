@@ -136,6 +136,7 @@ async def test_what_is_no_server_of_ours_and_what_is_too_old_are_told_apart(
     assert (await extension.message("set-server", server=f"https://{HOST}"))["code"] == "server-too-old"
 
 
+@pytest.mark.both_browsers
 async def test_an_untrusted_certificate_has_its_sentence(extension: Installed) -> None:
     assert "does not trust its certificate" in await extension.save_server(f"https://{UNTRUSTED}")
     problem = await extension.message("set-server", server=f"https://{UNTRUSTED}")
@@ -143,6 +144,7 @@ async def test_an_untrusted_certificate_has_its_sentence(extension: Installed) -
     assert [action["name"] for action in problem["actions"]] == ["retry", "open-server", "options"]
 
 
+@pytest.mark.both_browsers
 async def test_only_https_or_this_machine_is_accepted(extension: Installed) -> None:
     for address in (
         "http://songs.example",
@@ -174,6 +176,7 @@ async def test_a_server_that_went_away_and_came_back(extension: Installed) -> No
     assert await panel_field(tab, "title") == LIVE_TITLE
 
 
+@pytest.mark.both_browsers
 async def test_the_answer_comes_although_the_background_is_stopped_in_mid_job(extension: Installed) -> None:
     twitch = extension.town.twitch
     tab = await extension.channel()
@@ -190,6 +193,7 @@ async def test_the_answer_comes_although_the_background_is_stopped_in_mid_job(ex
         twitch.latency.set()
 
 
+@pytest.mark.both_browsers
 async def test_a_page_that_was_open_during_an_update_goes_on_with_one_button(
     extension: Installed, pretender: Pretender
 ) -> None:

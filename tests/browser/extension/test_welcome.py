@@ -50,6 +50,7 @@ async def test_it_can_be_tried_without_a_server_and_a_server_is_chosen(
     assert await complaints(page) == []
 
 
+@pytest.mark.both_browsers
 async def test_without_access_to_twitch_the_popup_says_so_and_open_tabs_get_their_button_with_it(
     extension: Installed,
 ) -> None:

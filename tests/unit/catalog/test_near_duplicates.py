@@ -11,8 +11,6 @@ from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import noise, tune
 from tests.unit.catalog.shelf import track
 
-SONG = tune(31, 60.0)
-
 
 def joined(*parts: Pcm) -> Pcm:
     return Pcm(np.concatenate([part.samples for part in parts], axis=1))
@@ -31,28 +29,30 @@ def remastered(pcm: Pcm) -> Pcm:
     return Pcm(np.ascontiguousarray(samples / np.abs(samples).max(), np.float32))
 
 
-SOUNDS = {
-    "song": SONG,
-    "remaster": remastered(SONG),
-    "radio edit": joined(cut(SONG, 0, 20), cut(SONG, 40, 60)),
-    "mix": joined(tune(32, 30.0), cut(SONG, 10, 60), tune(33, 30.0)),
-    "other": tune(34, 40.0),
-    "short": tune(35, 4.0),
-}
-IDS = {name: f"{number:012x}" for number, name in enumerate(SOUNDS)}
+def sounds() -> dict[str, Pcm]:
+    song = tune(31, 60.0)
+    return {
+        "song": song,
+        "remaster": remastered(song),
+        "radio edit": joined(cut(song, 0, 20), cut(song, 40, 60)),
+        "mix": joined(tune(32, 30.0), cut(song, 10, 60), tune(33, 30.0)),
+        "other": tune(34, 40.0),
+        "short": tune(35, 4.0),
+    }
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, NearDuplicate]]:
     folder = tmp_path_factory.mktemp("near")
+    made = sounds()
     with CatalogWriter(folder) as writer:
-        for number, pcm in enumerate(SOUNDS.values()):
+        for number, pcm in enumerate(made.values()):
             writer.add([(track(number, pcm.duration_seconds), fingerprint_track([pcm]))])
         # Removed tracks are nobody's duplicates.
-        writer.add([(track(99), fingerprint_track([SONG]))])
+        writer.add([(track(99), fingerprint_track([made["song"]]))])
         writer.remove([f"{99:012x}"])
         near = all_near_duplicates(near_duplicates(writer.snapshot()))
-    names = {track_id: name for name, track_id in IDS.items()}
+    names = {f"{number:012x}": name for number, name in enumerate(made)}
     return {names[one]: {names[each.other_id]: each for each in others} for one, others in near.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 import pytest
-from babel.messages.catalog import Message
+from babel.messages.catalog import Catalog, Message
 from jinja2 import nodes
 
 from fingerprint.domain.problems import Problem, ProblemCode
@@ -46,13 +46,15 @@ def test_the_browsers_languages_are_weighed(header: str, code: str) -> None:
     assert accepted_language(header).code == code
 
 
-FOUND = texts()
+@pytest.fixture(scope="module")
+def found() -> Catalog:
+    return texts()
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_language_has_exactly_the_texts_that_there_are(code: str) -> None:
+def test_each_language_has_exactly_the_texts_that_there_are(code: str, found: Catalog) -> None:
     # When it fails: `python -m scripts.messages`, and translate what it names.
-    assert (LOCALES / f"{code}.po").read_bytes() == written(updated(code, FOUND))
+    assert (LOCALES / f"{code}.po").read_bytes() == written(updated(code, found))
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -79,7 +81,7 @@ def _forms(message: Message) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("code", list(known_languages()))
-def test_the_extension_says_about_problems_what_is_translated_here(code: str) -> None:
+def test_the_extension_says_about_problems_what_is_translated_here(code: str, found: Catalog) -> None:
     # When it fails: `python -m scripts.messages`. Arabic, which the website has not, is the extension's own.
     assert (EXTENSION / code / "messages.json").read_text(encoding="utf-8") == extension_file(code)
 
