@@ -155,7 +155,9 @@ async def visitor(request: pytest.FixtureRequest, either_browser: Browser, site:
     site.stage.problem = site.stage.hold = None
     logged = len(either_browser.log)
     async with either_browser.tab() as tab:
-        yield Visitor(either_browser, tab, site.stage.address, thorough=request.config.getoption("--nightly"))
+        yield Visitor(
+            either_browser, tab, site.stage.address, thorough=bool(request.config.getoption("--nightly"))
+        )
     bad = [
         entry.text
         for entry in either_browser.log[logged:]
