@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,4 +127,6 @@ def _font(file: str, size: int) -> ImageFont.FreeTypeFont:
 def _has(file: str, letter: str) -> bool:
     """Whether a font can draw a letter: it looks different from one that no font has."""
     font = _font(file, 44)
-    return bytes(font.getmask(letter)) != bytes(font.getmask(_MISSING))
+    # Their bytes can be read, which their type does not say.
+    shown, missing = (bytes(cast("Any", font.getmask(each))) for each in (letter, _MISSING))
+    return shown != missing

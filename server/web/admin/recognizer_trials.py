@@ -131,7 +131,7 @@ def notes() -> NDArray[np.float32]:
         sum(np.sin(2 * np.pi * note * part * steps) / part for part in (1, 2, 3)) * np.exp(-4 * steps)
         for note in np.resize(_NOTES, int(SECONDS / _NOTE_SECONDS))
     ]
-    return _scaled(np.concatenate(played).astype(np.float32) + 0.02 * noise)
+    return _scaled((np.concatenate(played) + 0.02 * noise).astype(np.float32))
 
 
 def _scaled(sound: NDArray[np.float32]) -> NDArray[np.float32]:

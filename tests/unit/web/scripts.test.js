@@ -96,9 +96,20 @@ test("the page of a channel is renewed when a song that was heard a while ago ge
     constructor() { super(); events = this; }
     close() {}
   };
-  const rows = { querySelectorAll: () => [], querySelector: () => null, dataset: { live: "", login: "x" }, childNodes: [], replaceChildren() {}, addEventListener() {} };
+  globalThis.HTMLAnchorElement = class {
+    constructor(id) { Object.assign(this, { id, href: "/preview/1", textContent: "Play", dataset: { stop: "Stop" } }); }
+    closest(what) { return what === "li" ? { id: this.id } : this; }
+  };
+  let clicked;
+  let previews = [new HTMLAnchorElement("other"), new HTMLAnchorElement("row")];
+  const rows = { querySelectorAll: (what) => (what === "a.preview" ? previews : []), querySelector: () => null, dataset: { live: "", login: "x" }, childNodes: [], replaceChildren() {}, addEventListener(name, listener) { if (name === "click") clicked = listener; } };
   const part = { ...rows, value: "" };
-  globalThis.Audio = EventTarget;
+  const sounds = [];
+  globalThis.Audio = class extends EventTarget {
+    constructor() { super(); this.paused = true; sounds.push(this); }
+    async play() { this.paused = false; }
+    pause() { this.paused = true; }
+  };
   globalThis.document = { querySelector: () => null, querySelectorAll: () => [], getElementById: (id) => (id === "list" ? rows : part), documentElement: { dataset: {} }, importNode: (node) => node };
   globalThis.addEventListener ??= () => {};
   globalThis.location ??= { href: "/channels/x" };
@@ -116,6 +127,21 @@ test("the page of a channel is renewed when a song that was heard a while ago ge
   await told("open", 0);
   await told("updated", 1);
   await told("open", 2); // the song may have got its name while the connection was lost
+
+  // A preview goes on when the list is new, and its link in there ends it.
+  const says = () => previews.map((link) => link.textContent);
+  const click = (link) => clicked({ target: link, preventDefault() {} });
+  click(previews[1]);
+  assert.deepEqual([says(), sounds[0].paused], [["Play", "Stop"], false]);
+  previews = [new HTMLAnchorElement("new"), new HTMLAnchorElement("other"), new HTMLAnchorElement("row")];
+  await told("updated", 3);
+  assert.deepEqual([says(), sounds[0].paused], [["Play", "Play", "Stop"], false]);
+  click(previews[2]);
+  assert.deepEqual([says(), sounds[0].paused], [["Play", "Play", "Play"], true]);
+  click(previews[0]);
+  previews = [];
+  await told("updated", 4);
+  assert.ok(sounds[0].paused); // its row is gone
 });
 
 const find = (id, more = {}) => ({ id, song: "/songs/x", title: "Night Drive", artists: "The Builders", source: "somechannel", at: "2026-03-01T12:00:00Z", ...more });

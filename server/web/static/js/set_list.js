@@ -56,8 +56,10 @@ async function renew() {
       if (fresh) {
         const before = list.querySelector(".plays li b")?.textContent;
         const had = new Set([...list.querySelectorAll(".plays li")].map((row) => row.id));
+        const at = playing?.link.closest("li")?.id;
         list.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
         localize(list);
+        if (playing) keepPlaying(playing, at);
         if (search.value) filter();
         for (const row of list.querySelectorAll(".plays li")) row.classList.toggle("new", !had.has(row.id));
         const newest = list.querySelector(".plays li b")?.textContent;
@@ -84,6 +86,19 @@ function stop(text) {
   player?.pause();
   if (playing) playing.link.textContent = text ?? playing.text;
   playing = undefined;
+}
+
+/**
+ * The list is new, and what plays goes on: its link says how to stop it.
+ * @param {{ link: HTMLAnchorElement, text: string }} before @param {string | undefined} at the id of its row
+ */
+function keepPlaying(before, at) {
+  const links = /** @type {HTMLAnchorElement[]} */ ([...list.querySelectorAll("a.preview")]);
+  const same = links.filter((link) => link.href === before.link.href);
+  const link = same.find((each) => each.closest("li")?.id === at) ?? same[0];
+  if (!link) return stop();
+  before.link = link;
+  link.textContent = link.dataset["stop"] ?? "";
 }
 
 list.addEventListener("click", (event) => {
