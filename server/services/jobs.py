@@ -1,0 +1,206 @@
+"""Opens the database, the job store and what works on identifications."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from fingerprint.database import Database, open_configured_database
+from fingerprint.domain.identification import Identification
+from fingerprint.heard_before import HeardInAnswers
+from fingerprint.jobs import open_job_store
+from fingerprint.jobs.sql_retention import old_answers_deleted
+from fingerprint.links.store import LinkStore
+from fingerprint.pipeline import Pipeline
+from fingerprint.ports import ChannelDirectory, JobStore
+from fingerprint.providers.usage import SqlUsage
+from fingerprint.wiring import make_guards, open_link_finder, open_link_media
+from server import keys, migrations
+from server.access.identity.session_keys import SessionKeys
+from server.access.quotas.redis_quotas import RedisQuotas
+from server.access.quotas.store import QuotaStore, QuotasWithFallback, SqlQuotas
+from server.access.rules.broadcasters import BroadcasterFollower
+from server.access.rules.list_store import ListFollower
+from server.audit.answers import AnswerRecords
+from server.audit.store import AuditStore
+from server.audit.writer import AuditLimits, AuditWriter
+from server.channel_names import ChannelNames
+from server.channels.heard_before import HeardInAnswersAndVideos
+from server.channels.retention import old_rows_deleted
+from server.channels.song_tokens import SongTokenFollower
+from server.channels.video_set_list_store import VideoSetListStore
+from server.channels.video_set_lists import VideoSetLists, WorkLimits
+from server.channels.watch_store import WatchFollower
+from server.identifications.jobs import AnswerEnricher
+from server.identifications.limits import ServiceLimits
+from server.identifications.links import LinkEnricher
+from server.identifications.news import JobNews, NoNews, RedisNews
+from server.identifications.service import IdentificationService
+from server.readiness import (
+    Readiness,
+    Trial,
+    background_trial,
+    database_trial,
+    job_trial,
+    redis_trial,
+)
+from server.redis_link import RedisLink, open_redis
+from server.services.access import open_access
+from server.services.owner import lease_owner
+from server.services.runners import open_runner
+from server.songs.store import SongStore
+from server.sqlite_space import space_given_back
+from server.vitals import Vitals
+
+
+async def open_jobs(
+    app: web.Application,
+    stack: AsyncExitStack,
+    pipeline: Pipeline | None,
+    limits: ServiceLimits,
+    session_keys: SessionKeys | None,
+    *,
+    directory: ChannelDirectory | None,
+) -> Pipeline | None:
+    """Open the database, its schema, the job store, access control, the runner and the identification service.
+
+    Returns the pipeline that asks the free recognizers alone; None where this process works on no jobs.
+    """
+    settings, background = app[keys.SETTINGS], app[keys.BACKGROUND]
+    database = await stack.enter_async_context(open_configured_database(settings.pipeline))
+    await stack.enter_async_context(migrations.kept_upgraded(database, background))
+    app[keys.DATABASE] = database
+    clock = app[keys.CLOCK]
+    followers = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower())
+    names = ChannelNames(database, directory, clock=clock, followers=followers, background=background)
+    app[keys.NAMES] = await stack.enter_async_context(names)
+    store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
+    app[keys.JOBS] = store
+    keep_days = settings.pipeline.keep_days
+    if settings.pipeline.jobs == "sql":
+        await stack.enter_async_context(
+            old_answers_deleted(database, clock, keep_days=keep_days, background=background)
+        )
+    await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days, background=background))
+    await stack.enter_async_context(space_given_back(database, clock, background))
+    app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
+    vitals = app[keys.VITALS] = Vitals(
+        database,
+        app[keys.PROVIDERS],
+        data_dir=settings.pipeline.data_dir,
+        clock=clock,
+        metrics=app[keys.METRICS],
+        background=background,
+    )
+    await stack.enter_async_context(vitals.measured())
+    heard_before = HeardInAnswersAndVideos(HeardInAnswers(store), VideoSetListStore(database))
+    runner, unavailable, trials, free, whole = await open_runner(app, stack, pipeline, limits, heard_before)
+    link = await _open_redis(app, stack)
+    if link is not None:
+        trials = (*trials, redis_trial(link, seconds=settings.limits.ready_seconds))
+    app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
+    log_limits = AuditLimits(
+        keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
+    )
+    writer = AuditWriter(
+        AuditStore(database), clock=clock, metrics=app[keys.METRICS], limits=log_limits, background=background
+    )
+    audit = await stack.enter_async_context(writer)
+    quotas: QuotaStore = SqlQuotas(database)
+    news: JobNews = NoNews()
+    if link is not None:
+        quotas = QuotasWithFallback(RedisQuotas(link), quotas)
+        news = RedisNews(link, app[keys.METRICS])
+        await stack.enter_async_context(news.running(background))
+    app[keys.ACCESS] = await open_access(
+        app,
+        stack,
+        database,
+        audit,
+        session_keys,
+        running=lambda target: store.running(target, now=clock.now()),
+        quotas=quotas,
+    )
+    links = await _open_links(app, stack, database, store)
+    songs = app[keys.SONGS] = SongStore(database)
+    completed = names.name_renamed
+    service = IdentificationService(
+        store=store,
+        enrich=_both(completed if links is None else _both(links.enrich, completed), songs.note),
+        runner=runner,
+        unavailable=unavailable,
+        clock=clock,
+        owner=lease_owner(),
+        metrics=app[keys.METRICS],
+        limits=limits,
+        names=names,
+        fresh_seconds=settings.fresh_seconds,
+        news=news,
+    )
+    if links is not None:
+        links.add_listener(service.forget_answer)
+    service.add_outcome_listener(names.heard)
+    answers = AnswerRecords(audit, clock)
+    stack.callback(answers.close)
+    service.add_outcome_listener(answers)
+    service.add_outcome_listener(vitals.job_ended)
+    app[keys.SERVICE] = await stack.enter_async_context(service)
+    set_lists = VideoSetLists(
+        VideoSetListStore(database),
+        whole=whole,
+        heard_before=heard_before,
+        clock=clock,
+        owner=lease_owner(),
+        metrics=app[keys.METRICS],
+        limits=WorkLimits(at_once=settings.set_lists, max_hours=settings.set_list_hours),
+        background=background,
+    )
+    app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)
+    return free
+
+
+def _both(first: AnswerEnricher, second: AnswerEnricher) -> AnswerEnricher:
+    """An enricher that does what two do, one after the other."""
+
+    async def enrich(finished: Identification) -> Identification:
+        return await second(await first(finished))
+
+    return enrich
+
+
+async def _open_redis(app: web.Application, stack: AsyncExitStack) -> RedisLink | None:
+    """The link to Redis; None without TWITCHAUDIO_REDIS_URL. Raises SettingsError."""
+    url = app[keys.SETTINGS].redis_url
+    if url is None:
+        return None
+    return await stack.enter_async_context(open_redis(url, clock=app[keys.CLOCK], metrics=app[keys.METRICS]))
+
+
+def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
+    seconds, clock = app[keys.SETTINGS].limits.ready_seconds, app[keys.CLOCK]
+    database = database_trial(app[keys.DATABASE], clock=clock, seconds=seconds)
+    return Readiness(
+        [
+            database,
+            job_trial(app[keys.JOBS], seconds=seconds),
+            *trials,
+            background_trial(app[keys.BACKGROUND], seconds=seconds),
+        ],
+        clock=clock,
+        wait_seconds=seconds,
+    )
+
+
+async def _open_links(
+    app: web.Application, stack: AsyncExitStack, database: Database, store: JobStore
+) -> LinkEnricher | None:
+    """Open the enricher that adds links to answers; None unless the settings name link services."""
+    clock = app[keys.CLOCK]
+    finder = await stack.enter_async_context(open_link_finder(app[keys.SETTINGS].pipeline, clock))
+    if finder is None:
+        return None
+    media = await stack.enter_async_context(open_link_media(app[keys.SETTINGS].pipeline, clock, finder, database))
+    if media is not None:
+        app[keys.LINK_MEDIA] = media
+    links = LinkEnricher(finder, LinkStore(database), store, clock, media)
+    return await stack.enter_async_context(links)
