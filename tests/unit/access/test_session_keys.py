@@ -16,8 +16,9 @@ OLD, NEW = Secret("an old key of at least 32 characters"), Secret("a new key of 
 
 
 def test_a_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
+    folder = tmp_path / "of ours" / "data"
     [first] = kept_keys((), folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / FILE).stat().st_mode) == 0o600
     assert [key.reveal() for key in kept_keys((), folder)] == [first.reveal()]
     assert len(first.reveal()) >= 43
@@ -52,6 +53,13 @@ def test_a_file_that_holds_no_key_stops_the_start_in_one_line(tmp_path: Path, co
     with pytest.raises(SettingsError) as caught:
         kept_keys((), tmp_path)
     assert "TWITCHAUDIO_SESSION_KEY" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_stops_the_start_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(SettingsError, match="TWITCHAUDIO_SESSION_KEY") as caught:
+        kept_keys((), tmp_path / "file" / "data")
     assert "\n" not in str(caught.value)
 
 
