@@ -10,7 +10,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-_NAT64: Final = IPv6Network("64:ff9b::/96")
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_6TO4: Final = IPv6Network("2002::/16")
+_TRANSLATED: Final = (_MAPPED, IPv6Network("::ffff:0:0:0/96"), IPv6Network("64:ff9b::/96"))
+"""IPv6 networks whose last 32 bits are an IPv4 address: mapped, SIIT's, and NAT64's."""
+
+_MAYBE_TRANSLATED: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"))
+"""Here these may be small numbers, as in `::1`, and then they are none."""
+
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 MAX_CACHED: Final = 4_096
@@ -21,7 +28,8 @@ MAX_CACHED: Final = 4_096
 def parse_address(text: str) -> Address | None:
     """Parse an IP address; None when the text is not an address.
 
-    IPv6 addresses that stand for an IPv4 address become that address: mapped, NAT64 and 6to4 ones.
+    IPv6 addresses that stand for an IPv4 address become that address: mapped, compatible, NAT64, SIIT, 6to4 and
+    Teredo ones.
     """
     try:
         address = ip_address(text.strip())
@@ -31,9 +39,26 @@ def parse_address(text: str) -> Address | None:
 
 
 def _ipv4_of(address: IPv6Address) -> IPv4Address | None:
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour
+    last = IPv4Address(int(address) & 0xFFFF_FFFF)
+    if any(address in network for network in _TRANSLATED):
+        return last
+    if int(last) >= 1 << 24 and any(address in network for network in _MAYBE_TRANSLATED):
+        return last
+    # Teredo has the server's and the client's.
+    return address.sixtofour or (address.teredo and address.teredo[1])
+
+
+def _as_compared(network: Network) -> Network:
+    """A network in the form in which the addresses of requests are compared: of IPv4 addresses where it is one.
+
+    All of 6to4 or NAT64 stays what it is: an operator who names that does not mean all of IPv4.
+    """
+    for part in (*_TRANSLATED, _6TO4):
+        if isinstance(network, IPv6Network) and network.subnet_of(part):
+            length, start = network.prefixlen - part.prefixlen, _ipv4_of(network.network_address)
+            if start is not None and (length or part == _MAPPED):
+                return IPv4Network((start, min(length, 32)), strict=False)
+    return network
 
 
 @lru_cache(maxsize=MAX_CACHED)
@@ -47,8 +72,7 @@ def parse_network(text: str) -> Network:
     """Parse a network such as 10.0.0.0/8, or a single address. Raises ValueError."""
     network = ip_network(text.strip(), strict=False)
     if network.prefixlen < network.max_prefixlen:
-        return network
-    # The same form in which the addresses of requests are compared.
+        return _as_compared(network)
     return ip_network(parse_address(str(network.network_address)) or network)
 
 
@@ -85,7 +109,7 @@ class Networks:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._by_length: dict[tuple[int, int], set[int]] = {}
-        for network in networks:
+        for network in map(_as_compared, networks):
             self._by_length.setdefault((network.version, network.prefixlen), set()).add(
                 int(network.network_address)
             )

@@ -66,11 +66,51 @@ def test_what_is_no_address_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["::ffff:192.0.2.4", "64:ff9b::192.0.2.4", "64:ff9b::c000:204", "2002:c000:204::1", "192.0.2.4"]
+    "text",
+    [
+        "192.0.2.4",
+        "::ffff:192.0.2.4",
+        "::ffff:192.0.2.4%1",
+        "::ffff:0:192.0.2.4",
+        "::192.0.2.4",
+        "64:ff9b::192.0.2.4",
+        "64:ff9b::c000:204",
+        "64:ff9b:1:abcd::192.0.2.4",
+        "2002:c000:204::1",
+        "2001:0:53aa:64c:0:0:3fff:fdfb",
+    ],
 )
 def test_forms_of_an_ipv4_address_are_that_address(text: str) -> None:
     assert str(parse_address(text)) == "192.0.2.4"
     assert str(parse_network(text)) == "192.0.2.4/32"
+
+
+@pytest.mark.parametrize("text", ["::1", "::", "64:ff9b:1::1", "2001:db8::1", "fe80::1"])
+def test_other_ipv6_addresses_stay_what_they_are(text: str) -> None:
+    assert str(parse_address(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:192.0.2.0/120", "192.0.2.0/24"),
+        ("64:ff9b::192.0.2.0/120", "192.0.2.0/24"),
+        ("2002:c000:200::/40", "192.0.2.0/24"),
+        ("2002:c000:204::/48", "192.0.2.4/32"),
+        ("2002:c000:204:7::/64", "192.0.2.4/32"),
+        ("2002::/16", "2002::/16"),
+        ("64:ff9b::/96", "64:ff9b::/96"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_networks_of_ipv4_addresses_in_ipv6_are_those_networks(text: str, network: str) -> None:
+    assert str(parse_network(text)) == network
+    # Settings are read by the standard library.
+    assert Networks([ip_network(text)]).contain(ip_network(network)[0])
 
 
 @pytest.mark.parametrize(
