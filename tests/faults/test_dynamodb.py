@@ -16,6 +16,9 @@ from fingerprint.domain.identification import Identification, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, open_client, translated
+from fingerprint.jobs.dynamodb.expiry import Expiry
+from fingerprint.jobs.dynamodb.job_items import JobItems
+from fingerprint.jobs.dynamodb.places import JobTables
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.ports import Claimed, Finished, Held
@@ -181,17 +184,25 @@ async def test_a_seat_without_its_job_is_held_and_then_taken_over(world: World) 
     assert await world.other.finish(taken.lease, success(taken)) is True
 
 
+class PausedItems(JobItems):
+    """Stops before its first write of a job."""
+
+    def __init__(self, tables: JobTables) -> None:
+        super().__init__(tables, clock=FakeClock(), expiry=Expiry(None))
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def begin(self, target: Target, work: Identification, fence: int) -> Identification | None:
+        self.reached.set()
+        await self.go_on.wait()
+        return await super().begin(target, work, fence)
+
+
 class PausedStore(DynamoDbJobStore):
     """Stops between its claim and its first write of the job."""
 
     def pause(self) -> tuple[asyncio.Event, asyncio.Event]:
-        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
-        return self.reached, self.go_on
-
-    async def _begin(self, target: Target, work: Identification, fence: int) -> Identification | None:
-        self.reached.set()
-        await self.go_on.wait()
-        return await super()._begin(target, work, fence)
+        self._job_items = PausedItems(self._tables)
+        return self._job_items.reached, self._job_items.go_on
 
 
 async def test_d6_an_owner_that_was_paused_before_its_first_write_cannot_make_it_later(world: World) -> None:

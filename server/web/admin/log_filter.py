@@ -16,7 +16,7 @@ from server.web.admin.sections import Form, FormField
 PAGE: Final = 100
 ANY: Final = "any"
 # Microseconds and an id: whole numbers of 63 bits.
-_POSITION: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,19})", re.ASCII)
+_POSITION: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 
 FIELDS: Final = (
     FormField(name="kind", label="Kind", choices=(ANY, *(str(kind) for kind in AuditKind)), value=ANY),
