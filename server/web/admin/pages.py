@@ -46,8 +46,8 @@ _SETTINGS: Final = (
         help="open: everyone. login: anyone signed in with Twitch. subscribers: subscribers of the listed "
         "broadcasters, the whitelist, and people with an access code. API keys work in every mode.",
     ),
-    FormField(name="active", label="Service", choices=_SWITCHES, help="off: nobody has access."),
-    FormField(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: nobody has access for now."),
+    FormField(name="active", label="Service", choices=_SWITCHES, help="off: no one has access."),
+    FormField(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: no one has access for now."),
     FormField(name="streams_enabled", label="Live streams and videos", choices=_SWITCHES),
     FormField(name="clips_enabled", label="Clips", choices=_SWITCHES),
     FormField(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),
