@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.landmarks import unhash
 from fingerprint.catalog.matching import Agreement, Candidate, agreement
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.search import RIVALS, AudioQuery, Examined, examine
+from fingerprint.catalog.search import RIVALS, Examined, examine
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.audio import Pcm
 

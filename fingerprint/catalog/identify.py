@@ -11,12 +11,14 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.confidence import THRESHOLD, beside_chances, chances_of_takes
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.overlaid import song_beneath
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.search import SPEEDS, AudioQuery, Finding, examine
+from fingerprint.catalog.search import SPEEDS, examine
 from fingerprint.catalog.song_change import newest_first
 from fingerprint.domain.audio import PART, Pcm
 

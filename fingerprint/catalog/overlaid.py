@@ -10,12 +10,14 @@ from typing import Final
 
 import numpy as np
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.confidence import beside_chances, confidence
 from fingerprint.catalog.containment import containment
+from fingerprint.catalog.examination import Examiner, found_at
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.rivals import LEAST_OWN, Rivalry, original_first, rivalry
-from fingerprint.catalog.search import AudioQuery, Examined, Search, found_at
+from fingerprint.catalog.search import Examined
 
 SECOND_CONFIDENCE: Final = 0.95
 """The least confidence of a second song, since it is one more question."""
@@ -66,9 +68,9 @@ def song_beneath(
         return None
     rivals = [each.votes for each in others if not any(each.same_track(one) for one in (second, *same))]
     sure = confidence(second.votes, rivals, contained, altered=second.altered)
-    search = Search(snapshot, query, parameters)
-    sure = beside_chances(sure, search.chances(second, contained))
-    finding = found_at(second, search.as_heard(second, contained, sure), sure, same, parameters)
+    examiner = Examiner(snapshot, query, parameters)
+    sure = beside_chances(sure, examiner.chances(second, contained))
+    finding = found_at(second, examiner.as_heard(second, contained, sure), sure, same, parameters)
     if finding.confidence < SECOND_CONFIDENCE:
         return None
     return Examined(finding=finding, search_pass=found.search_pass, candidate=second, tracks=others)

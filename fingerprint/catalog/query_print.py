@@ -13,12 +13,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.constellation import SILENCE, exact_bins, find_peaks
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import identify
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.parameters import DEFAULT, FULL, Parameters
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.search import AudioQuery, Finding
 from fingerprint.domain.audio import Pcm
 
 MAX_PRINT_BYTES: Final = 64 << 10

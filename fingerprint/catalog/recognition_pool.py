@@ -13,10 +13,10 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
-from fingerprint.catalog.search import Finding
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program

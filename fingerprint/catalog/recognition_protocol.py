@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from fingerprint.catalog.search import Finding
+from fingerprint.catalog.examination import Finding
 
 PREPARED: Final = 17
 FOUND: Final = 18

@@ -11,30 +11,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fingerprint.catalog.confidence import (
-    FAR_CHANCES,
-    SPEED_CHANCES,
-    TEMPO_CHANCES,
-    THRESHOLD,
-    beside_chances,
-    chances_of_length,
-    chances_of_tracks,
-    confidence,
-    prominence,
-)
-from fingerprint.catalog.containment import Containment, QueryLevels, best_aligned, containment, heard_tempo
+from fingerprint.catalog.audio_query import AudioQuery
+from fingerprint.catalog.confidence import THRESHOLD, prominence
+from fingerprint.catalog.containment import best_aligned
+from fingerprint.catalog.examination import Examiner, Finding
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.matching import Candidate, VoteResult, find_candidates, votes_of
-from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
+from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.postings import Landmarks, Lookup, postings_of
-from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
-from fingerprint.catalog.rivals import LEAST_OWN, original_first, rivalry
+from fingerprint.catalog.query import QueryFingerprint
+from fingerprint.catalog.rivals import original_first
 from fingerprint.catalog.scouting import Hypothesis, standing_out
-from fingerprint.catalog.tracks import Track
-from fingerprint.domain.audio import Pcm
 
 RIVALS: Final = 10
 CROWD: Final = 64
@@ -46,23 +33,14 @@ FEW_OFFSETS: Final = 12
 votes for several. FEW_OFFSETS: in the first pass, at other speeds and in windows of a long recording.
 """
 
-LEAST_PEAKS: Final = 20
-"""A track with fewer peaks in the sound, less than half a second of it, is no match: it begins or ends there."""
-
 MAX_EXAMINED: Final = 6
 """How many offsets get a containment score at their best alignment."""
 
 CERTAIN: Final = 0.999
 """When the offset with most votes has this confidence, the others are not examined."""
 
-WORTH_COMPARING: Final = 0.1
-"""The confidence from which a candidate is compared with the tracks that have nearly as many votes."""
-
 SURE: Final = 0.95
 """The confidence from which an answer at the sound's own speed ends the query."""
-
-ALIGNMENT_SECONDS: Final = 0.1
-"""The largest error of an offset, in seconds."""
 
 SPEEDS: Final = tuple(1 + percent / 100 for n in (2, 1, 3, 4, 5, 6, 7, 8) for percent in (n, -n))
 """The speeds that are tried besides the sound's own; any speed between them is near enough to one."""
@@ -123,28 +101,8 @@ MIN_OUTSTANDING: Final = 1.7
 GLANCE_HITS: Final = 10_000
 """How many postings are read for each hypothesis to see which stand out."""
 
-SCOUT_FAN_OUT: Final = 5
 SCOUT_HITS: Final = (60_000, 250_000)
 """How many postings are read to judge a speed; the second, when a query has more than LARGE."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A song in a recording.
-
-    `offset_seconds`: how far into the track the recording is at `position_seconds`, where the song begins to be
-    heard. `confidence`: the probability that it is this track, 0..1. `speed`: how much faster than the track.
-    `pitch`: how much higher, in semitones. `also`: the ids of other releases of the recording in the catalog,
-    which cannot be told from it.
-    """
-
-    track: Track
-    confidence: float
-    offset_seconds: float
-    position_seconds: float
-    speed: float
-    pitch: float = 0.0
-    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,76 +127,6 @@ class Examined:
     search_pass: SearchPass
     candidate: Candidate
     tracks: Sequence[Candidate]
-
-
-class AudioQuery:
-    """A piece of sound to search for, with everything that is computed from it once."""
-
-    def __init__(
-        self,
-        pcm: Pcm,
-        parameters: Parameters = DEFAULT,
-        *,
-        levels: list[NDArray[np.float32]] | None = None,
-        alone: bool = True,
-    ) -> None:
-        """`levels` may hold `channel_levels(pcm)` where they are known already.
-
-        `alone`: whether this is all there is of the sound; a window of a long recording has neighbors, which may
-        give a better answer, so less is tried. `take` is which one of a question's takes it is.
-        """
-        self.pcm = pcm
-        self.alone = alone
-        self.take = 1
-        self._parameters = parameters
-        self._levels = levels
-
-    @cached_property
-    def levels(self) -> list[NDArray[np.float32]]:
-        """The spectrograms of middle and side, see `channel_levels`."""
-        return channel_levels(self.pcm, self._parameters) if self._levels is None else self._levels
-
-    @cached_property
-    def prepared_levels(self) -> QueryLevels:
-        """The same spectrograms, prepared for looking up peaks."""
-        return QueryLevels.of(self.levels)
-
-    @cached_property
-    def quick_peaks(self) -> QueryPeaks:
-        """The peaks of the first pass."""
-        return query_peaks(self.levels, self._parameters, effort=QUICK)
-
-    @cached_property
-    def quick(self) -> QueryFingerprint:
-        """The landmarks of the first pass."""
-        return query_landmarks(self.quick_peaks, self._parameters, fan_out=QUICK.fan_out)
-
-    @cached_property
-    def full_peaks(self) -> QueryPeaks:
-        """The peaks of the second pass."""
-        return query_peaks(self.levels, self._parameters, effort=FULL)
-
-    @cached_property
-    def scout_peaks(self) -> QueryPeaks:
-        """The peaks of the middle in two phases, to judge speeds by."""
-        return self.full_peaks.only((0, self._parameters.phases // 2))
-
-    def scout(self, speed: float, pitch: float | None = None, *, fan_out: int = SCOUT_FAN_OUT) -> QueryFingerprint:
-        """A fourth of all landmarks, to judge whether another speed or pitch is worth searching."""
-        return query_landmarks(self.scout_peaks, self._parameters, fan_out=fan_out, speed=speed, pitch=pitch)
-
-    @cached_property
-    def full(self) -> QueryFingerprint:
-        """The landmarks of the second pass."""
-        return self.full_at(1.0)
-
-    def full_at(self, speed: float, pitch: float | None = None) -> QueryFingerprint:
-        """As many landmarks, at a speed or pitch that is worth searching."""
-        return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed, pitch=pitch)
-
-    def slowed(self, speed: float) -> "AudioQuery":
-        """The sound as if it were played `speed` times slower, transformed again."""
-        return AudioQuery(self.pcm.slowed(speed), self._parameters, alone=False)
 
 
 def likeliest(
@@ -277,6 +165,7 @@ class Search:
         self._snapshot = snapshot
         self._query = query
         self._parameters = parameters
+        self._examiner = Examiner(snapshot, query, parameters, altered=altered)
         self._best: Examined | None = None
         self._scouted: dict[Hypothesis, float] = {}
         self._known: tuple[QueryFingerprint, Lookup] | None = None
@@ -351,10 +240,6 @@ class Search:
         yield from votes.offsets[:1]
         levels, others = self._query.prepared_levels, votes.offsets[1:]
         yield from best_aligned(levels, others, self._parameters, limit=MAX_EXAMINED - 1)
-
-    def contained(self, candidate: Candidate) -> Containment:
-        """How well a candidate's music shows in the sound."""
-        return containment(self._query.prepared_levels, candidate, self._parameters)
 
     def _sure(self, enough: float) -> bool:
         return self._best is not None and self._best.finding.confidence >= enough
@@ -455,9 +340,9 @@ class Search:
         if _prominence(votes.tracks) < search_pass.prominence:
             return
         for candidate in self.offsets_to_examine(votes):
-            finding, same = self._finding(votes, candidate)
+            finding, same = self._examiner.finding(votes, candidate)
             if same and (chosen := original_first([candidate, *same])[0]) is not candidate:
-                other, _ = self._finding(votes, chosen, compare=True)
+                other, _ = self._examiner.finding(votes, chosen, compare=True)
                 if other.confidence >= min(THRESHOLD, finding.confidence):
                     finding, candidate = other, chosen  # noqa: PLW2901 - another release of the same recording
             if self._best is None or finding.confidence > self._best.finding.confidence:
@@ -466,99 +351,6 @@ class Search:
                 )
             if self._sure(CERTAIN):
                 break
-
-    def as_heard(self, candidate: Candidate, contained: Containment, sure: float) -> Containment:
-        """A likely candidate's containment with a tempo only where it is heard, see `heard_tempo`."""
-        if sure < WORTH_COMPARING or contained.tempo == 1.0:
-            return contained
-        levels = self._query.prepared_levels
-        return replace(contained, tempo=heard_tempo(levels, candidate, contained, self._parameters))
-
-    def chances(self, candidate: Candidate, contained: Containment) -> float:
-        """How many hypotheses a candidate is the best of, besides those that its confidence knows of."""
-        chances = chances_of_length(self._query.pcm.duration_seconds) if self._query.alone else 1.0
-        if contained.tempo != 1.0:
-            chances = max(chances, TEMPO_CHANCES)
-        far = self._altered or candidate.speed != candidate.pitch_factor
-        if far or candidate.altered:
-            chances *= FAR_CHANCES if far else SPEED_CHANCES
-        return chances * chances_of_tracks(len(self._snapshot))
-
-    def _compared(
-        self, result: VoteResult, candidate: Candidate, contained: Containment, sure: float
-    ) -> tuple[tuple[Candidate, ...], Containment, float]:
-        """The other releases of a candidate's recording, and its containment and confidence beside other tracks.
-
-        Releases of one recording are no rivals. Where other tracks share material with it, what counts is the
-        music that is its own.
-        """
-        beside = rivalry(candidate, result.tracks, self._query.prepared_levels.steps, self._parameters)
-        if not beside.same and not beside.sharing and not beside.crowd:
-            return (), contained, sure
-        if beside.sharing or beside.crowd:
-            levels = self._query.prepared_levels
-            own = containment(levels, candidate, self._parameters, beside=beside)
-            if own.peaks < LEAST_OWN:
-                return beside.same, own, 0.0
-            contained = replace(own, peaks=contained.peaks)
-        votes, rivals = result.without(beside.same).votes_of_track_and_rivals(candidate)
-        return (
-            beside.same,
-            contained,
-            confidence(votes, rivals, contained, altered=self._altered or candidate.altered),
-        )
-
-    def _at_own_speed(self, candidate: Candidate) -> Candidate:
-        """The candidate with its pitch, but the sound's own speed, about the middle of the sound."""
-        moved = self._query.prepared_levels.steps / 2 * (candidate.speed - 1)
-        return replace(candidate, speed=1.0, pitch=candidate.pitch_factor, offset=round(candidate.offset + moved))
-
-    def _finding(
-        self, result: VoteResult, candidate: Candidate, *, compare: bool = False
-    ) -> tuple[Finding, tuple[Candidate, ...]]:
-        """What a candidate amounts to, and the other releases of its recording.
-
-        `compare`: with other tracks, also when it is far from sure.
-        """
-        parameters = self._parameters
-        contained = self.contained(candidate)
-        if contained.tempo != 1.0 and candidate.speed != 1.0:
-            # A pitch that was changed alone, by up to a semitone or so, looks like another speed at another tempo.
-            alone = self._at_own_speed(candidate)
-            contained_alone = self.contained(alone)
-            if contained_alone.strength > contained.strength:
-                candidate, contained = alone, contained_alone
-        votes, rivals = result.votes_of_track_and_rivals(candidate)
-        altered = self._altered or candidate.altered
-        sure = confidence(votes, rivals, contained, altered=altered) if contained.peaks >= LEAST_PEAKS else 0.0
-        same: tuple[Candidate, ...] = ()
-        if compare or sure >= WORTH_COMPARING:
-            same, contained, sure = self._compared(result, candidate, contained, sure)
-        sure = beside_chances(sure, self.chances(candidate, contained))
-        contained = self.as_heard(candidate, contained, sure)
-        return found_at(candidate, contained, sure, same, parameters), same
-
-
-def found_at(
-    candidate: Candidate,
-    contained: Containment,
-    sure: float,
-    same: Sequence[Candidate],
-    parameters: Parameters = DEFAULT,
-) -> Finding:
-    """A candidate as a song in the sound; `same`: the other releases of its recording."""
-    offset = candidate.offset / candidate.speed - contained.shift
-    seconds = offset * parameters.hop / parameters.phases / parameters.rate
-    return Finding(
-        track=candidate.live.track(candidate.number),
-        confidence=sure,
-        also=tuple(each.track_id for each in original_first([candidate, *same]) if each is not candidate),
-        # An offset before the track's start means that the track begins within the recording.
-        offset_seconds=max(0.0, seconds * candidate.speed),
-        position_seconds=-seconds if seconds < -ALIGNMENT_SECONDS else 0.0,
-        speed=candidate.speed * contained.tempo,
-        pitch=12 * math.log2(candidate.pitch_factor),
-    )
 
 
 def _prominence(tracks: Sequence[Candidate]) -> float:

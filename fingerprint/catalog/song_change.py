@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.containment import containment
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.overlaid import faded_in, song_beneath
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.search import AudioQuery, Examined, Finding, examine
+from fingerprint.catalog.search import Examined, examine
 
 PART_SECONDS: Final = (2.0, 3.0)
 """The parts at an end of the sound that are searched by themselves, in this order."""

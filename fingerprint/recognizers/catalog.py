@@ -7,11 +7,12 @@ from typing import Final
 
 from cachetools import LRUCache
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.catalogs import Catalogs
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.query_print import identify_print
 from fingerprint.catalog.recognition_pool import PendingFindings, RecognitionPool
-from fingerprint.catalog.search import AudioQuery, Finding
 from fingerprint.domain.artwork import Artwork, artwork_of
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import CatalogRef, Song

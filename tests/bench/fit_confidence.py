@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.confidence import THRESHOLD, features
+from fingerprint.catalog.examination import Examiner
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.search import SPEEDS, Search
@@ -62,7 +63,7 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
     folder, clip, query, group = job
     snapshot = _catalog(folder).snapshot()
     question = prepare(decode(clip))
-    search = Search(snapshot, question)
+    search, examiner = Search(snapshot, question), Examiner(snapshot, question)
     passes: list[ScoredPass] = []
     for one_pass in search.passes(as_it_is=True, speeds=SPEEDS):
         votes = search.count_votes(one_pass)
@@ -70,7 +71,7 @@ def _examine(job: tuple[Path, Path, Query, str]) -> Examined:
         known = [
             features(
                 *votes.votes_of_track_and_rivals(candidate),
-                search.contained(candidate),
+                examiner.contained(candidate),
                 altered=candidate.altered,
             )
             for candidate in candidates

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.recognition_pool import RecognitionPool
-from fingerprint.catalog.search import Finding
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from tests.faults.test_media_decoder import eventually, gone

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fingerprint.catalog.audio_query import AudioQuery
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import (
     STEP_SECONDS,
     WINDOW_SECONDS,
@@ -20,7 +22,7 @@ from fingerprint.catalog.identify import (
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import VoteResult
 from fingerprint.catalog.query import channel_levels
-from fingerprint.catalog.search import MAX_EXAMINED, AudioQuery, Finding, Search, SearchPass
+from fingerprint.catalog.search import MAX_EXAMINED, Search, SearchPass
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune

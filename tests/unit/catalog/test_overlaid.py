@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.search import Finding
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import mixed, noise, tune

@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.query import QueryPeaks
 from fingerprint.catalog.scouting import Hypothesis, standing_out
-from fingerprint.catalog.search import FAR_SPEEDS, SEMITONES, SPEEDS, AudioQuery
+from fingerprint.catalog.search import FAR_SPEEDS, SEMITONES, SPEEDS
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import noise, tune
