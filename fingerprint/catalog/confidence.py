@@ -47,6 +47,13 @@ FAR_CHANCES: Final = 6.0
 """Likewise for the speeds and pitches of the last attempt."""
 
 
+UNKNOWN_CHANCES: Final = 2.3
+"""How many times likelier unknown music is in a question than among the clips to which `WEIGHTS` were fitted, of
+which one in eight has no answer. On the corpus it costs one of 308 right answers; of other music the share that is
+named falls by more than half, as far as the scores below the threshold tell.
+"""
+
+
 def beside_chances(probability: float, chances: float) -> float:
     """The probability of a match that is the best of so many hypotheses: its odds are divided by their number.
 

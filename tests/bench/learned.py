@@ -13,6 +13,11 @@ the questions are about music that no provider knows.
 - `questions_a_second`: how many questions were asked for each second of music in the day. What is saved depends on
   it: 300 channels that are asked about every five minutes through eight hours are 0.4 for 448 tracks
 
+With `--of N`, the songs stand for N: each for those around one rank, so that all of them stand for as many of the
+day's questions, and it is asked about as often, for each of its seconds, as such a song is with `--density`
+questions a second of all music. A song that is asked about often is cut to less, and `saved` is the mean of the
+songs' own shares.
+
 Songs: those of a corpus (`--corpus DIR`), of any folder (`--music DIR`), else composed. The day's questions follow
 each other without a pause.
 """
@@ -23,7 +28,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -53,6 +58,7 @@ UNKNOWN: Final = 0.1
 SECONDS: Final = 6.0
 OFFSET_ERROR_SECONDS: Final = 0.05
 SUFFIXES: Final = (".flac", ".mp3", ".ogg", ".opus", ".wav", ".m4a")
+SHORTEST_SECONDS: Final = 24.0
 MORNING: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROVIDER: Final = "acrcloud"
 
@@ -61,7 +67,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(slots=True)
 class Tally:
-    """What came of one half of the day's questions."""
+    """What came of one half of the day's questions. `of_songs`: by song, those asked and those saved."""
 
     questions: int = 0
     unknown: int = 0
@@ -69,17 +75,30 @@ class Tally:
     wrong: int = 0
     oracle_asked: int = 0
     oracle_wrong: int = 0
+    of_songs: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+
+    def count(self, song: int, *, saved: bool) -> None:
+        """Count a question about a known song."""
+        both = self.of_songs.setdefault(song, [0, 0])
+        both[0] += 1
+        both[1] += saved
+
+    @property
+    def mean_saved(self) -> float:
+        """The mean of the songs' shares of saved questions."""
+        return sum(saved / asked for asked, saved in self.of_songs.values()) / max(1, len(self.of_songs))
 
 
 class Day:
     """One simulated day."""
 
-    def __init__(self, tracks: Sequence[Pcm], *, known: int, channels: int, seed: int) -> None:
+    def __init__(self, tracks: Sequence[Pcm], *, weights: NDArray[np.float64], channels: int, seed: int) -> None:
+        """`weights`: how often the first tracks are asked about, which are those that the provider knows."""
+        known = len(weights)
         self._tracks = tracks
         self._known = known
         self._channels = channels
         self._rng = np.random.default_rng(seed)
-        weights = 1 / np.arange(1, known + 1)
         self._weights = weights / weights.sum()
         self._games: list[Samples] = [self._sound(number) for number in range(known, len(tracks))]
 
@@ -100,6 +119,8 @@ class Day:
             pcm = self._heard(track, offset)
             query = await asyncio.to_thread(recognizer.prepare, Recording(pcm=pcm))
             found = await recognizer.recognize(query)
+            if not unknown:
+                tally.count(track, saved=bool(found))
             if found:
                 right = found[0].song.title == f"Song {track}"
                 tally.saved += not unknown
@@ -202,8 +223,40 @@ def _tracks(arguments: argparse.Namespace, count: int, seconds: float) -> list[P
     return tracks
 
 
+def zipf(songs: int) -> NDArray[np.float64]:
+    """How often each of so many songs is asked about, most often first; their sum is 1."""
+    often = 1 / np.arange(1, songs + 1)
+    return often / often.sum()
+
+
+def densities(songs: int, of: int, density: float) -> NDArray[np.float64]:
+    """How often a second of each of some songs is asked about, when they stand for `of`.
+
+    `density`: questions for each second of all music. The songs are those in the middle of equal shares of all
+    questions.
+    """
+    often = zipf(of)
+    middles = (np.arange(songs) + 0.5) / songs
+    return often[np.searchsorted(np.cumsum(often), middles)] * of * density
+
+
+def _cut_to_density(tracks: Sequence[Pcm], a_second: NDArray[np.float64], questions: int) -> list[Pcm]:
+    """The known tracks, each cut so that it has at most so many questions a day, but not too short."""
+    return [
+        track.cut(0.0, min(track.duration_seconds, max(SHORTEST_SECONDS, questions / often)))
+        for track, often in zip(tracks, a_second.tolist(), strict=False)
+    ]
+
+
 async def _measure(tracks: Sequence[Pcm], arguments: argparse.Namespace, questions: int) -> dict[str, object]:
     known = round(len(tracks) * 0.8)
+    weights = zipf(known)
+    if of := cast("int", arguments.of):
+        a_second = densities(known, of, cast("float", arguments.density))
+        tracks = [*_cut_to_density(tracks[:known], a_second, questions), *tracks[known:]]
+        lengths = np.array([track.duration_seconds for track in tracks[:known]])
+        weights = np.minimum(a_second * lengths, questions)
+        questions = round(float(weights.sum()) / (1 - UNKNOWN))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "learned"
         async with open_database(f"sqlite:///{name}/learned.sqlite3") as database:
@@ -223,7 +276,7 @@ async def _measure(tracks: Sequence[Pcm], arguments: argparse.Namespace, questio
                 limits=LearningLimits(),
             )
             day = Day(
-                tracks, known=known, channels=cast("int", arguments.channels), seed=cast("int", arguments.seed)
+                tracks, weights=weights, channels=cast("int", arguments.channels), seed=cast("int", arguments.seed)
             )
             began = time.process_time()
             halves = await day.run(learner, recognizer, questions)
@@ -237,14 +290,14 @@ async def _measure(tracks: Sequence[Pcm], arguments: argparse.Namespace, questio
         size = sum(file.stat().st_size for file in folder.glob("*.seg"))
     music = sum(track.duration_seconds for track in tracks[:known])
     rows = [{"half": number + 1, **dataclasses.asdict(half)} for number, half in enumerate(halves)]
-    print_table("questions", rows)
+    print_table("questions", [{name: row[name] for name in row if name != "of_songs"} for row in rows])
     second = halves[1]
     return {
         "rows": rows,
         "songs": known,
         "music_minutes": round(music / 60, 1),
         "questions_a_second": round(sum(half.questions - half.unknown for half in halves) / music, 2),
-        "saved": round(second.saved / max(1, second.questions - second.unknown), 3),
+        "saved": round(second.mean_saved if of else second.saved / max(1, second.questions - second.unknown), 3),
         "wrong": sum(half.wrong for half in halves),
         "oracle_wrong": sum(half.oracle_wrong for half in halves),
         "learned_minutes": round(minutes, 1),
@@ -264,6 +317,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how much of each track is played")
     parser.add_argument("--channels", type=int, default=300)
     parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument(
+        "--of", type=int, default=0, help="how many songs they stand for; --questions is then for each"
+    )
+    parser.add_argument("--density", type=float, default=0.4, help="questions for each second of music, with --of")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
     tracks = _tracks(arguments, cast("int", arguments.tracks), cast("float", arguments.seconds))

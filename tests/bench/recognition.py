@@ -9,7 +9,8 @@ For each system, condition and duration the rows give
 - `top1_at_1pct`: as `top1`, at the threshold that at most 1 % of the negatives reach
 
 What is left of 100 % is missed. `cpu_ms_per_query` leaves decoding out for ours and for Olaf: the median of 6 s.
-How true our confidence is, is drawn as `reliability.svg` in `--work`, or where `--plot` says.
+How true our confidence is, is drawn as `reliability.svg` in `--work`, or where `--plot` says; for each length by
+itself, as `reliability-6s.svg` beside it.
 
 `--questions N` also asks N whole questions about music that is not indexed, clean, evenly spread over it: clips
 of 3, 6, 10 and 30 s, and live ones with all their takes. `false_answers` then says for each kind how many were
@@ -403,5 +404,10 @@ def main(argv: Sequence[str]) -> int:
     plot = cast("Path | None", arguments.plot) or work / "reliability.svg"
     plot.write_text(draw(true, heading=f"reliability, {len(corpus.queries)} clips").document(), encoding="utf-8")
     print(f"drawn as {plot}")
+    for seconds in durations:
+        true = reliability(corpus, systems[OURS], seconds=seconds)
+        print_table(f"reliability of {seconds} s", table(true))
+        own = plot.with_stem(f"{plot.stem}-{seconds}s")
+        own.write_text(draw(true, heading=f"reliability, clips of {seconds} s").document(), encoding="utf-8")
     write_json(cast("Path | None", arguments.json), found)
     return 0

@@ -30,9 +30,13 @@ class Bin:
         return (self.said * (1 - self.said) / self.clips) ** 0.5
 
 
-def reliability(corpus: Corpus, outcome: Outcome) -> list[Bin]:
-    """How often the likeliest track is right, by the probability that was said; negatives are never right."""
-    return bins([(outcome.said[q.file].score, outcome.said[q.file].track_id in q.accept) for q in corpus.queries])
+def reliability(corpus: Corpus, outcome: Outcome, *, seconds: float | None = None) -> list[Bin]:
+    """How often the likeliest track is right, by the probability that was said; negatives are never right.
+
+    `seconds`: of clips of one length only.
+    """
+    asked = [query for query in corpus.queries if seconds is None or query.duration == seconds]
+    return bins([(outcome.said[q.file].score, outcome.said[q.file].track_id in q.accept) for q in asked])
 
 
 def bins(answers: Sequence[tuple[float, bool]]) -> list[Bin]:

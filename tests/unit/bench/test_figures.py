@@ -7,8 +7,9 @@ import pytest
 
 from tests.bench.corpus import Corpus, Outcome, Query, Said
 from tests.bench.fit_confidence import regression
+from tests.bench.learned import densities
 from tests.bench.recognition import OURS, figures
-from tests.bench.reliability import bins, draw
+from tests.bench.reliability import bins, draw, reliability
 
 
 def corpus(negatives: int) -> Corpus:
@@ -50,6 +51,25 @@ def test_the_strict_threshold_is_above_all_but_one_percent_of_the_negatives() ->
     said |= {f"n{number}": Said("other", 0.2) for number in range(100)} | {"n7": Said("other", 0.99)}
     row = figures(corpus(100), {OURS: Outcome(said=said, threshold=0.8, cpu_ms=0)})["rows"][0]
     assert (row["top1"], row["top1_at_1pct"]) == (0.0, 1.0)
+
+
+def test_reliability_is_told_for_each_length() -> None:
+    queries = tuple(Query(f"q{seconds}", "clean", seconds, frozenset({"right"})) for seconds in (3, 6, 10))
+    said = {"q3": Said("other", 0.9), "q6": Said("right", 0.99), "q10": Said(None, 0.0)}
+    asked, outcome = Corpus(Path("/corpus"), queries, {}), Outcome(said=said, threshold=0.8, cpu_ms=0)
+    assert [part.right for part in reliability(asked, outcome, seconds=3)] == [0.0]
+    assert [part.right for part in reliability(asked, outcome, seconds=6)] == [1.0]
+    assert len(reliability(asked, outcome)) == 3
+
+
+def test_a_few_songs_stand_for_all_by_how_often_they_are_asked_about() -> None:
+    a_second = densities(8, 358, 0.4)
+    assert list(a_second) == sorted(a_second, reverse=True)
+    assert a_second[0] > 20
+    assert a_second[-1] < 0.1
+    assert densities(8, 358, 0.8) == pytest.approx(2 * a_second)
+    # All of them are each song itself.
+    assert densities(3, 1, 0.5) == pytest.approx([0.5] * 3)
 
 
 def test_bins_tell_what_was_said_and_what_was_right() -> None:

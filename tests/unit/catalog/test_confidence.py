@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from fingerprint.catalog.confidence import (
     chances_of_takes,
     chances_of_tracks,
 )
+from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.search import likeliest
@@ -65,6 +67,22 @@ def test_the_same_match_is_less_sure_among_more_tracks(tmp_path: Path, monkeypat
     assert few is not None
     assert many is not None
     assert many.confidence == pytest.approx(beside_chances(few.confidence, 10))
+
+
+@pytest.mark.parametrize(
+    ("sure", "take", "named"), [(0.92, 1, False), (0.94, 1, True), (0.94, 2, False), (0.985, 2, True)]
+)
+def test_a_few_seconds_are_named_only_where_unknown_music_hardly_is(
+    sure: float, take: int, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, range(2))
+    (found,) = identify(Catalog(tmp_path).snapshot(), prepare(tune(1).cut(3, 6)))
+
+    def searched(*_arguments: object) -> list[Finding]:
+        return [replace(found, confidence=sure)]
+
+    monkeypatch.setattr("fingerprint.catalog.identify._identify", searched)
+    assert bool(identify(Catalog(tmp_path).snapshot(), prepare(tune(1).cut(3, 6)), take=take)) == named
 
 
 def test_a_later_take_of_a_question_must_be_surer(tmp_path_factory: pytest.TempPathFactory) -> None:
