@@ -53,6 +53,9 @@ which one in eight has no answer. On the corpus it costs one of 308 right answer
 named falls by more than half, as far as the scores below the threshold tell.
 """
 
+WHOLE_THRESHOLD: Final = THRESHOLD * UNKNOWN_CHANCES / (1 - THRESHOLD + THRESHOLD * UNKNOWN_CHANCES)
+"""The same, 0.93, for a few seconds that are all there is of the sound: no other part of it need agree."""
+
 
 def beside_chances(probability: float, chances: float) -> float:
     """The probability of a match that is the best of so many hypotheses: its odds are divided by their number.

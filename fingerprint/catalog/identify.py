@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.audio_query import AudioQuery
-from fingerprint.catalog.confidence import THRESHOLD, UNKNOWN_CHANCES, beside_chances, chances_of_takes
+from fingerprint.catalog.confidence import THRESHOLD, WHOLE_THRESHOLD, beside_chances, chances_of_takes
 from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.overlaid import song_beneath
@@ -71,8 +71,8 @@ def identify(
         for finding in _identify(snapshot, query, parameters)
     ]
     # In a long recording, two windows agree or one is surer.
-    unknown = UNKNOWN_CHANCES if query.alone and query.pcm.duration_seconds <= SHORT_SECONDS else 1.0
-    return [finding for finding in taken if beside_chances(finding.confidence, unknown) >= THRESHOLD]
+    whole = query.alone and query.pcm.duration_seconds <= SHORT_SECONDS
+    return [finding for finding in taken if finding.confidence >= (WHOLE_THRESHOLD if whole else THRESHOLD)]
 
 
 def _identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters) -> list[Finding]:

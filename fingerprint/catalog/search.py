@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from fingerprint.catalog.audio_query import AudioQuery
-from fingerprint.catalog.confidence import THRESHOLD, prominence
+from fingerprint.catalog.confidence import THRESHOLD, WHOLE_THRESHOLD, prominence
 from fingerprint.catalog.containment import best_aligned
 from fingerprint.catalog.examination import Examiner, Finding
 from fingerprint.catalog.index import Snapshot
@@ -166,6 +166,7 @@ class Search:
         self._query = query
         self._parameters = parameters
         self._examiner = Examiner(snapshot, query, parameters, altered=altered)
+        self._enough = WHOLE_THRESHOLD if query.alone else THRESHOLD
         self._best: Examined | None = None
         self._scouted: dict[Hypothesis, float] = {}
         self._known: tuple[QueryFingerprint, Lookup] | None = None
@@ -178,7 +179,7 @@ class Search:
             self._examine(search_pass)
             if self._sure(search_pass.enough):
                 break
-        if as_it_is and speeds and not self._sure(THRESHOLD):
+        if as_it_is and speeds and not self._sure(self._enough):
             self._last_attempt()
         return self._best
 
@@ -206,14 +207,14 @@ class Search:
         promising = self._promising(speeds, SCOUT_HITS[large])
         for speed in promising:
             yield SearchPass(
-                fingerprint=query.full_at(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD
+                fingerprint=query.full_at(speed), max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=self._enough
             )
         for speed in [*([1.0] if as_it_is else []), *promising[:DEEP_SPEEDS]] if large else []:
             yield SearchPass(
                 fingerprint=query.full if speed == 1.0 else query.full_at(speed),
                 max_hits=DEEP_HITS,
                 offsets=offsets,
-                enough=THRESHOLD,
+                enough=self._enough,
             )
 
     def count_votes(self, search_pass: SearchPass) -> VoteResult:
@@ -306,14 +307,16 @@ class Search:
             for each in self._outstanding(self._last_hypotheses, limit=MAX_FAR_OUTSTANDING)
         ]
         for favored, speed, pitch in sorted(scouted, reverse=True)[:MAX_FAR]:
-            if favored < MIN_FAR_PROMINENCE or self._sure(THRESHOLD):
+            if favored < MIN_FAR_PROMINENCE or self._sure(self._enough):
                 break
             if speed == pitch:
                 self._search_slowed(speed)
             else:
                 fingerprint = query.full_at(speed, pitch)
                 self._examine(
-                    SearchPass(fingerprint=fingerprint, max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=THRESHOLD)
+                    SearchPass(
+                        fingerprint=fingerprint, max_hits=FULL_HITS, offsets=FEW_OFFSETS, enough=self._enough
+                    )
                 )
 
     def _search_slowed(self, speed: float) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.confidence import THRESHOLD
+from fingerprint.catalog.confidence import WHOLE_THRESHOLD
 from fingerprint.catalog.explain import Explanation, explain
 from fingerprint.catalog.identify import SHORT_SECONDS, WINDOW_SECONDS, identify, prepare
 from fingerprint.catalog.index import Catalog
@@ -80,7 +80,11 @@ def _verdict(found: Explanation) -> str:
     if found.examined is None:
         return "No track shares a landmark with it."
     finding = found.examined.finding
-    known = "It is" if finding.confidence >= THRESHOLD else f"No match (below {THRESHOLD:.0%}); the likeliest is"
+    known = (
+        "It is"
+        if finding.confidence >= WHOLE_THRESHOLD
+        else f"No match (below {WHOLE_THRESHOLD:.0%}); the likeliest is"
+    )
     speed = "" if abs(finding.speed - 1) < 0.002 else f", {finding.speed:.3f} times as fast"
     return (
         f"{known} {_title(finding.track)}, {finding.confidence:.1%} sure, {finding.offset_seconds:.2f} s in{speed}"

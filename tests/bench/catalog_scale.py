@@ -26,7 +26,7 @@ from typing import Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.confidence import THRESHOLD
+from fingerprint.catalog.confidence import WHOLE_THRESHOLD
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
@@ -181,7 +181,7 @@ def measure(folder: Path, queries: Sequence[tuple[Pcm, frozenset[str]]]) -> dict
                 if warm:
                     times[number] = min(times[number], (time.perf_counter() - started) * 1000)
                     cpu[number] = min(cpu[number], (time.process_time() - used) * 1000)
-                answers[number] = best is not None and best.confidence >= THRESHOLD
+                answers[number] = best is not None and best.confidence >= WHOLE_THRESHOLD
                 right += best is not None and answers[number] and best.track.id in accept
     matched = [place for place, (_, accept) in enumerate(queries) if accept]
     without = [place for place, (_, accept) in enumerate(queries) if not accept]

@@ -38,7 +38,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from fingerprint.catalog.confidence import THRESHOLD
+from fingerprint.catalog.confidence import WHOLE_THRESHOLD
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
@@ -132,7 +132,7 @@ def ask_ours(corpus: Corpus, folder: Path, jobs: int) -> Outcome:
         for name, answer, cost in pool.map(_ask, files, chunksize=8):
             said[name], costs[name] = answer, cost
     six = [costs[query.file] for query in corpus.queries if query.duration == 6]
-    return Outcome(said=said, threshold=THRESHOLD, cpu_ms=median(six or list(costs.values())))
+    return Outcome(said=said, threshold=WHOLE_THRESHOLD, cpu_ms=median(six or list(costs.values())))
 
 
 # --- Whole questions about music that is not indexed --------------------------------------------------

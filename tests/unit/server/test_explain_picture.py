@@ -80,7 +80,7 @@ def test_the_picture_shows_what_matches(catalog: Path, tmp_path: Path, capsys: p
     other = write_wav(tmp_path / "other.wav", tune(99).cut(5, 6))
     assert main(["identify", str(other), "--catalog", str(catalog), "--explain", str(picture)]) == 0
     unmatched = capsys.readouterr().err
-    assert "No match (below 85%)" in unmatched
+    assert "No match (below 93%)" in unmatched
     assert matching(said.err) > 3 * matching(unmatched)
 
 
