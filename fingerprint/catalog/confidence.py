@@ -49,8 +49,8 @@ FAR_CHANCES: Final = 6.0
 
 UNKNOWN_CHANCES: Final = 2.3
 """How many times likelier unknown music is in a question than among the clips to which `WEIGHTS` were fitted, of
-which one in eight has no answer. On the corpus it costs one of 308 right answers; of other music the share that is
-named falls by more than half, as far as the scores below the threshold tell.
+which one in eight has no answer. On the corpus it costs one of 308 right answers; of other music about half as
+much is named, as far as the scores below the threshold tell.
 """
 
 WHOLE_THRESHOLD: Final = THRESHOLD * UNKNOWN_CHANCES / (1 - THRESHOLD + THRESHOLD * UNKNOWN_CHANCES)
