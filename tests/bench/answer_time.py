@@ -7,6 +7,8 @@
 - `floor_ms`: what is unavoidable the first time: token, multivariant playlist, media playlist, segments side by
   side, by bare aiohttp on warm connections, and the decoding of what they bring; `floor_warm_ms` without the token
   and the multivariant playlist
+- `recognition_ms`: fingerprint and match of that sound with our own catalog, with nothing else around them: they
+  come after the last byte, so no answer is earlier than floor and recognition together
 - `preroll_first_ms`, `preroll_next_ms`: the first question, to a new session that Twitch begins with an
   advertisement of `preroll_seconds`, and the next one
 - `original_ms`: the same chain up to the playlist, then the FFmpeg program recording 6 s from it, then fingerprint
@@ -172,10 +174,14 @@ async def live_playlist(settings: PipelineSettings) -> LiveSource:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """The chains of round trips and the decoding, with nothing else around them; milliseconds."""
+    """The chains of round trips and the decoding, with nothing else around them, and what the sound decoded to.
+
+    Times are in milliseconds.
+    """
 
     cold: float
     warm: float
+    pcm: Pcm
 
 
 async def floor(session: aiohttp.ClientSession, settings: PipelineSettings) -> Floor:
@@ -202,9 +208,16 @@ async def floor(session: aiohttp.ClientSession, settings: PipelineSettings) -> F
     chosen = newest_content(playlist, wanted_seconds=SECONDS, enough_seconds=SECONDS / 2)
     urls = [media.join(URL(segment.uri, encoded=True)) for segment in chosen]
     content = b"".join(await asyncio.gather(*map(fetch, urls)))
-    decode_bytes(content, container="mpegts", max_seconds=30.0)
+    pcm = decode_bytes(content, container="mpegts", max_seconds=30.0)
     ended = time.perf_counter()
-    return Floor(cold=(ended - started) * 1000, warm=(ended - known) * 1000)
+    return Floor(cold=(ended - started) * 1000, warm=(ended - known) * 1000, pcm=pcm)
+
+
+async def recognition(settings: PipelineSettings, sounds: Sequence[Pcm]) -> list[float]:
+    """The milliseconds of fingerprint and match of each sound; the first one, which warms up, does not count."""
+    async with open_recognizers(settings) as recognizers:
+        answers = [await recognizers.identify(Recording(pcm=pcm), _ignore) for pcm in sounds]
+    return [answer.fingerprint_ms + answer.recognize_ms for answer in answers[1:]]
 
 
 async def streamlink_times(folder: Path, added_ms: float, runs: int) -> list[float]:
@@ -290,6 +303,7 @@ async def measure(bench: Bench, added_ms: float, folder: Path, chosen: argparse.
         times = await ours(bench, servers=chosen.servers, questions=chosen.questions)
         await floor(session, settings)
         floors = [await floor(session, settings) for _ in range(2 * chosen.questions)]
+        alone = await recognition(settings, [found.pcm for found in floors])
         slow = [await original(settings) for _ in range(chosen.originals)]
         finished = await without_prefetch(session, bench, questions=chosen.questions)
         first, following = await with_preroll(
@@ -309,6 +323,7 @@ async def measure(bench: Bench, added_ms: float, folder: Path, chosen: argparse.
         "age_finished_ms": median([answer.age_ms for answer in finished.warm]),
         "floor_ms": median([found.cold for found in floors]),
         "floor_warm_ms": median([found.warm for found in floors]),
+        "recognition_ms": median(alone),
         "preroll_seconds": chosen.preroll_seconds,
         "preroll_first_ms": median(first),
         "preroll_next_ms": median(following),
@@ -349,6 +364,8 @@ def main(argv: Sequence[str]) -> int:
                 "streamlink / cold": row["streamlink_ms"] / row["cold_ms"],
                 "cold / floor": row["cold_ms"] / row["floor_ms"],
                 "warm / floor": row["warm_ms"] / row["floor_warm_ms"],
+                "cold / (floor + recognition)": row["cold_ms"] / (row["floor_ms"] + row["recognition_ms"]),
+                "warm / (floor + recognition)": row["warm_ms"] / (row["floor_warm_ms"] + row["recognition_ms"]),
                 "cold left": 4 * row["added_ms"] + 200 - row["cold_ms"],
                 "warm left": 2 * row["added_ms"] + 150 - row["warm_ms"],
             }
