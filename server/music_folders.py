@@ -27,7 +27,7 @@ from watchfiles import watch
 
 from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
-from fingerprint.catalog.writer import WriteLock
+from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.clock import SystemClock
 from server.observability import Metrics
 

@@ -19,7 +19,9 @@ from fingerprint.catalog.manifest import (
 )
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
-from fingerprint.catalog.writer import CatalogWriter, SharedStore, WriteLock
+from fingerprint.catalog.shared_store import SharedStore
+from fingerprint.catalog.write_lock import WriteLock
+from fingerprint.catalog.writer import CatalogWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,8 +35,8 @@ from fingerprint.catalog.covers import MAX_COVER_BYTES, MAX_COVERS, Covers, cove
 from fingerprint.catalog.file_reader import WORKER_PROGRAM
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.index_file import pack_peaks, unpack_peaks
 from fingerprint.catalog.index_protocol import MAX_FRAMES, MAX_SECONDS
+from fingerprint.catalog.packed_peaks import pack_peaks, unpack_peaks
 from fingerprint.catalog.parameters import DEFAULT, Identities
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.regular_file import open_regular

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.constellation import Constellation, find_peaks
-from fingerprint.catalog.index_file import pack_peaks, unpack_peaks
 from fingerprint.catalog.landmarks import pair_peaks
+from fingerprint.catalog.packed_peaks import pack_peaks, unpack_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.catalog.tracks import track_id

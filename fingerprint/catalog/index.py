@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.covers import Cover, Covers, covers_named
-from fingerprint.catalog.index_file import IndexSegment, other_fingerprint, segment_file
+from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -27,6 +27,8 @@ from fingerprint.catalog.manifest import (
 )
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
+from fingerprint.catalog.segment_layout import other_fingerprint
+from fingerprint.catalog.segment_name import segment_file
 from fingerprint.catalog.tracks import Track, TrackEntry
 
 OPEN_ATTEMPTS: Final = 5

@@ -9,15 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.fingerprint import TrackFingerprint
-from fingerprint.catalog.index_file import (
-    GAP,
-    TRACK_RECORD,
-    IndexSegment,
-    SegmentWriter,
-    directory_bits,
-    pack_peaks,
-    remainder_type,
-)
+from fingerprint.catalog.index_file import IndexSegment
+from fingerprint.catalog.packed_peaks import pack_peaks
+from fingerprint.catalog.segment_layout import GAP, TRACK_RECORD, directory_bits, remainder_type
+from fingerprint.catalog.segment_writer import SegmentWriter
 from fingerprint.catalog.tracks import TrackEntry
 
 MERGE_POSTINGS: Final = 1 << 22

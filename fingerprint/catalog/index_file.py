@@ -34,237 +34,21 @@ the identities, and no checksum.
 """
 
 import mmap
-import os
-import re
-import secrets
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.packed_peaks import unpack_peaks
+from fingerprint.catalog.problems import DamagedCatalogError
 from fingerprint.catalog.regular_file import open_regular
+from fingerprint.catalog.segment_layout import SECTIONS, TRACK_RECORD, read_header, remainder_type
 from fingerprint.catalog.tracks import TrackEntry, track_id
-
-MAGIC: Final = b"TWAINDEX"
-FORMAT_VERSION: Final = 3
-_READABLE_VERSIONS: Final = (2, FORMAT_VERSION)
-HEADER_BYTES: Final = 4096
-GAP: Final = 512
-"""Frames between tracks; longer than any window that is matched."""
-
-POSITION_LIMIT: Final = 2**32 - 1
-"""The most frames, and the most postings, in one file."""
-
-SECTIONS: Final = ("tracks", "texts", "peaks", "directory", "remainders", "postings")
-_ALIGNMENT: Final = 64
-
-TRACK_RECORD: Final = np.dtype(
-    [
-        ("id", "S12"),
-        ("frames", "<u4"),
-        ("first_frame", "<u4"),
-        ("landmarks", "<u4"),
-        ("text_size", "<u4"),
-        ("peaks_size", "<u4"),
-        ("side_peaks_size", "<u4"),
-        ("text_start", "<u8"),
-        ("peaks_start", "<u8"),
-    ]
-)
-_HEADER: Final = np.dtype(
-    [
-        ("magic", "S8"),
-        ("version", "<u4"),
-        ("crc", "<u4"),
-        ("size", "<u8"),
-        ("identity", "S40"),
-        ("hash_bits", "<u4"),
-        ("directory_bits", "<u4"),
-        ("postings", "<u8"),
-        ("frames", "<u8"),
-        ("tracks", "<u8"),
-        ("sections", [("offset", "<u8"), ("size", "<u8"), ("crc", "<u4"), ("zero", "<u4")], (len(SECTIONS),)),
-        ("id", "S32"),
-        ("catalog", "S32"),
-    ]
-)
-_NAME: Final = re.compile(r"([0-9]{8})(?:-[0-9a-f]{8})?\.(seg|tmp)")
-_CRC_START: Final = 16
-_PEAK_BIN_BITS: Final = 9
-_PEAK_GAP_LIMIT: Final = 127
-_NO_BIN: Final = 0
-
-
-def new_id() -> str:
-    """A random identity of a catalog or of one of its files: 32 hex digits."""
-    return secrets.token_hex(16)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentName:
-    """An index file in a folder, finished or not, as far as its name and the start of its header tell.
-
-    `number`: the one in its name. `catalog`: the identity of its catalog, empty for a file of version 2.
-    """
-
-    path: Path
-    number: int
-    catalog: str
-    finished: bool
-
-
-def segment_file(number: int, suffix: str = "") -> str:
-    """The name of an index file. `suffix`: 8 hex digits where others may choose the same number."""
-    return f"{number:08d}-{suffix}.seg" if suffix else f"{number:08d}.seg"
-
-
-def is_segment_name(name: str) -> bool:
-    """Whether a file is named like an index file that is finished."""
-    named = _NAME.fullmatch(name)
-    return named is not None and named[2] == "seg"
-
-
-def read_name(path: Path) -> SegmentName | None:
-    """What kind of index file this is; None for any other file, whatever it is called."""
-    named = _NAME.fullmatch(path.name)
-    if named is None:
-        return None
-    try:
-        if path.is_symlink() or not path.is_file():
-            return None
-        with path.open("rb") as file:
-            raw = file.read(_HEADER.itemsize)
-    except OSError:
-        return None
-    if len(raw) < _HEADER.itemsize or not raw.startswith(MAGIC):
-        return None
-    header: np.void = np.frombuffer(raw, _HEADER, 1)[0]
-    return SegmentName(
-        path=path,
-        number=int(named[1]),
-        catalog=header["catalog"].decode("ascii", "replace"),
-        finished=named[2] == "seg",
-    )
-
-
-def directory_bits(postings: int, hash_bits: int) -> int:
-    """The directory's size: 2^8 to 2^hash_bits buckets, so that directory and remainders are small together.
-
-    About sixteen postings share a bucket; from so many postings on that their remainders would take more than a
-    directory without any, each hash has one of its own.
-    """
-    if postings >= 3 << hash_bits:
-        return hash_bits
-    return min(hash_bits, max(8, hash_bits - 16, postings.bit_length() - 4))
-
-
-def remainder_type(bits: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
-    """The type that holds the lower `bits` bits of a hash."""
-    return np.dtype(np.uint8) if bits <= 8 else np.dtype("<u2")
-
-
-def pack_peaks(frames: NDArray[np.uint32], bins: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """A constellation as u16: frames since the previous peak in the upper 7 bits, the bin in the lower 9.
-
-    Bin 0 is not a peak; it marks a gap longer than 127 frames.
-    """
-    gaps = np.diff(frames.astype(np.int64), prepend=0)
-    fillers = np.maximum(gaps - 1, 0) // _PEAK_GAP_LIMIT
-    packed = np.full(len(gaps) + int(fillers.sum()), _PEAK_GAP_LIMIT << _PEAK_BIN_BITS | _NO_BIN, np.int64)
-    places = np.arange(len(gaps)) + np.cumsum(fillers)
-    packed[places] = (gaps - fillers * _PEAK_GAP_LIMIT) << _PEAK_BIN_BITS | bins
-    return packed.astype("<u2")
-
-
-def unpack_peaks(
-    packed: NDArray[np.uint16], between: tuple[float, float] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The inverse of `pack_peaks`: frames and bins, both of shape (n,).
-
-    With `between`, only those from the first frame up to, but not including, the second.
-    """
-    frames = np.cumsum(packed >> _PEAK_BIN_BITS, dtype=np.int64)
-    if between is not None:
-        first, last = np.searchsorted(frames, between)
-        frames, packed = frames[first:last], packed[first:last]
-    bins = (packed & ((1 << _PEAK_BIN_BITS) - 1)).astype(np.int64)
-    real = bins != _NO_BIN
-    return frames[real], bins[real]
-
-
-class SegmentWriter:
-    """Writes an IndexSegment section by section to a temporary file, and renames it when it is complete.
-
-    `id`: the new file's identity. `catalog`: that of its catalog. No file that is there already is written to.
-    """
-
-    def __init__(self, path: Path, *, identity: str, hash_bits: int, catalog: str = "") -> None:
-        self.id: Final = new_id()
-        self._path = path
-        self._temporary = path.with_name(f"{path.stem}-{self.id[:8]}.tmp")
-        self._header = np.zeros((), _HEADER)
-        self._header["magic"], self._header["version"] = MAGIC, FORMAT_VERSION
-        self._header["identity"], self._header["hash_bits"] = identity.encode(), hash_bits
-        self._header["id"], self._header["catalog"] = self.id.encode(), catalog.encode()
-        self._end = HEADER_BYTES
-        self._file = self._temporary.open("xb+", buffering=0)
-        try:
-            # Tells whose file it is, if this process is killed while it writes.
-            self._file.write(self._header.tobytes())
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def reserve(self, name: str, size: int) -> None:
-        """Reserve space for a section; sections are reserved in the order of SECTIONS."""
-        entry = self._header["sections"][SECTIONS.index(name)]
-        entry["offset"], entry["size"] = self._end, size
-        self._end += -(-size // _ALIGNMENT) * _ALIGNMENT
-
-    def write(self, name: str, part: NDArray[np.generic] | bytes, at: int) -> int:
-        """Write a part of a section at `at` bytes from its start; parts come in order. Returns where it ends."""
-        entry = self._header["sections"][SECTIONS.index(name)]
-        raw = part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes()
-        self._file.seek(int(entry["offset"]) + at)
-        self._write(raw)
-        entry["crc"] = zlib.crc32(raw, int(entry["crc"]))
-        return at + len(raw)
-
-    def finish(self, *, directory_bits: int, postings: int, frames: int, tracks: int) -> None:
-        """Write the header, sync the file to disk, and rename it to its final name."""
-        header = self._header
-        header["directory_bits"], header["postings"] = directory_bits, postings
-        header["frames"], header["tracks"], header["size"] = frames, tracks, self._end
-        raw = bytearray(header.tobytes().ljust(HEADER_BYTES, b"\0"))
-        crc = zlib.crc32(bytes(raw[_CRC_START:]))
-        raw[_CRC_START - 4 : _CRC_START] = crc.to_bytes(4, "little")
-        self._file.seek(0)
-        self._write(bytes(raw))
-        self._file.truncate(self._end)
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._temporary.replace(self._path)
-
-    def _write(self, raw: bytes) -> None:
-        left = memoryview(raw)
-        while left:
-            left = left[self._file.write(left) :]
 
 
 class IdTable:
@@ -322,7 +106,7 @@ class IndexSegment:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except ValueError as error:
                 raise DamagedCatalogError(f"{path} is empty") from error
-        header = _read_header(path, mapped, identity)
+        header = read_header(path, mapped, identity)
         entries = tuple(
             (name, int(entry["offset"]), int(entry["size"]), int(entry["crc"]))
             for name, entry in zip(SECTIONS, header["sections"], strict=True)
@@ -447,35 +231,3 @@ class IndexSegment:
 
 
 _CHECK_BYTES: Final = 1 << 24
-
-
-def _read_header(path: Path, mapped: mmap.mmap, identity: str) -> np.void:
-    raw = mapped[:HEADER_BYTES]
-    if raw[: len(MAGIC)] != MAGIC:
-        raise DamagedCatalogError(f"{path} is not a part of a catalog, or its start was overwritten")
-    if len(raw) < HEADER_BYTES:
-        raise DamagedCatalogError(f"{path} was cut: its header is not whole")
-    header: np.void = np.frombuffer(raw, _HEADER, 1)[0]
-    version = int(header["version"])
-    if version not in _READABLE_VERSIONS:
-        raise CatalogError(
-            f"{path} has format {version}; this version of TwitchAudio reads formats up to {FORMAT_VERSION}. Use "
-            "the version that made it, or add the music to an empty catalog folder."
-        )
-    if zlib.crc32(raw[_CRC_START:]) != int(header["crc"]):
-        raise DamagedCatalogError(f"{path} is damaged: its header is not as it was written")
-    if int(header["size"]) != len(mapped):
-        raise DamagedCatalogError(f"{path} was cut: it has {len(mapped)} bytes instead of {int(header['size'])}")
-    made_by = header["identity"].decode()
-    if made_by != identity:
-        raise other_fingerprint(path.parent, made_by, identity)
-    return header
-
-
-def other_fingerprint(directory: Path, made_by: str, ours: str) -> OtherFingerprintError:
-    """The error for a catalog that was made by another fingerprint."""
-    return OtherFingerprintError(
-        f"The catalog in {directory} was made by the fingerprint {made_by}, and this version of TwitchAudio makes "
-        f"{ours}: they cannot be compared. `twitchaudio catalog rebuild` makes it again, from the music where it "
-        "has to; `list`, `search`, `stats` and `export` read it as it is."
-    )

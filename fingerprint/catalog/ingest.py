@@ -13,25 +13,18 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.covers import FolderPictures
-from fingerprint.catalog.file_reader import (
-    WORKER_PROGRAM,
-    FileOutcome,
-    Known,
-    PictureBeside,
-    Read,
-    Unreadable,
-    Wanted,
-    read_files,
-)
+from fingerprint.catalog.file_outcomes import FileOutcome, Known, PictureBeside, Read, Unreadable, Wanted
+from fingerprint.catalog.file_reader import WORKER_PROGRAM, read_files
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.library import Library
 from fingerprint.catalog.manifest import require_no_file
 from fingerprint.catalog.missing import too_many_missing
+from fingerprint.catalog.shared_store import SharedStore
 from fingerprint.catalog.sidecar import Sidecars
 from fingerprint.catalog.tracks import Source, changed_seconds
 from fingerprint.catalog.walk import FoundFile, Walk, walk
-from fingerprint.catalog.writer import CatalogWriter, SharedStore
+from fingerprint.catalog.writer import CatalogWriter
 
 COMMIT_SECONDS: Final = 1.0
 COMMIT_TRACKS: Final = 32

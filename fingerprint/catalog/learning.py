@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
-from fingerprint.catalog.index_file import pack_peaks
+from fingerprint.catalog.packed_peaks import pack_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.query_print import PrintedPeaks, peaks_of
 

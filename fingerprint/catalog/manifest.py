@@ -30,10 +30,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-from fingerprint.catalog.index_file import SegmentName, new_id, read_name
 from fingerprint.catalog.parameters import Identities
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, NoCatalogError
 from fingerprint.catalog.regular_file import open_regular
+from fingerprint.catalog.segment_name import SegmentName, new_id, read_name
 
 MANIFEST_NAME: Final = "manifest.json"
 MANIFEST_FORMAT: Final = 2

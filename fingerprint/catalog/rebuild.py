@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.covers import Covers
-from fingerprint.catalog.file_reader import WORKER_PROGRAM, Unreadable
+from fingerprint.catalog.file_outcomes import Unreadable
+from fingerprint.catalog.file_reader import WORKER_PROGRAM
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import LiveSegment, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, ingest_found
@@ -26,9 +27,10 @@ from fingerprint.catalog.library import Library
 from fingerprint.catalog.manifest import MANIFEST_NAME, manifest_leftovers, segment_names
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.shared_store import SharedStore
 from fingerprint.catalog.tracks import FileStamp, Source, TrackEntry, file_stamp
 from fingerprint.catalog.walk import FoundFile, Walk
-from fingerprint.catalog.writer import CatalogWriter, SharedStore
+from fingerprint.catalog.writer import CatalogWriter
 
 BATCH: Final = 64
 """How many tracks that keep their peaks are written together."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.endings import AUDIO_SUFFIXES, COMPANION_SUFFIXES
-from fingerprint.catalog.file_reader import Unreadable
+from fingerprint.catalog.file_outcomes import Unreadable
 from fingerprint.catalog.listings import Listings
 from fingerprint.catalog.tracks import FileStamp, file_stamp
 

@@ -1,30 +1,18 @@
 """Changes a catalog: one writer at a time, and a writer that is killed leaves the catalog intact."""
 
 import contextlib
-import errno
 import os
 import secrets
-import shutil
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
-
-import numpy as np
+from typing import Any, Final, Self
 
 from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot, refuse_strangers
 from fingerprint.catalog.index_build import MergeSource, build_segment, merge_segments
-from fingerprint.catalog.index_file import (
-    FORMAT_VERSION,
-    GAP,
-    POSITION_LIMIT,
-    new_id,
-    other_fingerprint,
-    segment_file,
-)
 from fingerprint.catalog.manifest import (
     Manifest,
     SegmentEntry,
@@ -40,56 +28,19 @@ from fingerprint.catalog.manifest import (
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS, Parameters
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError
+from fingerprint.catalog.segment_layout import other_fingerprint
+from fingerprint.catalog.segment_name import new_id, segment_file
 from fingerprint.catalog.tracks import Track, TrackEntry
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
-
-TIER_RATIO: Final = 4
-"""How many IndexSegments of a size are merged into the next size. Each track is rewritten log4(tracks) times."""
-
-PURGE_SHARE: Final = 0.2
-"""The share of removed tracks from which an IndexSegment is rewritten."""
-
-
-def _is_earlier(snapshot: Snapshot) -> bool:
-    """Whether an earlier version wrote a part of a catalog."""
-    return any(live.segment.version < FORMAT_VERSION for live in snapshot.segments)
-
-
-def _upgraded(snapshot: Snapshot) -> tuple[dict[str, dict[int, TrackEntry]], dict[str, frozenset[int]]]:
-    """What is known of all tracks, with the ids of their sound, and which ones are there twice.
-
-    Both by file and number.
-    """
-    first: dict[str, TrackEntry] = {}
-    places: dict[str, tuple[str, int]] = {}
-    gone: dict[str, frozenset[int]] = {}
-    for live in snapshot.segments:
-        file = live.segment.path.name
-        for number in np.flatnonzero(live.alive).tolist():
-            entry = live.entry(number)
-            new = live.segment.track_id(number)
-            aliases = tuple(dict.fromkeys([*entry.aliases, *([entry.id] if entry.id != new else [])]))
-            entry = replace(entry, id=new, aliases=aliases)
-            if new in first:
-                # The same recording, which had been indexed from two files.
-                other = first[new]
-                entry = replace(
-                    other,
-                    sources=(*other.sources, *entry.sources),
-                    aliases=tuple(dict.fromkeys([*other.aliases, *aliases])),
-                )
-                gone[file] = gone.get(file, frozenset()) | {number}
-            else:
-                places[new] = (file, number)
-            first[new] = entry
-    entries: dict[str, dict[int, TrackEntry]] = {}
-    for new, (file, number) in places.items():
-        entries.setdefault(file, {})[number] = first[new]
-    return entries, gone
+from fingerprint.catalog.disk_room import FULL, UnwritableError, link_file, saying_what_is_full
+from fingerprint.catalog.merging import choose_merge
+from fingerprint.catalog.shared_store import SharedStore
+from fingerprint.catalog.upgrading import is_earlier, upgraded
+from fingerprint.catalog.write_lock import WriteLock
 
 
 def _without(
@@ -103,44 +54,8 @@ def _without(
     return kept
 
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-
 CHANGE_ATTEMPTS: Final = 50
 """How often other writers may be faster before a change is given up: each time, one of them has got on."""
-
-
-class _UnwritableError(CatalogError):
-    """The catalog's folder cannot be written to, as when the disk is full."""
-
-
-class SharedStore(Protocol):
-    """Where a catalog is that several machines change; the folder that a writer works in is a copy of it."""
-
-    def refresh(self) -> None:
-        """Make the folder what the store holds now. Raises CatalogError when the store cannot be reached."""
-        ...
-
-    def publish(self, manifest: bytes, files: Sequence[Path]) -> None:
-        """Have the store hold a new manifest, whose new index files are these, if it is as `refresh` found it.
-
-        Raises ChangedElsewhereError if it is not, CatalogError when the store cannot be reached.
-        """
-        ...
-
-    def publish_covers(self, paths: Sequence[Path]) -> None:
-        """Have the store hold covers, before tracks need them. Raises CatalogError when it cannot be reached."""
-        ...
-
-    def retire(self, names: Collection[str]) -> None:
-        """Delete index files that the manifest no longer lists. Never fails."""
-        ...
-
-    def retire_covers(self, needed: Collection[str]) -> None:
-        """Delete the covers that no track needs. Never fails.
-
-        New ones stay: another writer may be about to add tracks that need them.
-        """
-        ...
 
 
 class CatalogWriter:
@@ -233,11 +148,11 @@ class CatalogWriter:
         Raises UnusablePictureError when it cannot be kept, CatalogError when the disk is full.
         """
         self._covers_may_go = True  # should the track not be added after all
-        with _saying_what_is_full(self._covers.folder):
+        with saying_what_is_full(self._covers.folder):
             try:
                 name = self._covers.keep(content)
             except OSError as error:
-                if error.errno in _FULL:
+                if error.errno in FULL:
                     raise
                 raise UnusablePictureError(f"it cannot be kept: {error.strerror}") from error
         self._unpublished.add(name)
@@ -368,8 +283,8 @@ class CatalogWriter:
         ):
             for live, entry in zip(group, listed, strict=True):
                 file = self._next_file()
-                with _saying_what_is_full(self._directory):
-                    _link(live.segment.path, self._directory / file)
+                with saying_what_is_full(self._directory):
+                    link_file(live.segment.path, self._directory / file)
                 files.append(replace(entry, file=file, id=live.segment.id))
         self._reserved = []
         self._commit(segments=tuple(linked[0]), descriptions=tuple(linked[1]), made_by=other.manifest.made_by)
@@ -377,7 +292,7 @@ class CatalogWriter:
 
     def _write(self, tracks: Sequence[tuple[TrackEntry, TrackFingerprint]]) -> SegmentEntry:
         file = self._next_file()
-        with _saying_what_is_full(self._directory):
+        with saying_what_is_full(self._directory):
             segment_id = build_segment(
                 self._directory / file,
                 tracks,
@@ -389,7 +304,7 @@ class CatalogWriter:
 
     def _write_merged(self, sources: Sequence[MergeSource], made_by: str = "") -> SegmentEntry:
         file = self._next_file()
-        with _saying_what_is_full(self._directory):
+        with saying_what_is_full(self._directory):
             segment_id = merge_segments(
                 self._directory / file,
                 sources,
@@ -437,7 +352,7 @@ class CatalogWriter:
             self._store.publish_covers([self._covers.folder / name for name in unpublished])
             self._unpublished.difference_update(unpublished)
             self._store.publish(text, [self._directory / file for file in sorted(manifest.files - before.files)])
-        with _saying_what_is_full(self._directory):
+        with saying_what_is_full(self._directory):
             write_manifest(self._directory, text)
 
     def _merge(self) -> None:
@@ -447,7 +362,7 @@ class CatalogWriter:
         """
         try:
             self._merge_all()
-        except _UnwritableError:
+        except UnwritableError:
             pass
         except ChangedElsewhereError:
             # Whoever was faster merges, too.
@@ -477,13 +392,13 @@ class CatalogWriter:
         Files of that version are rewritten beside the old ones, which answer until all of them are ready.
         """
         snapshot = self.snapshot()
-        if _is_earlier(snapshot) and not self._any_fingerprint:
+        if is_earlier(snapshot) and not self._any_fingerprint:
             self._rewrite(snapshot)
 
     def _rewrite(self, snapshot: Snapshot) -> None:
         """Write all files of a snapshot, with the ids of their sound where an earlier version gave others."""
         made_by = snapshot.manifest.made_by or self._parameters.identities
-        entries, gone = _upgraded(snapshot) if _is_earlier(snapshot) else ({}, {})
+        entries, gone = upgraded(snapshot) if is_earlier(snapshot) else ({}, {})
         described = () if entries else snapshot.descriptions
         before = self.snapshot().manifest.files
         self._reserve(len(snapshot.segments) + len(described))
@@ -523,113 +438,3 @@ class CatalogWriter:
                 path.unlink(missing_ok=True)
         if self._store is not None and merged:
             self._store.retire(merged - needed)
-
-
-def choose_merge(segments: Sequence[LiveSegment]) -> list[LiveSegment]:
-    """The IndexSegments to merge next; empty when none need merging.
-
-    Log-structured, in tiers by the number of tracks (P. O'Neil et al., "The Log-Structured Merge-Tree", 1996):
-    TIER_RATIO files of a tier become one of the next. A file with many removed tracks is rewritten alone.
-    """
-    for live in segments:
-        if len(live.removed) > PURGE_SHARE * len(live.alive):
-            return [live]
-    tiers: dict[int, list[LiveSegment]] = {}
-    for live in segments:
-        tier = 0
-        while TIER_RATIO ** (tier + 1) <= len(live.alive):
-            tier += 1
-        tiers.setdefault(tier, []).append(live)
-    for tier in sorted(tiers):
-        chosen = tiers[tier][:TIER_RATIO]
-        if len(chosen) == TIER_RATIO and _fits(chosen):
-            return chosen
-    return []
-
-
-def _link(path: Path, new: Path) -> None:
-    """Give a file a further name; where the file system cannot, copy it. Raises OSError."""
-    try:
-        os.link(path, new)
-    except OSError as error:
-        if error.errno in _FULL:
-            raise
-        temporary = new.with_name(f"{new.stem[:8]}-{secrets.token_hex(4)}.tmp")
-        try:
-            with path.open("rb") as source, temporary.open("xb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-                copy.flush()
-                os.fsync(copy.fileno())
-            temporary.replace(new)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def _fits(segments: Sequence[LiveSegment]) -> bool:
-    frames = sum(live.segment.frames for live in segments) + GAP
-    postings = sum(len(live.segment.postings) for live in segments)
-    return max(frames, postings) < POSITION_LIMIT
-
-
-@contextlib.contextmanager
-def _saying_what_is_full(directory: Path) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = "the disk is full" if error.errno in _FULL else error.strerror
-        raise _UnwritableError(
-            f"The catalog in {directory} cannot be written to: {reason}. What was indexed before is kept; run the "
-            "command again to go on."
-        ) from error
-
-
-class WriteLock:
-    """A lock on a file, freed by the system when its process dies (POSIX).
-
-    Where such locks do not exist, the file's existence is the lock, and it must be deleted after a crash. A
-    context manager. Raises CatalogBusyError while another process has it, CatalogError where none can be made.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle: int | None = None
-
-    def __enter__(self) -> Self:
-        self.take()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.release()
-
-    def take(self) -> None:
-        """Take the lock."""
-        flags = os.O_RDWR | os.O_CREAT | (os.O_EXCL if fcntl is None else 0)
-        try:
-            handle = os.open(self._path, flags, 0o644)
-        except FileExistsError as error:
-            raise self._busy(" If no other one is running, delete that file.") from error
-        except OSError as error:
-            raise CatalogError(
-                f"The catalog folder {self._path.parent} cannot be written to: {error.strerror}."
-            ) from error
-        if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(handle)
-                raise self._busy("") from error
-        self._handle = handle
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-            if fcntl is None:
-                self._path.unlink(missing_ok=True)
-
-    def _busy(self, more: str) -> CatalogBusyError:
-        return CatalogBusyError(
-            f"Another command is changing the catalog in {self._path.parent} ({self._path.name}); "
-            f"wait until it is done.{more}"
-        )

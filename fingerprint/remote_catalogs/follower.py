@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
-from fingerprint.catalog.writer import WriteLock
+from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.setting_formats import S3Address
 from fingerprint.settings import PipelineSettings
 

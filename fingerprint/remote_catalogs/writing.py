@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from fingerprint.catalog.covers import FOLDER_NAME, is_cover_name
-from fingerprint.catalog.index_file import is_segment_name
 from fingerprint.catalog.manifest import read_manifest
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError, NoCatalogError
-from fingerprint.catalog.writer import WriteLock
+from fingerprint.catalog.segment_name import is_segment_name
+from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.setting_formats import S3Address

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from fingerprint.catalog.backup import back_up, restore
 from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.exchange import check_export, export_tracks, import_tracks
-from fingerprint.catalog.file_reader import Known, Read, Unreadable
+from fingerprint.catalog.file_outcomes import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, IngestReport, Sync, ingest
 from fingerprint.catalog.manifest import require_catalog

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from fingerprint.catalog.file_reader import Unreadable
+from fingerprint.catalog.file_outcomes import Unreadable
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.domain.text import printable
 

@@ -31,10 +31,13 @@ from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.index_build import PostingsWriter, place_tracks, reserve_sections
-from fingerprint.catalog.index_file import TRACK_RECORD, IndexSegment, SegmentWriter, directory_bits, pack_peaks
+from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
+from fingerprint.catalog.packed_peaks import pack_peaks
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
 from fingerprint.catalog.search import likeliest
+from fingerprint.catalog.segment_layout import TRACK_RECORD, directory_bits
+from fingerprint.catalog.segment_writer import SegmentWriter
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm

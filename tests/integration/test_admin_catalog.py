@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.writer import WriteLock
+from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.clock import SystemClock
 from server.web.admin.catalog_job import LOCK_FILE, STATE_FILE, CatalogJob
 from tests.api_client import open_api

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from fingerprint.catalog.ingest import ingest
 from fingerprint.catalog import ingest as module
-from fingerprint.catalog.file_reader import Read
+from fingerprint.catalog.file_outcomes import Read
 
 def say(progress):
     if isinstance(progress.outcome, Read):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
-from fingerprint.catalog.writer import WriteLock
+from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import printable
 from server.music_folders import MAX_REPORT_BYTES, catalog_command, end_command, read_bounded

@@ -11,9 +11,10 @@ from pathlib import Path
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.index_build import MergeSource, merge_segments
-from fingerprint.catalog.index_file import HEADER_BYTES, segment_file
 from fingerprint.catalog.manifest import MANIFEST_NAME, Manifest, SegmentEntry, write_manifest
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
+from fingerprint.catalog.segment_layout import HEADER_BYTES
+from fingerprint.catalog.segment_name import segment_file
 from fingerprint.catalog.tracks import Track, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm

@@ -11,11 +11,12 @@ import pytest
 
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.index_file import segment_file
 from fingerprint.catalog.manifest import MANIFEST_NAME
+from fingerprint.catalog.merging import TIER_RATIO
 from fingerprint.catalog.parameters import DEFAULT, Parameters
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, DamagedCatalogError, OtherFingerprintError
-from fingerprint.catalog.writer import TIER_RATIO, CatalogWriter
+from fingerprint.catalog.segment_name import segment_file
+from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import as_format_1, entry, fill, track
 

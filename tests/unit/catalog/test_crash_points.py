@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.index_file import SegmentWriter
 from fingerprint.catalog.problems import CatalogError
+from fingerprint.catalog.segment_writer import SegmentWriter
 from fingerprint.catalog.tracks import Tags
 from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import tune

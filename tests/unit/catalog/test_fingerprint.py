@@ -5,7 +5,7 @@ import pytest
 
 from fingerprint.catalog import fingerprint
 from fingerprint.catalog.fingerprint import fingerprint_from_peaks, fingerprint_track
-from fingerprint.catalog.index_file import pack_peaks
+from fingerprint.catalog.packed_peaks import pack_peaks
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import fingerprint_query
 from fingerprint.domain.audio import Pcm

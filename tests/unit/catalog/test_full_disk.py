@@ -16,7 +16,7 @@ import pytest
 from fingerprint.catalog import exchange
 from fingerprint.catalog import ingest as ingesting
 from fingerprint.catalog.cover_reader import KeepCover
-from fingerprint.catalog.file_reader import FileOutcome, Read, Wanted
+from fingerprint.catalog.file_outcomes import FileOutcome, Read, Wanted
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.tracks import Source, Tags, TrackEntry

@@ -8,14 +8,10 @@ from hypothesis import strategies as st
 
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.index_build import MergeSource, build_segment, merge_segments
-from fingerprint.catalog.index_file import (
-    HEADER_BYTES,
-    IndexSegment,
-    directory_bits,
-    pack_peaks,
-    unpack_peaks,
-)
+from fingerprint.catalog.index_file import IndexSegment
+from fingerprint.catalog.packed_peaks import pack_peaks, unpack_peaks
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.segment_layout import HEADER_BYTES, directory_bits
 from fingerprint.catalog.tracks import TrackEntry
 from tests.unit.catalog.shelf import track
 

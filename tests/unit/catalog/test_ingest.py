@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fingerprint.catalog import file_reader
-from fingerprint.catalog.file_reader import Known, Read, Unreadable
+from fingerprint.catalog.file_outcomes import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import IngestProgress, ingest
 from fingerprint.catalog.walk import walk
