@@ -5,13 +5,11 @@ bytes. A file that crashes or stalls a decoder is skipped; the others are still 
 """
 
 import asyncio
-import hashlib
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +21,10 @@ from fingerprint.catalog.file_outcomes import Claims, FileOutcome, Known, Pictur
 from fingerprint.catalog.ogg_chain import ogg_links
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.regular_file import open_regular
-from fingerprint.catalog.song_reader import SongReader
+from fingerprint.catalog.song_reader import SongReader, content_digest
 from fingerprint.catalog.tracker_modules import ModuleError, is_module, render_module
 from fingerprint.catalog.tracks import Source
 from fingerprint.worker_pool import WorkerPool, worker_program
-
-CONTENT_DIGITS: Final = 32
 
 ADDRESS_SPACE_BYTES: Final = 1 << 30
 
@@ -160,8 +156,3 @@ async def _read_songs(
             with await render_module(file) as sound:
                 return await reading.of(sound, source)
         return await reading.of(file, source)
-
-
-def content_digest(file: BufferedReader) -> str:
-    """A digest of a file's content, 32 hex digits. Raises OSError."""
-    return hashlib.file_digest(file, "sha256").hexdigest()[:CONTENT_DIGITS]

@@ -4,16 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from fingerprint.catalog.index import LiveSegment
-from fingerprint.catalog.index_file import (
+from fingerprint.catalog.segment_layout import (
     GAP,
     POSITION_LIMIT,
 )
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 
 TIER_RATIO: Final = 4
 """How many IndexSegments of a size are merged into the next size. Each track is rewritten log4(tracks) times."""

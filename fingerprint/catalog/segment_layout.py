@@ -1,4 +1,37 @@
-"""The bytes of an IndexSegment: header, records and sections."""
+"""The bytes of an IndexSegment.
+
+All numbers are little-endian. The file is
+
+    offset  size
+         0     8  magic "TWAINDEX"
+         8     4  u32 format version (3)
+        12     4  u32 CRC-32 of the header, bytes 16 to 4096
+        16     8  u64 size of the whole file
+        24    40  the fingerprint's identity, ASCII, padded with NUL
+        64     4  u32 bits of a hash
+        68     4  u32 bits of the directory, b
+        72     8  u64 number of postings
+        80     8  u64 frames that the positions span
+        88     8  u64 number of tracks
+        96   144  one entry for each section, in this order: u64 offset, u64 size, u32 CRC-32, u32 0
+       240    32  the file's random identity, ASCII hex
+       272    32  the identity of the catalog that it was written for
+      4096        the sections, each at a multiple of 64:
+
+    tracks     one record for each track (TRACK_RECORD), in order of their first frames
+    texts      the tracks' tags, JSON, one after another
+    peaks      the tracks' constellations, u16 each: see `pack_peaks`; of each track the middle's, then the side's
+    directory  u32[2^b + 1]: where in `postings` each bucket starts; the bucket of a hash is its upper b bits
+    remainders u8 or u16[postings]: the lower bits of each posting's hash; empty when b is all of them
+    postings   u32[postings]: positions, in order of hash, then position
+
+A position is a frame: the track's first frame plus the landmark's anchor in the track. Tracks are GAP frames
+apart, so that offsets of neighboring tracks cannot be mixed up. The directory's size follows the number of
+postings: a small file has coarse buckets and remainders, a large one has a bucket for each hash.
+
+Version 2 had no identities; it is read as well. While a file is written, its header has the magic, the version and
+the identities, and no checksum.
+"""
 
 import mmap
 import zlib

@@ -4,11 +4,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 
 class SharedStore(Protocol):
     """Where a catalog is that several machines change; the folder that a writer works in is a copy of it."""

@@ -12,7 +12,6 @@ from typing import Final, TypeVar
 from fingerprint.catalog.cover_reader import CoverReader
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.file_outcomes import Claims, FileOutcome, Known, Read, Unreadable
-from fingerprint.catalog.file_reader import CONTENT_DIGITS
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
 from fingerprint.catalog.index_protocol import (
     ARRAY,
@@ -42,6 +41,9 @@ FILE_SECONDS: Final = 900.0
 
 MIN_SECONDS: Final = 1.0
 """Shorter sounds are not indexed, since they could not be recognized."""
+
+
+CONTENT_DIGITS: Final = 32
 
 
 class SongReader:
@@ -242,3 +244,8 @@ async def _receive(worker: Worker, descriptor: int) -> TrackFingerprint | FileDe
         return decode_fingerprint(arrays, frames=found.frames, duration_seconds=found.duration_seconds)
     except ValueError as error:
         raise WorkerError("it answered nonsense") from error
+
+
+def content_digest(file: BufferedReader) -> str:
+    """A digest of a file's content, 32 hex digits. Raises OSError."""
+    return hashlib.file_digest(file, "sha256").hexdigest()[:CONTENT_DIGITS]

@@ -5,15 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from fingerprint.catalog.index import Snapshot
-from fingerprint.catalog.index_file import (
+from fingerprint.catalog.segment_layout import (
     FORMAT_VERSION,
 )
 from fingerprint.catalog.tracks import TrackEntry
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 
 def is_earlier(snapshot: Snapshot) -> bool:

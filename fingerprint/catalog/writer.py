@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT, TrackFingerprint
+from fingerprint.catalog.folder_writes import FULL, UnwritableError, link_file, saying_what_is_full
 from fingerprint.catalog.index import Catalog, LiveSegment, Snapshot, refuse_strangers
 from fingerprint.catalog.index_build import MergeSource, build_segment, merge_segments
 from fingerprint.catalog.manifest import (
@@ -25,20 +26,14 @@ from fingerprint.catalog.manifest import (
     segment_names,
     write_manifest,
 )
+from fingerprint.catalog.merging import choose_merge
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS, Parameters
 from fingerprint.catalog.picture_header import UnusablePictureError
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError
 from fingerprint.catalog.segment_layout import other_fingerprint
 from fingerprint.catalog.segment_name import new_id, segment_file
-from fingerprint.catalog.tracks import Track, TrackEntry
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-from fingerprint.catalog.disk_room import FULL, UnwritableError, link_file, saying_what_is_full
-from fingerprint.catalog.merging import choose_merge
 from fingerprint.catalog.shared_store import SharedStore
+from fingerprint.catalog.tracks import Track, TrackEntry
 from fingerprint.catalog.upgrading import is_earlier, upgraded
 from fingerprint.catalog.write_lock import WriteLock
 

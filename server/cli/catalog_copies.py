@@ -71,8 +71,8 @@ def _say_left_out(covers: int) -> int:
     if not covers:
         return 0
     print(
-        f"twitchaudio: {count_text(covers, 'cover')} left out: damaged, or not there. `twitchaudio catalog rebuild` "
-        "takes covers from their files again",
+        f"twitchaudio: {count_text(covers, 'cover')} left out: damaged, or not there. "
+        "`twitchaudio catalog rebuild` takes covers from their files again",
         file=sys.stderr,
     )
     return 3

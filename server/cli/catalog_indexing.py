@@ -58,9 +58,9 @@ def sync_folders(arguments: argparse.Namespace) -> int:
     report = _ingest(arguments, paths, sync=sync)
     if report.too_many_missing:
         print(
-            f"twitchaudio: {count_text(report.too_many_missing, 'file')} of the catalog cannot be found, so many that "
-            "a disk may not be mounted: they were not marked as missing. Run the command again with --force if "
-            "they are gone.",
+            f"twitchaudio: {count_text(report.too_many_missing, 'file')} of the catalog cannot be found, so "
+            "many that a disk may not be mounted: they were not marked as missing. Run the command again with "
+            "--force if they are gone.",
             file=sys.stderr,
         )
     if report.too_many_missing:
@@ -139,9 +139,9 @@ def rebuild_catalog(arguments: argparse.Namespace) -> int:
             print(printable(f"twitchaudio: the music of {entry.id} is gone: {entry.track.path}"), file=sys.stderr)
         if not report.swapped:
             print(
-                f"twitchaudio: {count_text(len(report.lost), 'track')} cannot be made again without the music, so the "
-                "catalog was left as it is. Bring the music back, or run the command again with --force to go on "
-                "without it.",
+                f"twitchaudio: {count_text(len(report.lost), 'track')} cannot be made again without the music, so "
+                "the catalog was left as it is. Bring the music back, or run the command again with --force to go "
+                "on without it.",
                 file=sys.stderr,
             )
         log.write(report.skipped)

@@ -1,4 +1,4 @@
-"""What is said when a catalog's folder has no room or cannot be written to."""
+"""Writes in a catalog's folder: links to files, and what is said when it cannot be written to."""
 
 import contextlib
 import errno
@@ -10,12 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.catalog.problems import CatalogError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
