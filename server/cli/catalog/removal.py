@@ -12,8 +12,8 @@ from fingerprint.catalog.missing import plan_pruning
 from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.walk import is_pattern
 from fingerprint.domain.text import printable
-from server.cli.catalog_place import open_catalog, open_writer, place_of
-from server.cli.catalog_text import count_text, matching
+from server.cli.catalog.place import open_catalog, open_writer, place_of
+from server.cli.catalog.text import count_text, matching
 
 
 def remove_tracks(arguments: argparse.Namespace) -> int:

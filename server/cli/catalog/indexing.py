@@ -12,9 +12,9 @@ from fingerprint.catalog.ingest import IngestReport, Sync, ingest
 from fingerprint.catalog.rebuild import rebuild
 from fingerprint.domain.text import clock_text, printable
 from fingerprint.settings import PipelineSettings, read_settings
-from server.cli.catalog_place import Place, open_catalog, place_of
-from server.cli.catalog_progress import progress_bar, progress_lines
-from server.cli.catalog_text import count_text
+from server.cli.catalog.place import Place, open_catalog, place_of
+from server.cli.catalog.progress import progress_bar, progress_lines
+from server.cli.catalog.text import count_text
 from server.cli.failed_log import FailedLog
 
 

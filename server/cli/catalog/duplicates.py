@@ -11,8 +11,8 @@ from fingerprint.catalog.near_duplicates import NearDuplicate, all_near_duplicat
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.domain.text import clock_text, printable
-from server.cli.catalog_place import open_catalog
-from server.cli.catalog_text import track_line
+from server.cli.catalog.place import open_catalog
+from server.cli.catalog.text import track_line
 
 
 def list_duplicates(arguments: argparse.Namespace) -> int:

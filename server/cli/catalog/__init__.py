@@ -2,14 +2,10 @@
 
 import argparse
 from functools import partial
+from importlib import import_module
+from typing import cast
 
 from server.cli import Run, Subparsers, add_actions, add_catalog_argument, add_command, file_path
-from server.cli.catalog_copies import back_up_catalog, export_catalog, import_export, restore_catalog
-from server.cli.catalog_duplicates import list_duplicates
-from server.cli.catalog_indexing import add_music, rebuild_catalog, sync_folders
-from server.cli.catalog_listing import list_missing, list_tracks, search_tracks, show_stats, verify_catalog
-from server.cli.catalog_place import run_in_place
-from server.cli.catalog_removal import exclude_files, prune_tracks, remove_tracks
 
 
 def register(commands: Subparsers) -> None:
@@ -18,15 +14,22 @@ def register(commands: Subparsers) -> None:
     catalog = commands.add_parser("catalog", help="the local catalog of music", description=description)
     actions = add_actions(catalog, "ACTION")
 
-    def action(name: str, run: Run, text: str) -> argparse.ArgumentParser:
-        parser = add_command(actions, name, text, partial(run_in_place, run))
+    def action(name: str, module: str, function: str, text: str) -> argparse.ArgumentParser:
+        parser = add_command(actions, name, text, partial(_run, module, function))
         add_catalog_argument(parser)
         parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
         return parser
 
-    add = action("add", add_music, "index music files and folders; safe to interrupt and to run again")
+    add = action(
+        "add", "indexing", "add_music", "index music files and folders; safe to interrupt and to run again"
+    )
     add.add_argument("paths", nargs="+", type=file_path, metavar="PATH")
-    sync = action("sync", sync_folders, "bring the catalog up to date with folders: new, moved, changed, missing")
+    sync = action(
+        "sync",
+        "indexing",
+        "sync_folders",
+        "bring the catalog up to date with folders: new, moved, changed, missing",
+    )
     sync.add_argument(
         "paths",
         nargs="*",
@@ -44,7 +47,10 @@ def register(commands: Subparsers) -> None:
     )
     sync.add_argument("--force", action="store_true", help="mark files as missing even if very many are")
     rebuild_ = action(
-        "rebuild", rebuild_catalog, "make the catalog again with this version's fingerprint and reading of tags"
+        "rebuild",
+        "indexing",
+        "rebuild_catalog",
+        "make the catalog again with this version's fingerprint and reading of tags",
     )
     rebuild_.add_argument(
         "--force",
@@ -65,10 +71,12 @@ def register(commands: Subparsers) -> None:
             default="bar",
             help="on standard error: a bar, on a terminal only, or for programs a JSON object a line",
         )
-    action("list", list_tracks, "list all tracks")
-    search = action("search", search_tracks, "list the tracks whose tags or path hold every word of a text")
+    action("list", "listing", "list_tracks", "list all tracks")
+    search = action(
+        "search", "listing", "search_tracks", "list the tracks whose tags or path hold every word of a text"
+    )
     search.add_argument("text", nargs="+", metavar="TEXT")
-    remove = action("remove", remove_tracks, "remove tracks by id, text or folder; the files stay")
+    remove = action("remove", "removal", "remove_tracks", "remove tracks by id, text or folder; the files stay")
     remove.add_argument("ids", nargs="*", metavar="ID")
     remove.add_argument("--search", metavar="TEXT", help="the tracks whose tags or path hold every word")
     remove.add_argument(
@@ -76,12 +84,15 @@ def register(commands: Subparsers) -> None:
     )
     remove.add_argument("--owner", metavar="NAME", help="the tracks that were imported for an owner")
     export = action(
-        "export", export_catalog, "write fingerprints, tags and links of tracks to a file, without any sound"
+        "export",
+        "copies",
+        "export_catalog",
+        "write fingerprints, tags and links of tracks to a file, without any sound",
     )
     export.add_argument("file", type=file_path, metavar="FILE")
     export.add_argument("text", nargs="*", metavar="TEXT", help="only tracks whose tags or path hold every word")
     export.add_argument("--no-covers", action="store_true", help="leave the covers out")
-    import_ = action("import", import_export, "merge such a file into the catalog")
+    import_ = action("import", "copies", "import_export", "merge such a file into the catalog")
     import_.add_argument("file", type=file_path, metavar="FILE")
     import_.add_argument(
         "--owner",
@@ -89,20 +100,25 @@ def register(commands: Subparsers) -> None:
         metavar="NAME",
         help="whose tracks these are, for `remove --owner NAME`",
     )
-    action("missing", list_missing, "list the tracks whose files `sync` did not find any more")
-    prune = action("prune", prune_tracks, "remove the tracks whose files `sync` did not find any more")
+    action("missing", "listing", "list_missing", "list the tracks whose files `sync` did not find any more")
+    prune = action(
+        "prune", "removal", "prune_tracks", "remove the tracks whose files `sync` did not find any more"
+    )
     prune.add_argument(
         "--force", action="store_true", help="also if so many are gone that a disk may not be mounted"
     )
     duplicates = action(
         "duplicates",
-        list_duplicates,
+        "duplicates",
+        "list_duplicates",
         "list recordings that are there in several files, and those that share sound",
     )
     duplicates.add_argument(
         "--exact", action="store_true", help="only recordings that are the same, not those that share sound"
     )
-    exclude = action("exclude", exclude_files, "leave files out of the catalog by patterns, from the next sync on")
+    exclude = action(
+        "exclude", "removal", "exclude_files", "leave files out of the catalog by patterns, from the next sync on"
+    )
     exclude.add_argument(
         "patterns",
         nargs="*",
@@ -110,15 +126,25 @@ def register(commands: Subparsers) -> None:
         help="as in a .gitignore (default: list the patterns)",
     )
     exclude.add_argument("--remove", action="store_true", help="take the patterns back")
-    backup = action("backup", back_up_catalog, "copy the catalog to a new folder, also while it is in use")
+    backup = action(
+        "backup", "copies", "back_up_catalog", "copy the catalog to a new folder, also while it is in use"
+    )
     backup.add_argument("destination", type=file_path, metavar="DEST")
-    restore_ = action("restore", restore_catalog, "take a copy back, in one step")
+    restore_ = action("restore", "copies", "restore_catalog", "take a copy back, in one step")
     restore_.add_argument("source", type=file_path, metavar="SRC")
     restore_.add_argument(
         "--force", action="store_true", help="replace a catalog that holds tracks, or one that is damaged"
     )
-    action("stats", show_stats, "say how large the catalog is")
-    action("verify", verify_catalog, "read the whole catalog and say what is damaged")
+    action("stats", "listing", "show_stats", "say how large the catalog is")
+    action("verify", "listing", "verify_catalog", "read the whole catalog and say what is damaged")
+
+
+def _run(module: str, function: str, arguments: argparse.Namespace) -> int:
+    """Run an action, of which only the module that does it is loaded: most need none of the others."""
+    from server.cli.catalog.place import run_in_place  # noqa: PLC0415 - likewise
+
+    run = cast("Run", getattr(import_module(f"{__name__}.{module}"), function))
+    return run_in_place(run, arguments)
 
 
 def _seconds(text: str) -> float:

@@ -12,8 +12,8 @@ from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.exchange import check_export, export_tracks, import_tracks
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.domain.text import printable
-from server.cli.catalog_place import fetch_covers, open_catalog, open_writer, place_of
-from server.cli.catalog_text import count_text, matching
+from server.cli.catalog.place import fetch_covers, open_catalog, open_writer, place_of
+from server.cli.catalog.text import count_text, matching
 
 MAX_OWNER: Final = 200
 

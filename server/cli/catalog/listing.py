@@ -11,8 +11,8 @@ from typing import cast
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.tracks import Track
 from fingerprint.domain.text import clock_text, printable
-from server.cli.catalog_place import fetch_covers, open_catalog, place_of
-from server.cli.catalog_text import count_text, track_line, words_of
+from server.cli.catalog.place import fetch_covers, open_catalog, place_of
+from server.cli.catalog.text import count_text, track_line, words_of
 
 
 def list_tracks(arguments: argparse.Namespace) -> int:
