@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.shown_tracks import ShownTrack
 from fingerprint.domain.text import clock_text, printable
 from server.cli.catalog.place import fetch_covers, open_catalog, place_of
 from server.cli.catalog.text import count_text, track_line, words_of
@@ -17,7 +17,7 @@ from server.cli.catalog.text import count_text, track_line, words_of
 
 def list_tracks(arguments: argparse.Namespace) -> int:
     """Print all tracks."""
-    shown = _print_tracks(open_catalog(arguments).snapshot().tracks(), as_json=cast("bool", arguments.json))
+    shown = _print_tracks(open_catalog(arguments).snapshot().shown_tracks(), as_json=cast("bool", arguments.json))
     if not shown and not arguments.json:
         print("The catalog is empty. Add music with `twitchaudio catalog add PATH`.", file=sys.stderr)
     return 0
@@ -26,7 +26,7 @@ def list_tracks(arguments: argparse.Namespace) -> int:
 def search_tracks(arguments: argparse.Namespace) -> int:
     """Print the tracks that hold every word."""
     found = open_catalog(arguments).snapshot().search(words_of(cast("list[str]", arguments.text)))
-    shown = _print_tracks((entry.track for entry in found), as_json=cast("bool", arguments.json))
+    shown = _print_tracks((ShownTrack.of(entry.track) for entry in found), as_json=cast("bool", arguments.json))
     if not shown and not arguments.json:
         print("No track matches.", file=sys.stderr)
     return 0 if shown else 1
@@ -84,11 +84,13 @@ def verify_catalog(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _print_tracks(tracks: Iterable[Track], *, as_json: bool) -> int:
+def _print_tracks(tracks: Iterable[ShownTrack], *, as_json: bool) -> int:
     """Print tracks, none of which is kept in memory; returns how many there were."""
     shown = 0
+    write = sys.stdout.write
     for shown, track in enumerate(tracks, 1):  # noqa: B007 - it is counted
-        print(json.dumps(track.to_json()) if as_json else track_line(track))
+        write(json.dumps(track.to_json()) if as_json else track_line(track))
+        write("\n")
     return shown
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.shown_tracks import ShownTrack
 from fingerprint.catalog.tracks import Track, TrackEntry
 from fingerprint.domain.text import clock_text, printable
 
@@ -17,7 +18,7 @@ def matching(snapshot: Snapshot, texts: Sequence[str]) -> list[TrackEntry]:
     return list(snapshot.search(words_of(texts)))
 
 
-def track_line(track: Track) -> str:
+def track_line(track: Track | ShownTrack) -> str:
     """A track as one line for people."""
     artists = ", ".join(track.artists) or "(unknown artist)"
     album = f" [{track.album}]" if track.album else ""
