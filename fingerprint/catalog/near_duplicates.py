@@ -12,22 +12,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.constellation import Constellation
 from fingerprint.catalog.index import LiveSegment, Snapshot
 from fingerprint.catalog.index_file import IndexSegment
-from fingerprint.catalog.landmarks import pair_peaks
+from fingerprint.catalog.landmarks import hash_pairs, successors
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.postings import find_postings
+from fingerprint.catalog.postings import find_postings, gather
 
 WINDOWS: Final = 12
 WINDOW_PEAKS: Final = 80
 """Of each track, the landmarks of so many windows with so many peaks are looked up: about a second each."""
 
+FIRST_HITS: Final = 20_000
 MAX_HITS: Final = 100_000
-"""How many postings are read for a track, in all of the catalog."""
+"""How many postings are read for a track, in all of the catalog: the first to see whether any agree at all."""
 
+FIRST_VOTES: Final = 3
 MIN_VOTES: Final = 6
-"""How many landmarks have to agree on an offset; by chance, three do in a large catalog."""
+"""How many landmarks have to agree on an offset, of the first and of all; by chance, three do now and then."""
 
 MAX_OFFSETS: Final = 40
 """How many offsets, of any tracks, are compared peak by peak."""
@@ -37,6 +38,8 @@ ALIKE: Final = 0.45
 """The share of a block's peaks that the other track has, too. Chance gives 0.08, a common drum loop up to 0.4."""
 
 MIN_BLOCK_PEAKS: Final = 20
+
+_BEYOND: Final = np.iinfo(np.int64).max
 
 MIN_SHARED_SECONDS: Final = 15.0
 MIN_SHARE: Final = 0.5
@@ -159,18 +162,13 @@ def _sampled_landmarks(
     frames: NDArray[np.int64], bins: NDArray[np.int64], parameters: Parameters
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The hashes and anchors of landmarks in windows all over a track."""
-    last = max(0, len(frames) - WINDOW_PEAKS)
-    starts = sorted({round(start) for start in np.linspace(0, last, WINDOWS)})
-    hashes: list[NDArray[np.uint32]] = []
-    anchors: list[NDArray[np.int64]] = []
-    for start in starts:
-        window = slice(start, start + WINDOW_PEAKS)
-        nothing = np.zeros(len(frames[window]), np.int64)
-        peaks = Constellation(frames[window], bins[window], nothing.astype(np.float32), nothing)
-        pairs = pair_peaks(peaks, parameters, fan_out=parameters.fan_out)
-        hashes.append(pairs.hashes)
-        anchors.append(pairs.anchors)
-    return np.concatenate(hashes), np.concatenate(anchors)
+    starts = np.linspace(0, max(0, len(frames) - WINDOW_PEAKS), WINDOWS).round().astype(np.int64)
+    chosen = np.unique(np.minimum(starts[:, np.newaxis] + np.arange(WINDOW_PEAKS), len(frames) - 1))
+    at, heights = frames[chosen], bins[chosen]
+    # Windows are moved apart, so that no peak is paired with one of another window.
+    apart = at + np.cumsum(np.diff(chosen, prepend=chosen[0]) > 1) * (parameters.lapse_frames + 1)
+    anchor, target, _ = successors(apart, heights, parameters, fan_out=parameters.fan_out)
+    return hash_pairs(heights[anchor], heights[target] - heights[anchor], at[target] - at[anchor]), at[anchor]
 
 
 def _offsets(
@@ -180,26 +178,17 @@ def _offsets(
     ranges = [find_postings(live.segment, hashes) for live in snapshot.segments]
     totals = np.sum([counts for _, counts in ranges], axis=0)
     order = np.argsort(totals, kind="stable")
-    chosen = np.sort(order[np.cumsum(totals[order]) <= MAX_HITS])
+    read = np.cumsum(totals[order])
     likely: list[tuple[int, _Place, int]] = []
-    for segment, (live, (starts, counts)) in enumerate(zip(snapshot.segments, ranges, strict=True)):
-        first, number = starts[chosen], counts[chosen]
-        positions = live.segment.postings[
-            np.repeat(first - (np.cumsum(number) - number), number) + np.arange(number.sum())
-        ].astype(np.int64)
-        tracks = live.segment.track_numbers(positions)
-        offsets = positions - live.segment.tracks["first_frame"][tracks].astype(np.int64)
-        offsets -= np.repeat(anchors[chosen], number)
-        other = live.alive[tracks]
-        if segment == place.segment:
-            other &= tracks != place.number
-        keys, votes = np.unique((tracks[other] << 32) + offsets[other] + (1 << 31), return_counts=True)
-        # Agreement may be spread over two neighboring frames.
-        beside = np.r_[np.where(np.diff(keys) == 1, votes[1:], 0), 0]
-        for index in np.flatnonzero(votes + beside >= MIN_VOTES).tolist():
-            track, offset = divmod(int(keys[index]), 1 << 32)
-            at = offset - (1 << 31) + (1 if beside[index] > votes[index] else 0)
-            likely.append((int(votes[index] + beside[index]), _Place(segment, track), at))
+    for max_hits, min_votes in ((FIRST_HITS, FIRST_VOTES), (MAX_HITS, MIN_VOTES)):
+        chosen = np.sort(order[read <= max_hits])
+        likely = []
+        for segment, (live, (starts, counts)) in enumerate(zip(snapshot.segments, ranges, strict=True)):
+            own = place.number if segment == place.segment else None
+            found = _voted(live, own, (starts[chosen], counts[chosen], anchors[chosen]), min_votes)
+            likely += [(votes, _Place(segment, track), offset) for votes, track, offset in found]
+        if not likely:
+            return []
     likely.sort(key=lambda each: -each[0])
     taken: list[tuple[_Place, int]] = []
     for _, other_place, offset in likely:
@@ -208,6 +197,50 @@ def _offsets(
         if not any(known == other_place and abs(at - offset) <= 2 for known, at in taken):
             taken.append((other_place, offset))
     return taken
+
+
+def _voted(
+    live: LiveSegment,
+    own: int | None,
+    postings: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    min_votes: int,
+) -> list[tuple[int, int, int]]:
+    """The votes, tracks and offsets on which enough of a file's postings agree; none for the track's `own` number.
+
+    `postings`: where those of each landmark start, how many they are, and the landmark's anchor.
+    """
+    firsts, counts, anchors = postings
+    positions = gather(live.segment.postings, firsts, counts).astype(np.int64)
+    cells = positions - np.repeat(anchors, counts)
+    # Most postings agree with no other: which track those are in need not be known.
+    agreeing = _agreeing(cells, min_votes)
+    positions, cells = positions[agreeing], cells[agreeing]
+    tracks = live.segment.track_numbers(positions)
+    other = live.alive[tracks]
+    if own is not None:
+        other &= tracks != own
+    tracks = tracks[other]
+    offsets = cells[other] - live.segment.tracks["first_frame"][tracks].astype(np.int64)
+    keys, votes = np.unique((tracks << 32) + offsets + (1 << 31), return_counts=True)
+    # Agreement may be spread over two neighboring frames.
+    beside = np.r_[np.where(np.diff(keys) == 1, votes[1:], 0), np.zeros(min(1, len(keys)), np.int64)]
+    found: list[tuple[int, int, int]] = []
+    for index in np.flatnonzero(votes + beside >= min_votes).tolist():
+        track, offset = divmod(int(keys[index]), 1 << 32)
+        at = offset - (1 << 31) + (1 if beside[index] > votes[index] else 0)
+        found.append((int(votes[index] + beside[index]), track, at))
+    return found
+
+
+def _agreeing(cells: NDArray[np.int64], min_votes: int) -> NDArray[np.bool_]:
+    """Which postings may have enough others at the same cell or the next one, as far as a small table tells."""
+    size = 1 << max(10, (2 * len(cells)).bit_length())
+    folded = cells & (size - 1)
+    votes = np.bincount(folded, minlength=size)
+    enough = votes + np.roll(votes, -1) >= min_votes
+    enough |= np.roll(enough, 1)
+    found: NDArray[np.bool_] = enough[folded]
+    return found
 
 
 def _alike_blocks(
@@ -223,9 +256,13 @@ def _alike_blocks(
     frames, bins = peaks
     reach = (float(frames[0] + offset - 1), float(frames[-1] + offset + 2))
     other_frames, other_bins = segment.peaks(number, reach)
-    there = (other_frames - offset) * parameters.bins + other_bins
-    near = [there + frame * parameters.bins + height for frame in (-1, 0, 1) for height in (-1, 0, 1)]
-    common = np.isin(frames * parameters.bins + bins, np.concatenate(near))
+    # Not by `np.isin`, which takes a hundred times as long for such keys.
+    there = np.append(np.sort((other_frames - offset) * parameters.bins + other_bins, kind="stable"), _BEYOND)
+    own = frames * parameters.bins + bins
+    common = np.zeros(len(own), np.bool_)
+    for frame in (-1, 0, 1):
+        key = own + frame * parameters.bins
+        common |= there[np.searchsorted(there, key - 1)] <= key + 1
     count = int(blocks[-1]) + 1
     all_peaks = np.bincount(blocks, minlength=count)
     hits = np.bincount(blocks, common, minlength=count)
