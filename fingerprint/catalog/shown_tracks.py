@@ -1,64 +1,65 @@
 """Tracks as lists show them, read from what is stored without all else that a catalog knows: lists are long."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
 
-from fingerprint.catalog.tracks import Track
+from fingerprint.catalog.tracks import Tags, Track
+from fingerprint.domain.identification import ExternalIds, SongMetadata
+
+_NO_IDS: Final = ExternalIds()
 
 
 class ShownTrack(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a list shows of a track; see `Track`."""
+    """What a list shows of a track; see `Track`. `song`: what is known of it besides its title."""
 
     id: str
     title: str
-    artists: tuple[str, ...]
-    album: str | None
-    label: str | None
-    isrc: str | None
-    release_date: str | None
-    ids: dict[str, Any]
+    song: SongMetadata
     duration_seconds: float
     path: str
     cover: str | None
 
+    @property
+    def artists(self) -> tuple[str, ...]:
+        """Who plays it."""
+        return self.song.artists
+
+    @property
+    def album(self) -> str | None:
+        """The album."""
+        return self.song.album
+
     @staticmethod
     def of(track: Track) -> "ShownTrack":
         """What a list shows of a track."""
-        body = track.to_json()
-        del body["duration"]
-        return ShownTrack(duration_seconds=track.duration_seconds, **body)
+        return ShownTrack(
+            id=track.id,
+            title=track.title,
+            song=track,
+            duration_seconds=track.duration_seconds,
+            path=track.path,
+            cover=track.cover,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The form of `Track.to_json`."""
+        ids = self.song.ids
         return {
             "id": self.id,
             "title": self.title,
-            "artists": self.artists,
-            "album": self.album,
-            "label": self.label,
-            "isrc": self.isrc,
-            "release_date": self.release_date,
-            "ids": self.ids,
+            **self.song.metadata,
+            "ids": {} if ids == _NO_IDS else {name: value for name, value in asdict(ids).items() if value},
             "duration": round(self.duration_seconds, 3),
             "path": self.path,
             "cover": self.cover,
         }
 
 
-class _Tags(msgspec.Struct, gc=False):
-    title: str | None = None
-    artists: tuple[str, ...] = ()
-    album: str | None = None
-    label: str | None = None
-    isrc: str | None = None
-    release_date: str | None = None
-    ids: dict[str, Any] = {}
-
-
 class _Source(msgspec.Struct, gc=False):
     path: str
-    tags: _Tags
+    tags: Tags
     sidecar: msgspec.Raw | None = None
     cover: str = ""
 
@@ -78,21 +79,15 @@ def shown_track(track_id: bytes, text: bytes) -> ShownTrack | None:
     """
     try:
         stored = _stored.decode(text)
-        [source] = stored.sources
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    tags = source.tags
-    if source.sidecar is not None or not tags.title:
+    source = stored.sources[0] if len(stored.sources) == 1 else None
+    if source is None or source.sidecar is not None or not source.tags.title:
         return None
     return ShownTrack(
         id=track_id.decode(),
-        title=tags.title,
-        artists=tags.artists,
-        album=tags.album,
-        label=tags.label,
-        isrc=tags.isrc,
-        release_date=tags.release_date,
-        ids=tags.ids,
+        title=source.tags.title,
+        song=source.tags,
         duration_seconds=stored.duration,
         path=source.path,
         cover=source.cover or None,

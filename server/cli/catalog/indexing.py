@@ -12,7 +12,7 @@ from fingerprint.catalog.ingest import IngestReport, Sync, ingest
 from fingerprint.catalog.rebuild import rebuild
 from fingerprint.domain.text import clock_text, printable
 from fingerprint.settings import PipelineSettings, read_settings
-from server.cli.catalog.place import Place, open_catalog, place_of
+from server.cli.catalog.place import CommandPlace, open_catalog, place_of
 from server.cli.catalog.progress import progress_bar, progress_lines
 from server.cli.catalog.text import count_text
 from server.cli.failed_log import FailedLog
@@ -100,7 +100,7 @@ def _ingest(arguments: argparse.Namespace, paths: Sequence[Path], *, sync: Sync 
     return report
 
 
-def _named_since(report: IngestReport, place: "Place") -> int | None:
+def _named_since(report: IngestReport, place: "CommandPlace") -> int | None:
     """How many unknowns have a name by what was added; None where that cannot be known."""
     settings = read_settings(PipelineSettings)
     chosen = {str(each) for each in settings.catalog_places}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommandPlace:
     """Where a command works: a catalog's folder, or the copy of one in object storage."""
 
     name: str
@@ -31,18 +31,18 @@ def run_in_place(run: Run, arguments: argparse.Namespace) -> int:
     settings = read_settings(PipelineSettings)
     chosen = cast("CatalogPlace | None", arguments.catalog) or settings.catalog_places[0]
     if isinstance(chosen, Path):
-        arguments.place = Place(str(chosen), chosen)
+        arguments.place = CommandPlace(str(chosen), chosen)
         return run(arguments)
     from fingerprint.remote_catalogs.writing import open_remote_catalog  # noqa: PLC0415 - it loads AWS's library
 
     with open_remote_catalog(settings, chosen) as remote:
-        arguments.place = Place(str(chosen), remote.folder, remote)
+        arguments.place = CommandPlace(str(chosen), remote.folder, remote)
         return run(arguments)
 
 
-def place_of(arguments: argparse.Namespace) -> Place:
+def place_of(arguments: argparse.Namespace) -> CommandPlace:
     """Where a command works, once `run_in_place` has found it out."""
-    return cast("Place", arguments.place)
+    return cast("CommandPlace", arguments.place)
 
 
 def open_writer(arguments: argparse.Namespace, *, create: bool = False) -> CatalogWriter:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fingerprint.catalog import file_reader
+from fingerprint.catalog import song_reader
 from fingerprint.catalog.file_outcomes import Known, Read, Unreadable
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import IngestProgress, ingest
@@ -87,7 +87,7 @@ def test_a_file_is_read_where_nothing_else_can_be_opened(tmp_path: Path) -> None
 
 
 def test_a_file_that_stalls_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_reader, "FILE_SECONDS", 10.0)
+    monkeypatch.setattr(song_reader, "FILE_SECONDS", 10.0)
     write(tmp_path / "music", a="stall", b="music 1")
     report = ingest(tmp_path / "catalog", [tmp_path / "music"], program=STAND_IN, workers=1)
     assert [skipped.path.stem for skipped in report.skipped] == ["a"]
