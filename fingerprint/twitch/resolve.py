@@ -4,6 +4,7 @@ For a channel and a VOD, gql gives a playback access token, and usher takes it f
 """
 
 import asyncio
+import time
 from functools import partial
 from typing import Final
 
@@ -54,7 +55,7 @@ class TwitchResolver:
             session_token=settings.session_token,
             on_outcome=on_outcome,
         )
-        self._videos: TTLCache[str, VideoSource] = TTLCache(_MAX_VIDEOS, _KEPT_SECONDS)
+        self._videos: TTLCache[str, VideoSource] = TTLCache(_MAX_VIDEOS, _KEPT_SECONDS, time.monotonic)
         self._channels = TwitchChannels(fetcher, settings, on_outcome=on_outcome)
         self._usher = usher.Usher(fetcher, settings.usher_url, on_outcome=on_outcome)
 

@@ -309,7 +309,8 @@ async def test_what_is_heard_in_a_clip_is_put_on_the_time_line(api: ClientSessio
     for pause, broadcast in ((begins + 100, str(channel.broadcast_id)), (begins - 100, None)):
         twitch.video(channel.recording_id).configure(paused_at=pause, paused_seconds=27.0)
         placed = await answer(api, {"clip": LATE_SLUG}, **{"Cache-Control": "no-cache"})
-        assert (placed["heard"], (placed["moment"] or {}).get("broadcast")) == ("clip", broadcast)
+        moment = placed["moment"]
+        assert (placed["heard"], None if moment is None else moment["broadcast"]) == ("clip", broadcast)
 
 
 @pytest.mark.parametrize(
