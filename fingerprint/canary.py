@@ -40,13 +40,13 @@ from fingerprint.media.hosts import AllowList
 from fingerprint.ports import ClipSource, Clock, MediaSource, OnUnknown, VideoSource, ignore_unknown
 from fingerprint.retry import retry_budget, time_limit
 from fingerprint.setting_formats import GqlAttempt
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import PlaybackToken, parse_token_of
 from fingerprint.twitch.fetcher import PAGE_HEADERS, twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.gql import ANSWER_STEP, Gql
 from fingerprint.twitch.queries import stream_token_query, video_token_query
 from fingerprint.twitch.resolve import TwitchResolver
+from fingerprint.upstream_settings import TwitchSettings
 
 T = TypeVar("T")
 

@@ -7,15 +7,10 @@ The schema is made by Alembic from `sql/versions`; a test holds the two against 
 import asyncio
 import logging
 import math
-import os
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import chain
-from operator import itemgetter
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
@@ -23,7 +18,6 @@ from sqlalchemy import (
     Column,
     Float,
     Index,
-    Insert,
     MetaData,
     Row,
     Select,
@@ -31,18 +25,15 @@ from sqlalchemy import (
     Table,
     Text,
     UpdateBase,
-    insert,
     text,
 )
-from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from fingerprint.database_advice import NO_ANSWER, database_advice
 from fingerprint.database_backends import Backend, Work, open_backend
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.settings import PipelineSettings, SettingsError
 
 T = TypeVar("T")
 
@@ -57,13 +48,9 @@ QUERY_SECONDS: Final = 3.0
 MAINTENANCE_SECONDS: Final = 600.0
 """The limit of a change to the schema, the wait for another process that changes it included."""
 
-SQLITE_FILE: Final = "twitchaudio.sqlite3"
 _MYSQL_DEADLOCK: Final = 1213
-_MYSQL_DUPLICATE: Final = 1062
 _ATTEMPTS: Final = 3
-_ROWS_PER_STATEMENT: Final = 500
 _STEP_SECONDS: Final = 0.05
-_KNOWS_EFFECTIVE_USER: Final = os.access in os.supports_effective_ids
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -149,19 +136,6 @@ def to_us(moment: datetime) -> int:
 def from_us(microseconds: int) -> datetime:
     """Converts microseconds since 1970 to an aware datetime in UTC; the inverse of `to_us`."""
     return _EPOCH + timedelta(microseconds=microseconds)
-
-
-def database_url(settings: PipelineSettings) -> str:
-    """The configured database address, or the address of the SQLite file in the data folder."""
-    if settings.database_url is not None:
-        return settings.database_url
-    return URL.create("sqlite", database=str(settings.data_dir / SQLITE_FILE)).render_as_string()
-
-
-def database_may_exist(settings: PipelineSettings) -> bool:
-    """Whether there is the configured database's file; True for a database server."""
-    address = make_url(database_url(settings))
-    return not address.drivername.startswith("sqlite") or Path(address.database or "").is_file()
 
 
 class _DeadlockError(TwitchAudioError):
@@ -298,148 +272,19 @@ class Database:
         await self.read(lambda connection: connection.execute(text("SELECT 1")).first())
 
 
-# --- Rows that may be there already -----------------------------------------------------------------------
-#
-# An UPDATE and, where that finds nothing, an INSERT is never right: on MySQL each statement sees what others have
-# committed, so another server may insert the row in between. Each of these is one statement.
-
-
-def insert_new(connection: Connection, table: Table, row: Values) -> bool:
-    """Insert a row; False when there is one with its key already, which is left as it is.
-
-    A row that is there is locked until the transaction ends, so what it holds may be relied on.
-    """
-    try:
-        # Both databases undo this statement alone when it fails.
-        connection.execute(insert(table), row)
-    except IntegrityError as error:
-        if not _is_duplicate(error):
-            raise
-        return False
-    return True
-
-
-def upsert(connection: Connection, table: Table, row: Values) -> None:
-    """Insert a row, or give the one with its primary key these values. It is locked until the transaction ends."""
-    connection.execute(_upsert(connection.dialect.name, table, tuple(row)), row)
-
-
-def count_up(connection: Connection, table: Table, rows: Sequence[Values], counter: str) -> None:
-    """Insert rows, or add what each has in the column `counter` to the row with its primary key.
-
-    They are locked until the transaction ends, always in the order of their keys, so that two transactions that
-    count the same ones never wait for each other. Counting always succeeds: read the counters afterwards, and
-    raise to undo it where there are too many.
-    """
-    if not rows:
-        return
-    key = itemgetter(*table.primary_key.columns.keys())
-    statement = _upsert(connection.dialect.name, table, tuple(rows[0]), counter)
-    connection.execute(statement, sorted(rows, key=key))
-
-
-def lock(connection: Connection, name: str) -> None:
-    """Hold the lock `name` from here to the end of the transaction; waits while another transaction holds it.
-
-    A transaction that counts rows and then adds one takes a lock first. Otherwise, on MySQL, another server may
-    add one in between, and a bound is exceeded. Names are constants, so that the table stays small.
-    """
-    count_up(connection, named_locks, [{"name": name, "taken": 1}], "taken")
-
-
-@lru_cache(maxsize=64)
-def _upsert(dialect: str, table: Table, columns: tuple[str, ...], counter: str | None = None) -> Insert:
-    """The statement of `upsert` or `count_up`, cached: building it takes longer than SQLite takes to run it."""
-    keys = table.primary_key.columns.keys()
-
-    def changes(new: ReadOnlyColumnCollection[str, Any]) -> dict[str, Any]:
-        if counter is not None:
-            return {counter: table.c[counter] + new[counter]}
-        return {name: new[name] for name in columns if name not in keys}
-
-    if dialect == "sqlite":
-        statement = sqlite.insert(table)
-        return statement.on_conflict_do_update(keys, set_=changes(statement.excluded))
-    statement = mysql.insert(table)
-    return statement.on_duplicate_key_update(changes(statement.inserted))
-
-
-def _is_duplicate(error: IntegrityError) -> bool:
-    """Whether a row with the same key is there, and not another rule of the table is broken."""
-    if isinstance(error.orig, sqlite3.Error):
-        return error.orig.sqlite_errorname in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
-    return error.orig is not None and error.orig.args[:1] == (_MYSQL_DUPLICATE,)
-
-
-def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same columns, several hundred with each statement.
-
-    Hot path; simple form: `connection.execute(insert(table), rows)`. That is the driver's own way, a statement for
-    each row: on SQLite its thread and ours then pass the interpreter to each other for every row, which takes
-    longer than the work where requests keep ours busy.
-    """
-    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
-        _insert_in_one_statement(connection, table, rows[start : start + _ROWS_PER_STATEMENT])
-
-
-def _insert_in_one_statement(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """`INSERT ... VALUES (...), (...), ...`: SQLAlchemy's for one row, with its placeholders once for each."""
-    compiled = insert(table).compile(dialect=connection.dialect, column_keys=list(rows[0]))
-    head, _, placeholders = str(compiled).rpartition(" VALUES ")
-    values_of = itemgetter(*(compiled.positiontup or ()))
-    values = tuple(chain.from_iterable(map(values_of, rows)))
-    connection.exec_driver_sql(f"{head} VALUES {', '.join([placeholders] * len(rows))}", values)
-
-
 @asynccontextmanager
 async def open_database(address: str) -> AsyncGenerator[Database]:
     """The database at an address, closed at the end; the missing folder of a file is made.
 
     Raises SettingsError for an address that cannot be used.
     """
-    async with _closing(open_backend(address)) as database:
+    async with closing_database(open_backend(address)) as database:
         yield database
 
 
 @asynccontextmanager
-async def open_configured_database(settings: PipelineSettings) -> AsyncGenerator[Database]:
-    """The database of the settings. Raises SettingsError that names what has to be changed."""
-    try:
-        backend = open_backend(database_url(settings))
-    except SettingsError as error:
-        if settings.database_url is not None:
-            raise
-        cause = error.__cause__
-        reason = cause.strerror if isinstance(cause, OSError) else "it cannot be used"
-        if isinstance(cause, FileExistsError | NotADirectoryError):
-            reason = "it, or what it is in, is a file"
-        raise _unusable_folder(settings.data_dir, str(reason)) from error
-    async with _closing(backend) as database:
-        if settings.database_url is None:
-            reason = await asyncio.to_thread(_why_not_writable, settings.data_dir)
-            if reason is not None:
-                raise _unusable_folder(settings.data_dir, reason)
-        yield database
-
-
-def _unusable_folder(folder: Path, reason: str) -> SettingsError:
-    takes = f"a folder that can be written, and this one cannot: {reason}"
-    return SettingsError("TWITCHAUDIO_DATA_DIR", str(folder), takes)
-
-
-def _why_not_writable(folder: Path) -> str | None:
-    """Why this process cannot write a folder or the database in it, as in another user's mount; None: it can."""
-    for path, needed in ((folder, os.W_OK | os.X_OK), (folder / SQLITE_FILE, os.W_OK)):
-        if path.exists() and not os.access(path, needed, effective_ids=_KNOWS_EFFECTIVE_USER):
-            if not hasattr(os, "geteuid"):
-                return "access is denied"
-            owner = path.stat().st_uid
-            return f"it runs as user {os.geteuid()}, and {path} belongs to user {owner}: change one of them"
-    return None
-
-
-@asynccontextmanager
-async def _closing(backend: Backend) -> AsyncGenerator[Database]:
+async def closing_database(backend: Backend) -> AsyncGenerator[Database]:
+    """The database of a backend, closed at the end."""
     try:
         yield Database(backend)
     finally:

@@ -25,9 +25,10 @@ from fingerprint.jobs.clean import clean
 from fingerprint.lambda_event import JobEvent, event_from_json
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobOutcome, JobStore
 from fingerprint.remote_catalogs.follower import CatalogFollower
-from fingerprint.settings import PipelineSettings, read_settings, runs_in_lambda
+from fingerprint.settings import read_settings, runs_in_lambda
 from fingerprint.wire import Json, to_json
 from fingerprint.wiring import open_pipeline
 

@@ -22,6 +22,7 @@ from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.pipeline import CAPTURE_SECONDS, Pipeline
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import (
     ChannelDirectory,
     ClipOwners,
@@ -44,7 +45,7 @@ from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.chain import Member, RecognizerChain
 from fingerprint.recognizers.learned import LearnedRecognizer
 from fingerprint.remote_catalogs.follower import CatalogFollower
-from fingerprint.settings import PipelineSettings, SettingsError
+from fingerprint.settings import SettingsError
 from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher

@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Final, cast
 
 from fingerprint.domain.problems import PROBLEM_KINDS
-from fingerprint.settings import (
-    DynamoDbSettings,
-    LinkSettings,
-    PipelineSettings,
-    ProviderSettings,
-    TwitchSettings,
-    settings_table,
-)
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import settings_table
+from fingerprint.upstream_settings import DynamoDbSettings, LinkSettings, ProviderSettings, TwitchSettings
 from server.cli import make_parser
 from server.settings import ServerSettings
 

@@ -10,33 +10,29 @@ import contextlib
 import dataclasses
 import logging
 import random
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol, Self
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, Self
 
 from cachetools import TTLCache
-from sqlalchemy import BigInteger, Column, Index, Table, or_, select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from fingerprint.background import Background
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, from_us, insert_new, metadata, to_us
+from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError, channel_renamed
 from fingerprint.ports import Broadcaster, ChannelDirectory, Clock, JobOutcome
 from fingerprint.single_flight import SingleFlightCache
-
-channel_names: Final = Table(
-    "channel_names",
-    metadata,
-    Column("login", exact_text(64), primary_key=True),
-    Column("channel_id", exact_text(32), primary_key=True),
-    # Since when the channel has had the login, as far as is known; 0 for the first channel that was seen with it.
-    Column("since_us", BigInteger, nullable=False),
-    # When Twitch last said so.
-    Column("seen_us", BigInteger, nullable=False),
-    Index("ix_channel_names_channel", "channel_id"),
-    **MYSQL_TABLE,
+from server.channel_name_table import (
+    Follower,
+    HeardName,
+    NameSpan,
+    channel_names,
+    read_newest,
+    read_spans,
+    read_spans_of,
+    write_name,
 )
 
 FRESH: Final = timedelta(seconds=5)
@@ -61,49 +57,8 @@ _MAX_CACHED: Final = 2_000
 
 _MAX_PENDING: Final = 1_000
 _MAX_AT_ONCE: Final = 5
-_MAX_SPANS: Final = 10
-_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _log = logging.getLogger(__name__)
-
-
-class Follower(Protocol):
-    """Rows that belong to channels or users, and hold an id beside a login."""
-
-    def unbound(self, connection: Connection) -> Collection[str]:
-        """The logins of rows that have no id yet."""
-        ...
-
-    def bound(self, connection: Connection) -> Collection[str]:
-        """The ids that rows have."""
-        ...
-
-    def follow(self, connection: Connection, account: Broadcaster) -> None:
-        """Fill in the id of the rows that have this login and no id, and the login of the rows with this id."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameSpan:
-    """A time in which a channel had a login; answers from it under this login are of the channel."""
-
-    login: str
-    channel_id: str
-    since: datetime
-    until: datetime | None = None
-
-    def covers(self, answer: Identification) -> bool:
-        """Whether an answer under this login is of the channel: it says so, or is of the time."""
-        if answer.channel_id is not None:
-            return answer.channel_id == self.channel_id
-        return answer.created_at >= self.since
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    account: Broadcaster
-    since: datetime
-    seen: datetime
 
 
 class ChannelNames:
@@ -142,7 +97,7 @@ class ChannelNames:
         )
         self._written: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED, _WRITTEN_SECONDS, clock.monotonic)
         self._unknown: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _UNKNOWN_SECONDS, clock.monotonic)
-        self._pending: dict[str, _Heard] = {}
+        self._pending: dict[str, HeardName] = {}
         self._silent_until = 0.0
         self._located: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _LOCATED_SECONDS, clock.monotonic)
         self._confirmed: TTLCache[str, bool] = TTLCache(_MAX_REMEMBERED, _CONFIRMED_SECONDS, clock.monotonic)
@@ -173,7 +128,7 @@ class ChannelNames:
             return
         account = Broadcaster(id=answer.channel_id, login=answer.target)
         seen = answer.finished_at or answer.created_at
-        self._pending[answer.target] = _Heard(account, answer.created_at, seen)
+        self._pending[answer.target] = HeardName(account, answer.created_at, seen)
         self._woken.set()
 
     def recheck(self, channel_id: str) -> None:
@@ -189,41 +144,14 @@ class ChannelNames:
     async def learn(self, account: Broadcaster, *, since: datetime | None = None) -> None:
         """Store that an account has a login now, since at least `since`. Raises TwitchAudioError `busy`."""
         now = self._clock.now()
-        await self._store(_Heard(account, since or now, now))
+        await self._store(HeardName(account, since or now, now))
 
-    async def _store(self, heard: _Heard) -> None:
-        if await self._database.transact(lambda connection: self._write(connection, heard)):
+    async def _store(self, heard: HeardName) -> None:
+        if await self._database.transact(lambda connection: write_name(connection, heard, self._followers)):
             self._spans.invalidate_all()
             self._by_login.invalidate(heard.account.login)
             _log.info("channel_named", extra={"channel": heard.account.login, "channel_id": heard.account.id})
         self._written[heard.account.login] = heard.account.id
-
-    def _write(self, connection: Connection, heard: _Heard) -> bool:
-        """Write one name; whether it is news. Followers are changed in the same transaction."""
-        table, account = channel_names, heard.account
-        same = (table.c.login == account.login, table.c.channel_id == account.id)
-        rows = connection.execute(
-            select(table).where(or_(table.c.login == account.login, table.c.channel_id == account.id))
-        ).all()
-        holders = [row for row in rows if row.login == account.login]
-        names = [row for row in rows if row.channel_id == account.id]
-        known = any(row.channel_id == account.id for row in holders)
-        seen_us = to_us(heard.seen)
-        if any(row.seen_us > seen_us for row in (*holders, *names)):
-            # Something newer is known, of this account or of another with the login.
-            return False
-        values = {"since_us": to_us(heard.since) if holders else 0, "seen_us": seen_us}
-        if not known:
-            row = {"login": account.login, "channel_id": account.id, **values}
-            known = not insert_new(connection, table, row)
-        if known:
-            connection.execute(update(table).where(*same).values(seen_us=seen_us))
-        newest = [max(found, key=lambda row: row.seen_us, default=None) for found in (holders, names)]
-        if all(row is not None and (row.login, row.channel_id) == (account.login, account.id) for row in newest):
-            return False
-        for follower in self._followers:
-            follower.follow(connection, account)
-        return True
 
     # --- Asking ---------------------------------------------------------------------------------------
 
@@ -332,16 +260,13 @@ class ChannelNames:
 
     async def spans_of(self, channel_id: str) -> Sequence[NameSpan]:
         """The logins of a channel, the newest first; empty when none is known. Raises TwitchAudioError `busy`."""
-        return await self._database.read(lambda connection: _spans_of(connection, channel_id))
+        return await self._database.read(lambda connection: read_spans_of(connection, channel_id))
 
     async def _read_spans(self, login: str) -> Sequence[NameSpan]:
-        return await self._database.read(lambda connection: _spans(connection, login))
+        return await self._database.read(lambda connection: read_spans(connection, login))
 
     async def _newest(self, login: str) -> tuple[Broadcaster, datetime] | None:
-        table = channel_names
-        statement = select(table).where(table.c.login == login).order_by(table.c.seen_us.desc()).limit(1)
-        row = await self._database.first(statement)
-        return None if row is None else (Broadcaster(id=row.channel_id, login=login), from_us(row.seen_us))
+        return await self._database.read(lambda connection: read_newest(connection, login))
 
     # --- In the background ----------------------------------------------------------------------------
 
@@ -374,7 +299,7 @@ class ChannelNames:
             if self._pending.get(login) is heard:
                 del self._pending[login]
 
-    async def _learn(self, login: str, heard: "_Heard") -> None:
+    async def _learn(self, login: str, heard: HeardName) -> None:
         before = await self._newest(login)
         if before is None or before[0].id == heard.account.id or self._directory is None:
             await self._store(heard)
@@ -428,33 +353,3 @@ def is_of_another(outcome: Identification | Problem, channel_id: str) -> bool:
         # A person who got the login may just not be live.
         return problem.code in (ProblemCode.CHANNEL_NOT_FOUND, ProblemCode.NOT_LIVE)
     return isinstance(outcome, Identification) and outcome.channel_id not in (None, channel_id)
-
-
-def _spans(connection: Connection, login: str) -> Sequence[NameSpan]:
-    table = channel_names
-    by_login = select(table).where(table.c.login == login).order_by(table.c.seen_us.desc()).limit(1)
-    holder = connection.execute(by_login).first()
-    return () if holder is None else _spans_of(connection, holder.channel_id)
-
-
-def _spans_of(connection: Connection, channel_id: str) -> Sequence[NameSpan]:
-    table = channel_names
-    by_id = select(table).where(table.c.channel_id == channel_id).order_by(table.c.seen_us.desc())
-    names = connection.execute(by_id.limit(_MAX_SPANS)).all()
-    others: dict[str, list[int]] = {}
-    sharers = select(table.c.login, table.c.since_us).where(
-        table.c.login.in_([row.login for row in names]), table.c.channel_id != channel_id
-    )
-    for row in connection.execute(sharers):
-        others.setdefault(row.login, []).append(row.since_us)
-    return tuple(_span(row, others.get(row.login, ())) for row in names)
-
-
-def _span(row: Any, others_since_us: Collection[int]) -> NameSpan:
-    until_us = min((since for since in others_since_us if since > row.since_us), default=None)
-    return NameSpan(
-        login=row.login,
-        channel_id=row.channel_id,
-        since=_EARLIEST if not row.since_us else from_us(row.since_us),
-        until=None if until_us is None else from_us(until_us),
-    )

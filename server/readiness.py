@@ -23,10 +23,11 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.background import Background
 from fingerprint.catalog.recognition_pool import RecognitionPool
-from fingerprint.database import Database, insert_all, lock
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.ports import Clock, JobStore
+from fingerprint.upserts import insert_all, lock
 from fingerprint.worker_pool import WorkerPool
 from server import migrations
 from server.audit.entries import AuditEntry, AuditKind

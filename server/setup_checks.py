@@ -21,7 +21,7 @@ from fingerprint.canary import Outcome, StepResult
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
-from fingerprint.database import SQLITE_FILE, open_configured_database
+from fingerprint.configured_database import SQLITE_FILE, open_configured_database
 from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
@@ -34,7 +34,8 @@ from server.access.identity.session_store import SessionStore
 from server.observability import Metrics
 from server.readiness import Trial, database_trial, job_trial, redis_trial, worker_trials
 from server.redis_link import open_redis
-from server.settings import ServerSettings, is_loopback
+from server.setting_formats import is_loopback
+from server.settings import ServerSettings
 
 LITTLE_SPACE_BYTES: Final = 1 << 30
 NO_SPACE_BYTES: Final = 50 << 20

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 from fingerprint.database import metadata
 from fingerprint.links import store as link_store
 from fingerprint.providers import usage
-from server import channel_names
+from server import channel_name_table
 from server.access import tables as access_tables
 from server.audit import tables as log_tables
 from server.channels import tables as channel_tables
@@ -18,7 +18,7 @@ assert all(
     module.metadata is metadata
     for module in (
         access_tables,
-        channel_names,
+        channel_name_table,
         channel_tables,
         log_tables,
         link_store,

@@ -12,14 +12,15 @@ from typing import Any, Final
 from aiohttp import ClientResponse, ClientSession, CookieJar, TCPConnector
 
 from fingerprint.database import Database
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import ChannelDirectory, Clock
-from fingerprint.settings import PipelineSettings
 from server.access.identity.api_keys import ApiKeyStore
 from server.app import listening, make_app
 from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
 from server.identifications.limits import ServiceLimits
-from server.settings import ServerLimits, ServerSettings
+from server.server_limits import ServerLimits
+from server.settings import ServerSettings
 from tests.fakes import FakePipeline
 
 ASK: Final = "/api/v1/identifications"

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from fingerprint.jobs.dynamodb.tables import TTL_ATTRIBUTE, TableNames, table_definitions
-from fingerprint.settings import DynamoDbSettings, PipelineSettings, ProviderSettings, settings_table
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import settings_table
+from fingerprint.upstream_settings import DynamoDbSettings, ProviderSettings
 from server.settings import ServerSettings
 from tests.template import TEMPLATE, Deployed, server_actions
 

@@ -6,14 +6,9 @@ from typing import Final
 import pytest
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
-from fingerprint.settings import (
-    DynamoDbSettings,
-    LinkSettings,
-    PipelineSettings,
-    ProviderSettings,
-    TwitchSettings,
-    settings_table,
-)
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import settings_table
+from fingerprint.upstream_settings import DynamoDbSettings, LinkSettings, ProviderSettings, TwitchSettings
 from server.cli import make_parser
 from server.settings import ServerSettings
 

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from aiohttp import web
 
 from fingerprint.clock import SystemClock
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.app import make_app
 from server.cli import supervisor
 from server.cli.serve import supervise

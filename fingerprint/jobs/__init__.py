@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Clock, JobStore
-from fingerprint.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from fingerprint.database import Database

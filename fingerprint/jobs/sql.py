@@ -14,16 +14,8 @@ from typing import Any, Final
 from sqlalchemy import CursorResult, Select, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import (
-    Database,
-    Values,
-    heard_spans,
-    identifications,
-    insert_new,
-    leases,
-    open_configured_database,
-    to_us,
-)
+from fingerprint.configured_database import open_configured_database
+from fingerprint.database import Database, Values, heard_spans, identifications, leases, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import (
     Identification,
@@ -42,8 +34,9 @@ from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.sql_forget import forget_channel
 from fingerprint.jobs.sql_rows import identification_of, target_key
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
-from fingerprint.settings import PipelineSettings
+from fingerprint.upserts import insert_new
 from fingerprint.wire import to_json
 
 _CLAIM_ATTEMPTS: Final = 5

@@ -10,7 +10,8 @@ from typing import Final
 from cachetools import LRUCache
 from sqlalchemy import Column, Table, Text, select
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, upsert
+from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata
+from fingerprint.upserts import upsert
 
 MAX_CACHED: Final = 2_000
 

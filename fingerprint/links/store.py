@@ -10,11 +10,12 @@ from typing import Any, Final, cast
 from cachetools import LRUCache
 from sqlalchemy import BigInteger, Column, Table, Text, delete, select
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us, upsert
+from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us
 from fingerprint.domain.artwork import Artwork
 from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.links.services import plain_isrc
+from fingerprint.upserts import upsert
 
 FOUND_TTL: Final = timedelta(days=60)
 NOT_FOUND_TTL: Final = timedelta(days=7)

@@ -7,9 +7,10 @@ from typing import Final
 from sqlalchemy import Column, Integer, Select, String, Table, delete, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import MYSQL_TABLE, Database, count_up, exact_text, metadata
+from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget, Period
 from fingerprint.ports import Usage
+from fingerprint.upserts import count_up
 
 RETENTION: Final = timedelta(days=400)
 """How long counts are kept for the operator."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from yarl import URL
 
 from fingerprint.catalog.recognition_pool import RecognitionPool
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Recognizer
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.uploads import UploadTable
@@ -15,7 +16,6 @@ from fingerprint.recognizers.audd import AuddRecognizer
 from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.learned import LearnedRecognizer
 from fingerprint.recognizers.shazam import ShazamRecognizer
-from fingerprint.settings import PipelineSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.setting_formats import S3Address
-from fingerprint.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from fingerprint.remote_catalogs.copies import Copy

@@ -15,7 +15,6 @@ from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.setting_formats import S3Address
-from fingerprint.settings import PipelineSettings
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ from typing import Any, Final, cast
 
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import Broadcaster, OnOutcome, ignore_outcome
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql
 from fingerprint.twitch.answers import GqlFailure, GqlFailureKind, Json
 from fingerprint.twitch.queries import Query
+from fingerprint.upstream_settings import TwitchSettings
 
 _TEXT: Final = """
 query Channel($login: String, $id: ID) {

@@ -2,10 +2,10 @@
 
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import Broadcaster, OnOutcome, ignore_outcome
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql
 from fingerprint.twitch.answers import parse_clip_broadcaster, parse_video_owner
 from fingerprint.twitch.queries import clip_broadcaster_query, video_owner_query
+from fingerprint.upstream_settings import TwitchSettings
 
 
 class TwitchClips:

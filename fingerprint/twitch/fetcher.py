@@ -11,7 +11,7 @@ from fingerprint.media.hosts import AllowList
 from fingerprint.media.unknown_signs import UnknownSigns
 from fingerprint.ports import Clock, OnOutcome, OnUnknown, ignore_outcome, ignore_unknown
 from fingerprint.setting_formats import DEFAULT_USER_AGENT
-from fingerprint.settings import TwitchSettings
+from fingerprint.upstream_settings import TwitchSettings
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Accept-Language": "en-US,en;q=0.5",

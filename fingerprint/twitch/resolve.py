@@ -30,11 +30,11 @@ from fingerprint.ports import (
     VideoSource,
     ignore_outcome,
 )
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import gql, usher
 from fingerprint.twitch.answers import PlaybackToken, parse_clip, parse_recording, parse_token_of
 from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.queries import clip_query, recording_query, stream_token_query, video_token_query
+from fingerprint.upstream_settings import TwitchSettings
 
 _VIDEO_SECONDS: Final = 2.0
 _MAX_VIDEOS: Final = 1_000

@@ -5,8 +5,9 @@ from typing import Final, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, upsert
+from fingerprint.database import Database
 from fingerprint.database_backends import Work
+from fingerprint.upserts import upsert
 from server.access.tables import website_settings as table
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import TwitchTarget, channel_target
 from server import keys
 from server.api.json_forms import QUESTIONS, Question, moment_from
-from server.settings import ServerLimits
+from server.server_limits import ServerLimits
 
 JSON: Final = "application/json"
 DEPTH_LIMIT: Final = 20

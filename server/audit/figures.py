@@ -8,7 +8,8 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, count_up, from_us
+from fingerprint.database import Database, from_us
+from fingerprint.upserts import count_up
 from server.audit.entries import AuditKind
 from server.audit.tables import daily_figures as table
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, true, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, insert_all, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.text import clean_text
+from fingerprint.upserts import insert_all
 from server.audit import figures
 from server.audit.addresses import cut_address
 from server.audit.entries import AuditEntry, AuditKind

@@ -15,7 +15,7 @@ from typing import Final
 
 from fingerprint.catalog.backup import back_up
 from fingerprint.catalog.manifest import manifest_stamp
-from fingerprint.database import database_url
+from fingerprint.configured_database import database_url
 from fingerprint.database_backends import parse_address
 from fingerprint.settings import given_settings
 from server.access.identity.admins import FILE as ADMINS

@@ -14,7 +14,7 @@ from typing import Final
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.manifest import require_catalog
 from fingerprint.catalog.write_lock import WriteLock
-from fingerprint.database import database_url
+from fingerprint.configured_database import database_url
 from fingerprint.database_backends import parse_address
 from fingerprint.settings import given_settings
 from server import migrations

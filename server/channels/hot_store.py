@@ -8,7 +8,8 @@ from typing import Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, insert_new, lock, to_us, upsert
+from fingerprint.database import Database, to_us
+from fingerprint.upserts import insert_new, lock, upsert
 from server.channels.tables import channel_askers as askers
 from server.channels.tables import hot_channels as table
 

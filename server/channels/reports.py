@@ -12,10 +12,11 @@ from typing import Any, Final
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
+from fingerprint.upserts import insert_new, lock
 from server.access.identity.addresses import Address, counted, widely_counted
 from server.access.identity.principal import Principal
 from server.access.limit_status import Limit

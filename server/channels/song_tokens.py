@@ -14,11 +14,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
 from fingerprint.setting_formats import Secret
+from fingerprint.upserts import lock
 from server.access.identity.api_keys import key_hash, new_key, well_formed
 from server.access.revocations import undo_revocation
 from server.audit.changes import ChangeLog

@@ -13,10 +13,11 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind
 from fingerprint.domain.text import clean_text
+from fingerprint.upserts import insert_new, lock
 from server.channels.tables import unknowns as table
 
 MAX_ROWS: Final = 10_000

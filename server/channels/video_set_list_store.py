@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.time_line import Span
 from fingerprint.domain.tracklist import Tracklist, spans_of_video
+from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
 from server.channels.tables import video_set_lists as table
 from server.channels.video_set_list import SetListStatus, VideoSetList

@@ -7,9 +7,10 @@ from typing import Any, Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster
+from fingerprint.upserts import insert_new, lock
 from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table

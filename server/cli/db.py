@@ -7,11 +7,12 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from fingerprint.database import database_url, open_configured_database
+from fingerprint.configured_database import database_url, open_configured_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import printable
 from fingerprint.jobs import prepare_job_store
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
 from server import migrations
 from server.cli import Subparsers, add_actions, add_command
 from server.cli.spinner import at_work

@@ -23,8 +23,10 @@ from fingerprint.catalog.ingest import IngestProgress, IngestReport, ingest
 from fingerprint.catalog.parameters import DEFAULT as FINGERPRINT
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import parse_target
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import Secret
-from fingerprint.settings import PipelineSettings, TwitchSettings, override_environment, read_settings
+from fingerprint.settings import override_environment, read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wire import from_json
 from server.app import make_app
 from server.cli.identify import describe

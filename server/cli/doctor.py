@@ -20,7 +20,8 @@ from fingerprint.domain.targets import (
     clip_target,
     video_target,
 )
-from fingerprint.settings import TwitchSettings, read_settings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from server.cli import Subparsers
 from server.cli.spinner import at_work
 from server.observability import configure_logging

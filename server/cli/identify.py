@@ -15,7 +15,7 @@ from typing import Final, cast
 from fingerprint.catalog.manifest import require_catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
-from fingerprint.database import open_configured_database
+from fingerprint.configured_database import open_configured_database
 from fingerprint.domain.identification import (
     PROBABLY,
     Identification,
@@ -33,12 +33,13 @@ from fingerprint.domain.targets import FileTarget, Target, VideoTarget, parse_ta
 from fingerprint.domain.text import clock_text, printable
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
 from fingerprint.setting_formats import CatalogPlace, words
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations

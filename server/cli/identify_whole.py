@@ -16,8 +16,8 @@ from fingerprint.domain.targets import FileTarget, Target, VideoTarget
 from fingerprint.domain.text import clock_text, printable
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from fingerprint.jobs.clean import clean_song
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.providers.guard import ProviderGuards
-from fingerprint.settings import PipelineSettings
 from fingerprint.wiring import open_pipeline
 from server.api.set_list_files import FILES, NamedTracklist, text_line
 from server.api.set_list_forms import TracklistJson

@@ -32,7 +32,8 @@ from server.cli.supervisor import SharedAddress, Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
 from server.own_command import as_typed
-from server.settings import ServerSettings, is_loopback, one_of_workers
+from server.setting_formats import is_loopback
+from server.settings import ServerSettings, one_of_workers
 from server.setup_checks import settings_warnings
 from server.web.admin.operator_sign_in import PATH as SIGN_IN
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import database_may_exist, open_configured_database
+from fingerprint.configured_database import database_may_exist, open_configured_database
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.recognizers.catalog import CatalogRecognizer
-from fingerprint.settings import PipelineSettings
 from server import migrations
 from server.channels.unknown_store import Unknown, UnknownStore
 from server.channels.unknowns import search_unknowns

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_configured_database
+from fingerprint.configured_database import open_configured_database
+from fingerprint.database import Database
 from fingerprint.jobs import open_job_store
 from fingerprint.setting_formats import Secret
 from fingerprint.settings import read_settings

@@ -13,7 +13,8 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
 from fingerprint.single_flight import SingleFlightCache
-from server.channel_names import ChannelNames, NameSpan
+from server.channel_name_table import NameSpan
+from server.channel_names import ChannelNames
 from server.identifications.admission import Admit
 from server.identifications.jobs import AnswerEnricher, Job, JobRegistry, JobState, no_enrichment
 from server.identifications.limits import ServiceLimits

@@ -15,13 +15,14 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.catalog.learning import CaptureOrigin, SongCapture
-from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.credits import artist_keys, title_key, version_key
 from fingerprint.domain.identification import IdentificationId, Kind, Song
 from fingerprint.domain.links import links_of
 from fingerprint.domain.text import clean_text
 from fingerprint.jobs.clean import clean_song
+from fingerprint.upserts import insert_new, lock
 from server.learning.tables import learned_captures as captures
 from server.learning.tables import learned_songs as songs
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from fingerprint.domain.web_addresses import read_address
 from server import keys
 from server.access.identity.addresses import parse_address
-from server.settings import is_loopback
+from server.setting_formats import is_loopback
 
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 """Headers that proxies add."""

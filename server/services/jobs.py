@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from fingerprint.database import Database, open_configured_database
+from fingerprint.configured_database import open_configured_database
+from fingerprint.database import Database
 from fingerprint.domain.identification import Identification
 from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs import open_job_store

@@ -12,11 +12,12 @@ from cachetools import LRUCache
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, Kind, Song, Status
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.songs import plain_isrc, song_id
+from fingerprint.upserts import insert_new
 from server.songs.tables import song_hearings as table
 
 LONGEST_GAP: Final = timedelta(minutes=15)

@@ -28,7 +28,7 @@ from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
 from server.middleware.session import account, wants_page
 from server.own_command import as_typed
-from server.settings import is_loopback
+from server.setting_formats import is_loopback
 from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view

@@ -9,9 +9,10 @@ from typing import Any, Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.setting_formats import Secret
+from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
 from server.webhooks.messages import EventType, Message, Webhook, new_secret
 from server.webhooks.tables import webhook_deliveries, webhooks

@@ -18,8 +18,8 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.targets import TwitchTarget
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import MediaSource
-from fingerprint.settings import PipelineSettings
 from server import keys
 from server.access.identity.principal import ANONYMOUS
 from server.access.request_context import RequestContext
@@ -31,7 +31,8 @@ from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
 from server.observability import configure_logging
-from server.settings import Rate, ServerSettings
+from server.setting_formats import Rate
+from server.settings import ServerSettings
 from server.web.pages import problem_pages
 from tests.fakes import FakePipeline
 

@@ -45,8 +45,9 @@ from fingerprint.domain.targets import ChannelTarget
 from fingerprint.hls.live import newest_content
 from fingerprint.hls.playlist import choose_audio, parse_media, parse_multivariant
 from fingerprint.media.decode import decode_bytes
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import LiveSource
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import parse_answer, parse_token
 from fingerprint.twitch.queries import stream_token_query

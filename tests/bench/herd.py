@@ -40,14 +40,16 @@ from aiohttp import web
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.pipeline import Pipeline
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import MediaSource, OnStage, Recognition
-from fingerprint.settings import DynamoDbSettings, PipelineSettings
+from fingerprint.upstream_settings import DynamoDbSettings
 from server import keys
 from server.app import BACKLOG, listening, make_app, running
 from server.cli.serving import tune_garbage_collection
 from server.cli.supervisor import SharedAddress
 from server.identifications.limits import ServiceLimits
-from server.settings import ServerLimits, ServerSettings
+from server.server_limits import ServerLimits
+from server.settings import ServerSettings
 from tests.bench.table import median, print_table, write_json
 from tests.fakes import FakeCapture, FakePipeline, FakeRecognizers
 

@@ -26,10 +26,11 @@ from av.audio.stream import AudioStream
 
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.media.decode import decode_bytes
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
 from fingerprint.providers.samples import WaveSample, narrow_samples
 from fingerprint.recognizers import acrcloud, audd
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.wiring import open_members
 from tests.bench.table import median, print_table, write_json
 from tests.providers.acrcloud_service import (

@@ -13,6 +13,7 @@ from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import (
     ClipSource,
     FileSource,
@@ -23,7 +24,6 @@ from fingerprint.ports import (
     Recognition,
     VideoSource,
 )
-from fingerprint.settings import PipelineSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from tests.builders import recording, song

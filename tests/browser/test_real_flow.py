@@ -11,7 +11,9 @@ import pytest
 import pytest_asyncio
 
 from fingerprint.catalog.ingest import ingest
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from server.web.words import WORDS

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from fingerprint.clock import SystemClock
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.access.rules.store import RulesStore
 from server.app import listening, make_app
 from server.keys import DATABASE

@@ -12,9 +12,10 @@ import pytest
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match, Recognizer
 from fingerprint.recognizers.catalog import CatalogRecognizer
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.wiring import open_members
 from tests.providers.acrcloud_service import FRAME_MS, AcrCloudService, compare, fingerprint_of, points
 from tests.providers.audd_service import AuddService

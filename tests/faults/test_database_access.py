@@ -17,7 +17,7 @@ from fingerprint.database import QUERY_SECONDS, open_database
 from server.audit.entries import AuditKind
 from server.audit.search import AuditFilter
 from server.audit.store import AuditStore
-from server.settings import Rate
+from server.setting_formats import Rate
 from tests.api_client import ask, assert_problem, metric, open_api, until
 from tests.fakes import FakePipeline
 from tests.mariadb import PASSWORD, MariaDB

@@ -14,9 +14,10 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import SQLITE_FILE, open_database
+from fingerprint.configured_database import SQLITE_FILE
+from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.access.quotas.budgets import Allowance
 from server.api import artwork, songs
 from server.app import make_app
@@ -24,7 +25,9 @@ from server.audit.search import AuditFilter
 from server.audit.store import AuditStore
 from server.channels.feed import FeedLimits
 from server.identifications.limits import ServiceLimits
-from server.settings import Rate, ServerLimits, ServerSettings
+from server.server_limits import ServerLimits
+from server.setting_formats import Rate
+from server.settings import ServerSettings
 from tests.api_client import ASK, CLIP, assert_problem, open_api, until_metric
 from tests.fakes import FakePipeline
 

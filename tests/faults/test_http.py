@@ -19,7 +19,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.api.requests import parse_json, parse_question
 from server.identifications.limits import ServiceLimits
-from server.settings import ServerLimits
+from server.server_limits import ServerLimits
 from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api, read_events, until_metric
 from tests.builders import NOON
 from tests.fakes import FakePipeline

@@ -16,10 +16,11 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.app import make_app
 from server.cli.serving import SIGNAL_DEBOUNCE_SECONDS, serving
-from server.settings import ServerLimits, ServerSettings
+from server.server_limits import ServerLimits
+from server.settings import ServerSettings
 from tests.api_client import until_metric
 from tests.bench.herd import Client, connect, post
 from tests.fakes import FakePipeline

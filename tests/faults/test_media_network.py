@@ -24,9 +24,9 @@ from fingerprint.media.hosts import AllowList
 from fingerprint.ports import LiveSource
 from fingerprint.retry import retry_budget, time_limit
 from fingerprint.setting_formats import GqlAttempt
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
+from fingerprint.upstream_settings import TwitchSettings
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
 from tests.integration.capture_twitch import (
     SLUG,

@@ -22,9 +22,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from yarl import URL
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import SQLITE_FILE, open_database
+from fingerprint.configured_database import SQLITE_FILE
+from fingerprint.database import open_database
 from fingerprint.domain.identification import Kind
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.app import listening, make_app

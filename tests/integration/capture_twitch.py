@@ -22,10 +22,10 @@ from fingerprint.media.fetch import Fetcher
 from fingerprint.media.host_pauses import MAX_PAUSE_SECONDS
 from fingerprint.media.hosts import AllowList
 from fingerprint.ports import MediaSource
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
+from fingerprint.upstream_settings import TwitchSettings
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan
 from simulator.library import own_songs

@@ -11,7 +11,8 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
-from fingerprint.settings import PipelineSettings, TwitchSettings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.upstream_settings import TwitchSettings
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind
 from server.app import listening, make_app

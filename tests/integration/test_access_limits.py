@@ -15,7 +15,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from server.access.identity.api_keys import ApiKeyStore
 from server.cli import main
-from server.settings import Rate
+from server.setting_formats import Rate
 from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api
 from tests.browser_client import browsing, known_to_twitch
 from tests.fakes import FakePipeline

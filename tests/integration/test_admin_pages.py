@@ -11,7 +11,7 @@ import pytest
 from yarl import URL
 
 from fingerprint.clock import SystemClock
-from server.settings import ServerLimits
+from server.server_limits import ServerLimits
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, FormData
 
 from fingerprint.catalog.picture_header import picture_header
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from tests.api_client import ASK, assert_problem

@@ -11,14 +11,15 @@ import pytest
 from aiohttp import ClientSession
 
 from fingerprint.background import WELL_SECONDS, Background
-from fingerprint.database import open_configured_database
+from fingerprint.configured_database import open_configured_database
 from fingerprint.domain.targets import ChannelTarget
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import PrintRecognizer
 from fingerprint.setting_formats import Secret
-from fingerprint.settings import PipelineSettings
 from fingerprint.whole import WholeRecordings
 from server.app import listening, make_app
-from server.settings import Rate, ServerSettings
+from server.setting_formats import Rate
+from server.settings import ServerSettings
 from tests.api_client import ASK, STREAM, bot_headers
 from tests.fakes import FakeClock, FakePipeline
 

@@ -18,8 +18,9 @@ from aiohttp.test_utils import TestServer
 
 from fingerprint.catalog.index import Catalog
 from fingerprint.clock import SystemClock
-from fingerprint.database import SQLITE_FILE, open_database
-from fingerprint.settings import PipelineSettings
+from fingerprint.configured_database import SQLITE_FILE
+from fingerprint.database import open_database
+from fingerprint.pipeline_settings import PipelineSettings
 from server import migrations, sqlite_copies
 from server.app import make_app
 from server.cli import main

@@ -13,8 +13,9 @@ from aiohttp import ClientSession, FormData, web
 from yarl import URL
 
 from fingerprint.clock import SystemClock
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import ChannelDirectory
-from fingerprint.settings import PipelineSettings, TwitchSettings
+from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wiring import open_channel_directory
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.list_store import ListStore

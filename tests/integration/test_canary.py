@@ -22,7 +22,9 @@ from yarl import URL
 from fingerprint.canary import Canary, CanaryReport, Outcome, open_canary
 from fingerprint.clock import SystemClock
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from server import keys
 from server.app import listening as serving
 from server.app import make_app

@@ -13,8 +13,8 @@ from yarl import URL
 
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
-from fingerprint.settings import PipelineSettings
 from server import migrations
 from server.access.rules.list_store import ListStore
 from server.access.rules.lists import BlacklistKind

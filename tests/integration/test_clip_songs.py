@@ -12,7 +12,9 @@ import pytest
 from fingerprint.catalog.ingest import ingest
 from fingerprint.domain.identification import Identification, Kind, Status, new_identification_id
 from fingerprint.domain.targets import ClipTarget
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wiring import open_pipeline
 from simulator.content import ClipPlan, Content
 from simulator.library import SongFile, own_songs, write_flac

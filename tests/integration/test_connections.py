@@ -14,7 +14,7 @@ from aiohttp import ClientSession, web
 from yarl import URL
 
 from fingerprint.clock import SystemClock
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.access.identity.addresses import Networks, parse_network
 from server.app import make_app
 from server.cli import serving as cli_serving

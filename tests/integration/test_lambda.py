@@ -13,14 +13,15 @@ import pytest
 from aiobotocore.session import get_session
 from aiohttp import ClientSession
 
-from fingerprint.database import open_configured_database
+from fingerprint.configured_database import open_configured_database
 from fingerprint.domain.identification import Identification, IdentificationId, Status
 from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import ClipTarget
 from fingerprint.jobs import open_job_store
 from fingerprint.lambda_handler import Function
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Claimed, JobStore
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits
 from server.settings import ServerSettings

@@ -14,11 +14,12 @@ from fingerprint.catalog.learning import CaptureOrigin, SongCapture
 from fingerprint.database import Database, open_database
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.learned import EMPTY, LearnedRecognizer
-from fingerprint.settings import PipelineSettings, SettingsError, read_settings
+from fingerprint.settings import SettingsError, read_settings
 from fingerprint.wiring import checked_names, open_recognizers
 from server import migrations
 from server.learning.service import LearnedFolder, Learner, LearningLimits, songs_to_learn

@@ -18,7 +18,9 @@ from fingerprint.links.media import FoundMedia, LinkMedia
 from fingerprint.links.media_store import MediaFolder, table
 from fingerprint.links.services import apple_media, deezer_media
 from fingerprint.media.fetch import Fetched
-from fingerprint.settings import LINK_MEDIA_HOSTS, PipelineSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import LINK_MEDIA_HOSTS
 from fingerprint.wiring import open_link_finder, open_link_media
 from tests.providers.link_services import APPLE_ID, APPLE_PREVIEW, PREVIEW, TRACK, LinkWorld
 from tests.providers.service import Reply

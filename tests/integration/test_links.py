@@ -19,8 +19,9 @@ from fingerprint.domain.artwork import artwork_of
 from fingerprint.domain.identification import ExternalIds, Song
 from fingerprint.links.finder import LinkFinder
 from fingerprint.links.store import FOUND_TTL, NOT_FOUND_TTL, FoundLinks, LinkStore, song_key, table
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
-from fingerprint.settings import PipelineSettings, SettingsError, read_settings
+from fingerprint.settings import SettingsError, read_settings
 from fingerprint.wiring import open_link_finder
 from server import migrations
 from server.app import listening, make_app

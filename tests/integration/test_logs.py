@@ -8,7 +8,8 @@ import pytest
 from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, insert_all, open_database
+from fingerprint.database import Database, open_database
+from fingerprint.upserts import insert_all
 from server.access.identity.api_keys import ApiKeyStore, new_key
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore

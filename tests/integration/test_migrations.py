@@ -15,9 +15,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, inspect, select
 from sqlalchemy.engine import Connection, RowMapping
 
-from fingerprint.database import Database, database_url, metadata, open_configured_database, open_database
+from fingerprint.configured_database import database_url, open_configured_database
+from fingerprint.database import Database, metadata, open_database
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.settings import PipelineSettings, SettingsError
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import SettingsError
 from server import migrations
 from server.cli import main
 from tests.kept_work import run_alembic

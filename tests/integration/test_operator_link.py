@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from yarl import URL
 
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server import keys
 from server.app import listening, make_app
 from server.audit.search import AuditFilter

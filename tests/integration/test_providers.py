@@ -23,6 +23,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.jobs.clean import clean
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match, Recognition, Recognizer
 from fingerprint.providers import acrcloud_extractor
 from fingerprint.providers.acrcloud_extractor import ExtractorMissingError, load_extractor
@@ -31,7 +32,7 @@ from fingerprint.providers.errors import FailureKind, ProviderError
 from fingerprint.recognizers import REGISTRY
 from fingerprint.recognizers.acrcloud import AcrCloudRecognizer
 from fingerprint.setting_formats import Secret
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.wiring import make_guards, open_members, open_recognizers
 from tests.builders import answered
 from tests.fakes import FakeClock

@@ -14,10 +14,11 @@ from sqlalchemy import text
 
 from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.clock import SystemClock
-from fingerprint.database import SQLITE_FILE, open_database
+from fingerprint.configured_database import SQLITE_FILE
+from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server import migrations, readiness
 from server.app import listening, make_app
 from server.readiness import PartState, Readiness, Trial, database_trial, worker_trials

@@ -22,7 +22,9 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import Identification, Kind, Status, new_identification_id
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.media.decode import decode_blocks
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wiring import open_pipeline
 from simulator.content import ChannelPlan, Content
 from simulator.library import SongFile, own_songs, write_flac

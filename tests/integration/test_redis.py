@@ -16,7 +16,8 @@ from fingerprint.setting_formats import Secret
 from fingerprint.settings import SettingsError, read_settings
 from server import redis_link
 from server.identifications import jobs
-from server.settings import Rate, ServerSettings
+from server.setting_formats import Rate
+from server.settings import ServerSettings
 from server.setup_checks import check_setup
 from tests.api_client import STREAM, ask, metric, open_api, until_metric
 from tests.fakes import FakePipeline

@@ -23,7 +23,7 @@ from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.access.rules.subscriptions import SCOPE
 from server.cli import main
-from server.settings import Rate
+from server.setting_formats import Rate
 from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api

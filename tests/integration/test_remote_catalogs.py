@@ -27,6 +27,7 @@ from fingerprint.catalog.problems import CatalogError, ChangedElsewhereError
 from fingerprint.catalog.tracks import Source, Tags, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.media.small_pictures import small_jpeg
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.recognizers import REGISTRY, Resources
 from fingerprint.remote_catalogs import copies, object_store, writing
 from fingerprint.remote_catalogs.copies import Copy
@@ -34,7 +35,7 @@ from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.remote_catalogs.writing import open_remote_catalog
 from fingerprint.setting_formats import S3Address
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from server.cli import main
 from server.vitals import room_of
 from tests.emulators import CREDENTIALS, REGION, Emulator, free_port

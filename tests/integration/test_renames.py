@@ -15,15 +15,17 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Broadcaster, LiveSource, MediaSource, VideoSource
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
 from fingerprint.wiring import open_channel_directory
 from server.access.rules.list_store import ListFollower, ListStore
 from server.access.rules.lists import BlacklistKind
 from server.access.tables import blacklisted_values, whitelisted_users
-from server.channel_names import ChannelNames, channel_names
+from server.channel_name_table import channel_names
+from server.channel_names import ChannelNames
 from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import song_tokens, watches
 from server.channels.watch_store import WatchStore

@@ -16,7 +16,9 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.list_store import ListStore

@@ -17,8 +17,8 @@ from yarl import URL
 from fingerprint.canary import Outcome
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import Secret
-from fingerprint.settings import PipelineSettings
 from server.access.identity.limits import SESSION_CACHE_SECONDS
 from server.access.identity.session_store import SessionStore
 from server.app import listening, make_app

@@ -13,8 +13,8 @@ from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.audio import Recording
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
-from fingerprint.settings import PipelineSettings
 from server.channels.tables import unknowns
 from server.cli.unknown_songs import named_since_it_grew
 from tests.api_client import CLIP, ask, bot_headers, next_event, open_api

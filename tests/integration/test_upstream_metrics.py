@@ -5,7 +5,8 @@ from pathlib import Path
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.settings import PipelineSettings, TwitchSettings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.upstream_settings import TwitchSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from tests.unit.catalog.shelf import fill

@@ -22,7 +22,7 @@ from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
 from fingerprint.ports import ClipSource, MediaSource, VideoSource
-from fingerprint.settings import DynamoDbSettings
+from fingerprint.upstream_settings import DynamoDbSettings
 from fingerprint.whole import WholeRecordings
 from server import migrations
 from server.channels.video_set_list import SetListStatus

@@ -11,7 +11,9 @@ from fingerprint.catalog.ingest import ingest
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
-from fingerprint.settings import PipelineSettings, TwitchSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
+from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import open_clip_owners, open_pipeline
 from simulator.content import ChannelPlan, Content, VideoPlan

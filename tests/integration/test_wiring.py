@@ -9,9 +9,10 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
 from fingerprint.recognizers import REGISTRY, RegistryEntry, Resources
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.wiring import open_guards, open_pipeline
 from server import migrations
 

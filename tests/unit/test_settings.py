@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import DEFAULT_GQL_ATTEMPTS, GqlAttempt, S3Address, Secret, secret
-from fingerprint.settings import PipelineSettings, SettingsError, TwitchSettings, read_settings, settings_table
+from fingerprint.settings import SettingsError, read_settings, settings_table
+from fingerprint.upstream_settings import TwitchSettings
 from server.settings import ServerSettings
 
 

@@ -29,9 +29,9 @@ from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.pcm import Decoded
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
 from fingerprint.ports import LEASE_SECONDS, Claimed, JobOutcome, Lease, OnStage, Recognition
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
+from fingerprint.upstream_settings import TwitchSettings
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.service import IdentificationService
 from server.observability import Metrics

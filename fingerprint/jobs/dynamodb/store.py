@@ -32,8 +32,8 @@ from fingerprint.jobs.dynamodb.places import JobTables, new_job_id
 from fingerprint.jobs.dynamodb.seats import ANSWERS, Seats, lease_of
 from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
 from fingerprint.jobs.dynamodb.time_line import TimeLines
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
-from fingerprint.settings import PipelineSettings
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

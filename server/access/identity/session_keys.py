@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fingerprint.setting_formats import Secret
 from fingerprint.settings import SettingsError
-from server.settings import KEY_LENGTH, session_keys
+from server.setting_formats import KEY_LENGTH, session_keys
 
 FILE: Final = "session.key"
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, lock, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.setting_formats import Secret
+from fingerprint.upserts import lock
 from server.access.identity.limits import SESSIONS_PER_USER
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys

@@ -9,8 +9,9 @@ from typing import Final
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, count_up, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.upserts import count_up
 from server.access.limit_status import Limit, LimitStatus, most_restrictive
 from server.access.tables import rate_counters as table
 

@@ -11,7 +11,7 @@ from server.access.limit_status import Limit
 from server.access.quotas.admission import QuotaRequest
 from server.access.quotas.budgets import WIDER
 from server.access.quotas.rate_limits import DAY, MINUTE
-from server.settings import Rate
+from server.setting_formats import Rate
 
 KEY_JOBS: Final = 5
 """How many jobs an API key may run at once, unless it has its own limit."""

@@ -14,10 +14,11 @@ from typing import Any, Final
 from sqlalchemy import Row, bindparam, delete, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.identification import ABANDONED_AFTER, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, UploadTarget, VideoTarget
+from fingerprint.upserts import insert_new
 from server.access.tables import job_slots as table
 
 SLOT_FOR: Final = ABANDONED_AFTER + timedelta(seconds=15)

@@ -7,10 +7,11 @@ from typing import Final
 
 from sqlalchemy import select
 
-from fingerprint.database import Database, insert_new, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.upserts import insert_new
 from server.access.tables import clip_owners as table
 
 NO_OWNER_SECONDS: Final = 60.0

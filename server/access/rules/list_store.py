@@ -8,10 +8,11 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, insert_new, to_us
+from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
+from fingerprint.upserts import insert_new
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import OF_ACCOUNTS, BlacklistKind, blacklist_value, user_value
 from server.access.rules_version import change_rules, rules_changed

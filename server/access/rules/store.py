@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, upsert
+from fingerprint.database import Database
 from fingerprint.ports import Broadcaster
+from fingerprint.upserts import upsert
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import Blacklist
 from server.access.rules.website import WebsiteSettings, parse_setting, setting_text, website_settings

@@ -11,7 +11,8 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import IngestReport, Sync, ingest
 from fingerprint.catalog.rebuild import rebuild
 from fingerprint.domain.text import clock_text, printable
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import read_settings
 from server.cli.catalog.place import CommandPlace, open_catalog, place_of
 from server.cli.catalog.progress import progress_bar, progress_lines
 from server.cli.catalog.text import count_text

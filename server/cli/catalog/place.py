@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.manifest import require_catalog
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import CatalogPlace
-from fingerprint.settings import PipelineSettings, read_settings
+from fingerprint.settings import read_settings
 from server.cli import Run
 
 if TYPE_CHECKING:

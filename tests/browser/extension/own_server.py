@@ -11,7 +11,8 @@ from pathlib import Path
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.database import Database, database_url, open_database
+from fingerprint.configured_database import database_url
+from fingerprint.database import Database, open_database
 from fingerprint.settings import read_settings
 from server import migrations
 from server.access.identity.api_keys import ApiKeyStore

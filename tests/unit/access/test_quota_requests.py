@@ -13,7 +13,8 @@ from server.access.quotas.requests import KEY_JOBS, StartLimits, quota_request
 from server.access.request_context import RequestContext
 from server.access.service import fair_share_key
 from server.channels.reports import reporter
-from server.settings import Rate, ServerSettings
+from server.setting_formats import Rate
+from server.settings import ServerSettings
 from tests.builders import NOON, identification
 
 LIMITS = StartLimits(jobs_per_address=2, per_address=[Rate(10, 60)], per_person=[Rate(5, 60), Rate(50, 86_400)])

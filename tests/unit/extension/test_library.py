@@ -14,7 +14,7 @@ import pytest
 
 from fingerprint.domain.problems import PROBLEM_KINDS
 from scripts.package_extension import Operator, operator_from, write_archive
-from server.settings import OWN_PATHS
+from server.setting_formats import OWN_PATHS
 
 ROOT = Path(__file__).parents[3]
 EXTENSION = ROOT / "extension"

@@ -7,7 +7,7 @@ from yarl import URL
 
 from fingerprint.media.hosts import AddressInfo, AddressRefusedError, AllowList, is_public
 from fingerprint.setting_formats import media_hosts
-from fingerprint.settings import TwitchSettings
+from fingerprint.upstream_settings import TwitchSettings
 
 DEFAULTS = TwitchSettings().media_hosts
 

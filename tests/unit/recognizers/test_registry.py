@@ -8,9 +8,11 @@ import fingerprint.recognizers
 from fingerprint.clock import SystemClock
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.recognizers import REGISTRY, Resources, chosen_names
-from fingerprint.settings import PipelineSettings, ProviderSettings, SettingsError, read_settings
+from fingerprint.settings import SettingsError, read_settings
+from fingerprint.upstream_settings import ProviderSettings
 from fingerprint.wiring import checked_names, make_guards
 
 NOT_RECOGNIZERS = {"__init__", "chain"}

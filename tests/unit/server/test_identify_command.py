@@ -13,7 +13,7 @@ from fingerprint.domain.identification import ExternalIds, Identification, Kind,
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget
 from fingerprint.pipeline import Pipeline
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.cli import identify, main
 from tests.builders import answered, identification, song
 from tests.fakes import FakePipeline

@@ -8,7 +8,8 @@ import pytest
 from fingerprint.settings import SettingsError, read_settings
 from server.app import make_app
 from server.middleware.path_prefix import with_prefix, without_prefix
-from server.settings import OWN_PATHS, ServerSettings
+from server.setting_formats import OWN_PATHS
+from server.settings import ServerSettings
 
 WEB = Path(__file__).parents[3] / "server" / "web"
 FORGOTTEN = re.compile(

@@ -8,7 +8,7 @@ from multidict import CIMultiDict
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.api.requests import max_age, preferred_wait, query_time
-from server.settings import ServerLimits
+from server.server_limits import ServerLimits
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from fingerprint.database import open_database
 from fingerprint.database_advice import database_advice
 from fingerprint.database_backends import parse_address
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.settings import PipelineSettings, SettingsError, read_settings, unknown_variables
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.settings import SettingsError, read_settings, unknown_variables
 from server import setup_checks
 from server.readiness import Trial
 from server.settings import ServerSettings

@@ -12,7 +12,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.media.fetch import Fetched, HostWantsPauseError
 from fingerprint.ports import Broadcaster
 from fingerprint.setting_formats import DEFAULT_GQL_ATTEMPTS, GqlAttempt, Secret
-from fingerprint.settings import TwitchSettings, read_settings
+from fingerprint.settings import read_settings
 from fingerprint.twitch.answers import ClipMedia, PlaybackToken, parse_clip, parse_clip_broadcaster, parse_token_of
 from fingerprint.twitch.gql import Gql
 from fingerprint.twitch.queries import (
@@ -22,6 +22,7 @@ from fingerprint.twitch.queries import (
     stream_token_query,
     video_token_query,
 )
+from fingerprint.upstream_settings import TwitchSettings
 from tests.unit.twitch.scripted import HTML, ScriptedFetcher, Sent
 
 TOKEN = "a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3"

@@ -12,10 +12,10 @@ from yarl import URL
 from fingerprint.domain.problems import TwitchAudioError, UpstreamError
 from fingerprint.media.fetch import Fetched
 from fingerprint.ports import Broadcaster
-from fingerprint.settings import TwitchSettings
 from fingerprint.twitch import answers
 from fingerprint.twitch.answers import GqlFailure, needed, parse_answer
 from fingerprint.twitch.channels import TwitchChannels
+from fingerprint.upstream_settings import TwitchSettings
 from tests.unit.twitch.scripted import ScriptedFetcher
 
 TOKEN = {

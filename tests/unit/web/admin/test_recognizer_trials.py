@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server import keys
 from server.settings import ServerSettings
 from server.web.admin.recognizer_trials import RecognizerTrials, notes, tones_of_peaks
