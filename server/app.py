@@ -107,6 +107,8 @@ def make_app(
     )
     app[keys.ENCODER] = Encoder()
     app[keys.FORWARDING] = UntrustedForwarding(app[keys.CLOCK])
+    if settings.base_url is not None:
+        app[keys.PROBE_KEYS] = session_keys or _kept_keys(settings)
 
     async def lifetime(app: web.Application) -> AsyncGenerator[None]:
         async with open_services(
@@ -181,6 +183,10 @@ def _session_keys(settings: ServerSettings) -> SessionKeys | None:
     """The keys of the website's sessions; None when sign-in is not configured."""
     if settings.twitch_client_id is None or settings.twitch_client_secret is None:
         return None
+    return _kept_keys(settings)
+
+
+def _kept_keys(settings: ServerSettings) -> SessionKeys:
     return SessionKeys(kept_keys(settings.session_keys, settings.pipeline.data_dir))
 
 

@@ -14,6 +14,7 @@ from fingerprint.ports import Clock, JobStore
 from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.identity.operator_link import OperatorLink
+from server.access.identity.session_keys import SessionKeys
 from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.artwork import ArtworkStore
@@ -46,6 +47,8 @@ JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
+PROBE_KEYS: Final = web.AppKey("probe_keys", SessionKeys)
+"""With which `twitchaudio doctor` proves who asks; set where there is a public address."""
 FORWARDING: Final = web.AppKey("forwarding", UntrustedForwarding)
 """Headers of proxies that are not trusted; the operator's pages warn of them."""
 OPERATOR_LINK: Final = web.AppKey("operator_link", OperatorLink)

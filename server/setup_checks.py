@@ -9,13 +9,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession, ClientTimeout
-from sqlalchemy import text
+from yarl import URL
 
 from fingerprint.canary import Outcome, StepResult
 from fingerprint.catalog.index import Catalog
@@ -32,16 +31,15 @@ from server.access.identity.oauth import ApplicationRefusedError, TwitchOAuth
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.access.identity.session_store import SessionStore
 from server.observability import Metrics
+from server.proxy_check import check_public_address, check_redirect
 from server.readiness import Trial, database_trial, job_trial, redis_trial, worker_trials
 from server.redis_link import open_redis
 from server.setting_formats import is_loopback
 from server.settings import ServerSettings
+from server.store_checks import check_clocks, lossy_texts
 
 LITTLE_SPACE_BYTES: Final = 1 << 30
 NO_SPACE_BYTES: Final = 50 << 20
-CLOCK_SECONDS: Final = (2.0, 10.0)
-"""Differences to the database server's clock that are worth a word, and that take leases from servers at work."""
-
 _REMOTE: Final = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "nfs", "nfs4", "smb3", "smbfs"}
 )
@@ -109,10 +107,11 @@ async def check_setup(settings: ServerSettings, environ: Mapping[str, str] | Non
         ("data folder", lambda: asyncio.to_thread(_folder, settings.pipeline.data_dir)),
         ("database", lambda: _database(settings)),
         ("redis", lambda: _redis(settings)),
-        ("clock", lambda: _clock(settings)),
+        ("clock", lambda: check_clocks(settings)),
         ("decoder", _decoder),
         ("catalog", lambda: asyncio.to_thread(_catalogs, settings.pipeline.catalog_dirs)),
         ("recognizers", lambda: _recognizers(settings)),
+        ("public address", lambda: check_public_address(settings)),
         ("sign-in", lambda: _sign_in(settings)),
         ("versions", lambda: asyncio.to_thread(_versions)),
     )
@@ -182,7 +181,9 @@ async def _database(settings: ServerSettings) -> Verdict:
         async with open_job_store(settings.pipeline, clock, database) as jobs:
             await _tried(job_trial(jobs, seconds=seconds))
         kind = database.engine.dialect.name
-    return Outcome.OK, (f"{kind}; jobs in {settings.pipeline.jobs}",)
+        lossy = await database.read(lossy_texts) if database.remote else []
+    note = f"{kind}; jobs in {settings.pipeline.jobs}"
+    return Outcome.DIFFERS if lossy else Outcome.OK, (note, *lossy)
 
 
 def _unmade(settings: ServerSettings) -> bool:
@@ -199,21 +200,6 @@ async def _tried(trial: Trial) -> None:
             await trial.attempt()
     except TimeoutError as error:
         raise TimeoutError(trial.silent) from error
-
-
-async def _clock(settings: ServerSettings) -> Verdict:
-    """This machine's clock and the database server's agree: leases of jobs are compared with both."""
-    if (settings.pipeline.database_url or "sqlite:").startswith("sqlite:"):
-        return Outcome.OK, (f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",)
-    async with open_configured_database(settings.pipeline) as database:
-        rows = await database.read(lambda connection: connection.execute(text("SELECT UTC_TIMESTAMP(6)")).all())
-    there: datetime = rows[0][0]
-    apart = abs((datetime.now(UTC) - there.replace(tzinfo=UTC)).total_seconds())
-    note = f"{apart:.1f} s apart from the database server's"
-    if apart < CLOCK_SECONDS[0]:
-        return Outcome.OK, (note,)
-    late = Outcome.FAILED if apart > CLOCK_SECONDS[1] else Outcome.DIFFERS
-    return late, (f"{note}: let both keep time by NTP, otherwise servers take each other's jobs.",)
 
 
 async def _redis(settings: ServerSettings) -> Verdict:
@@ -260,8 +246,9 @@ async def _sign_in(settings: ServerSettings) -> Verdict:
     if settings.twitch_client_id is None:
         return Outcome.SKIPPED, ("no Twitch application is set, so no one can sign in (TWITCH_CLIENT_ID)",)
     base = settings.base_url or "http://localhost:8080"
-    note = f"the Twitch application needs this redirect address: {str(base).rstrip('/')}/login/callback"
-    refused = await check_application(settings)
+    redirect = URL(f"{str(base).rstrip('/')}/login/callback")
+    note = f"the Twitch application needs this redirect address: {redirect}"
+    refused = await check_application(settings) or await check_redirect(settings, redirect)
     if refused is not None:
         return refused[0], (note, *refused[1])
     others = await _sessions_of_other_keys(settings)

@@ -18,6 +18,7 @@ from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.settings import settings_table
 from fingerprint.upstream_settings import DynamoDbSettings, ProviderSettings
 from server.settings import ServerSettings
+from server.web.languages import NAMES
 from tests.template import TEMPLATE, Deployed, server_actions
 
 ROOT: Final = Path(__file__).parent.parent
@@ -301,3 +302,9 @@ def test_compose_itself_reads_the_file(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_images_keep_the_languages_of_the_website() -> None:
+    kept = re.search(r"^ +(root \| .+)\) ;;$", (ROOT / "scripts/lib/trim-packages").read_text(), re.MULTILINE)
+    assert kept is not None
+    assert {name for name in kept[1].split(" | ") if "_" not in name} == {"root", "en", *NAMES}

@@ -17,6 +17,7 @@ from server.api.health_forms import (
     ReadinessJson,
     TwitchCheckJson,
 )
+from server.api.proxy_probe import answer_probe
 from server.api.responses import is_operator, json_response
 from server.middleware.own_machine import is_public
 
@@ -26,9 +27,9 @@ _METRICS_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-async def healthz(_request: web.Request) -> web.Response:
+async def healthz(request: web.Request) -> web.Response:
     """200 as long as the process answers."""
-    return json_response(AliveJson())
+    return json_response(AliveJson(), headers=answer_probe(request))
 
 
 async def readyz(request: web.Request) -> web.Response:

@@ -23,6 +23,7 @@ from server.access.identity.limits import SESSION_CACHE_SECONDS
 from server.access.identity.session_store import SessionStore
 from server.app import listening, make_app
 from server.cli import main
+from server.proxy_check import check_redirect
 from server.settings import ServerSettings
 from server.setup_checks import check_application
 from server.web.sign_in import ATTEMPT_SECONDS
@@ -523,3 +524,21 @@ async def test_the_operator_is_told_whether_twitch_takes_the_application(viewer:
     unsure, (note,) = await check_application(away) or (None, ("",))
     assert unsure is Outcome.DIFFERS
     assert "could not be asked" in note
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "http://localhost:9090/login/callback",
+        "https://localhost:8080/login/callback",
+        "http://localhost:8080/login/callback/",
+        "http://localhost:8080/twitchaudio/login/callback",
+        "http://127.0.0.2:8080/login/callback",
+    ],
+)
+async def test_the_operator_is_told_whether_twitch_knows_the_redirect_address(viewer: Viewer, other: str) -> None:
+    settings = ServerSettings(**known_to_twitch(viewer))
+    assert await check_redirect(settings, URL("http://localhost:8080/login/callback")) is None
+    failed, (note,) = await check_redirect(settings, URL(other)) or (None, ("",))
+    assert failed is Outcome.FAILED
+    assert f"Twitch does not know {other}:" in note

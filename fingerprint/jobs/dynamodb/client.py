@@ -1,10 +1,13 @@
 """The DynamoDB client: time limits, translated errors, and reads and conditional writes of one table."""
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiobotocore.config import AioConfig
@@ -25,6 +28,9 @@ READ_SECONDS: Final = 2.0
 
 CALL_SECONDS: Final = 3.0
 """The time limit of one call, retries included."""
+
+TIME_SECONDS: Final = 8.0
+"""The limit of asking DynamoDB for its time, which no job waits for."""
 
 ATTEMPTS: Final = 3
 CONNECTIONS: Final = 50
@@ -110,6 +116,25 @@ async def open_client(
         config=config,
     ) as client:
         yield client
+
+
+async def service_time(endpoint: str | None) -> datetime | None:
+    """DynamoDB's own time, in whole seconds, which its refusals say, too; None when it does not answer.
+
+    Raises SettingsError when there is no region.
+    """
+    async with open_client(endpoint, read_seconds=TIME_SECONDS) as client:
+        try:
+            async with asyncio.timeout(TIME_SECONDS):
+                metadata = (await client.list_tables(Limit=1))["ResponseMetadata"]
+        except ClientError as error:
+            metadata = error.response.get("ResponseMetadata", {})
+        except (BotoCoreError, TimeoutError, OSError):
+            return None
+    said = metadata.get("HTTPHeaders", {}).get("date", "")
+    with contextlib.suppress(ValueError):
+        return parsedate_to_datetime(said)
+    return None
 
 
 class JobTable:
