@@ -75,7 +75,7 @@ async def _database_time(settings: ServerSettings) -> datetime:
 
 async def _redis_time(url: Secret) -> datetime | None:
     async def ask(client: "Redis") -> datetime:
-        seconds, microseconds = await client.time()
+        seconds, microseconds = await client.time()  # pyright: ignore[reportUnknownMemberType] - its types are partial
         return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
 
     try:

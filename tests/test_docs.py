@@ -118,7 +118,7 @@ def documented_commands() -> list[tuple[str, list[str]]]:
 
 
 def test_each_command_in_the_docs_is_one_that_there_is() -> None:
-    """They are parsed, not run: running them is what the tests of each command do."""
+    """They are parsed here; `tests/integration/test_documented_commands.py` runs them, or names what does."""
     settings = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     known = set(re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \|", settings, re.MULTILINE))
     parser = make_parser(tuple(GROUPS))
