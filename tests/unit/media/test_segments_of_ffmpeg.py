@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.media.containers import container_of
 from fingerprint.media.decode import decode_bytes
-from fingerprint.media.segments import container_of
 from tests.sounds import loudest_hertz
 
 HE_AAC = Path(__file__).parent / "he_aac"
