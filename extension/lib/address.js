@@ -14,8 +14,9 @@ const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 const PREFIX = /^(?:\/[\w~][\w.~-]*)*\/?$/;
 
 /** What paths of the server's own begin with: an address that has one is of a page. server/setting_formats.py has the same. */
-const OWN_PATHS = "admin api apple-touch-icon.png c channels covers docs extension extension.zip favicon.ico finds healthz " +
-  "login logout manifest.webmanifest metrics overlay privacy readyz redeem reports robots.txt songs static videos webhooks";
+const OWN_PATHS = "admin api apple-touch-icon.png c cards channels covers docs extension extension.zip favicon.ico " +
+  "finds healthz login logout manifest.webmanifest metrics overlay privacy readyz redeem reports " +
+  "robots.txt songs static videos webhooks";
 const OWN_PAGE = new RegExp(`/(?:${OWN_PATHS.replaceAll(".", "\\.").replaceAll(" ", "|")})(?=/|$).*$`);
 
 /**
