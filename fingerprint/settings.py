@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Final, TypeVar, cast
 
 from fingerprint.setting_formats import Format, path, secret
@@ -225,10 +224,3 @@ def _declared(group: type) -> Iterator[SettingInfo]:
     for item in dataclasses.fields(group):
         if dataclasses.is_dataclass(item.type):
             yield from _declared(cast("type", item.type))
-
-
-def __getattr__(name: str) -> Any:
-    """`PipelineSettings`, for `server/cli/catalog.py`, which is being split; goes when that is done."""
-    if name != "PipelineSettings":
-        raise AttributeError(name)
-    return import_module("fingerprint.pipeline_settings").PipelineSettings

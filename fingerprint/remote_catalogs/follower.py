@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.write_lock import WriteLock
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import S3Address
 
 if TYPE_CHECKING:

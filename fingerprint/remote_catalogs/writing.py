@@ -12,6 +12,7 @@ from fingerprint.catalog.manifest import read_manifest
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError, ChangedElsewhereError, NoCatalogError
 from fingerprint.catalog.segment_name import is_segment_name
 from fingerprint.catalog.write_lock import WriteLock
+from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.remote_catalogs.copies import Copy
 from fingerprint.remote_catalogs.object_store import ObjectStore, open_store
 from fingerprint.setting_formats import S3Address
