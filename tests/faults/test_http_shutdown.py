@@ -35,7 +35,7 @@ import signal
 import sys
 from pathlib import Path
 from fingerprint.clock import SystemClock
-from fingerprint.settings import PipelineSettings
+from fingerprint.pipeline_settings import PipelineSettings
 from server.app import make_app
 from server.cli import serve
 from server.cli.serving import run_until_stopped
