@@ -41,11 +41,26 @@ class Loopback:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How to start a browser. `folder` takes its profile; `preferences` are Firefox's."""
+    """How to start a browser. `folder` takes its profile; `preferences` are Firefox's.
+
+    `language` is that of its own words, such as "de", which extensions follow; it takes a package of Debian.
+    """
 
     folder: Path
     loopback: Loopback = field(default_factory=Loopback)
     preferences: Mapping[str, bool | int | str] = field(default_factory=dict[str, bool | int | str])
+    language: str = "en"
+
+
+def missing_language(name: str, language: str) -> str | None:
+    """Which Debian package a browser lacks to speak a language; None when it is there."""
+    if name == "chromium":
+        packs = Path("/usr/lib/chromium/locales").glob(f"{language}*.pak")
+        return None if any(packs) else "chromium-l10n"
+    regions = {"es": "es-es"}
+    wanted = regions.get(language, language)
+    packs = Path("/usr/lib/firefox-esr").glob(f"**/langpack-{language}*@firefox-esr.mozilla.org.xpi")
+    return None if language == "en" or any(packs) else f"firefox-esr-l10n-{wanted}"
 
 
 def missing(name: str, *, authority: bool = False) -> str | None:
@@ -78,7 +93,11 @@ async def _chromium(launch: Launch, session: ClientSession, stack: AsyncExitStac
     rules = [f"MAP {name}:443 127.0.0.1:{loopback.port}" for name in loopback.names]
     rules += ["MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1", "EXCLUDE localhost"]
     port = await _started(
-        ["chromedriver", "--port=0"], home, re.compile(r"started successfully on port (\d+)"), stack
+        ["chromedriver", "--port=0"],
+        home,
+        re.compile(r"started successfully on port (\d+)"),
+        stack,
+        LANGUAGE=launch.language,
     )
     arguments = [
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio"),
@@ -141,6 +160,7 @@ async def _firefox(launch: Launch, session: ClientSession, stack: AsyncExitStack
         "dom.ipc.keepProcessesAlive.webIsolated.perOrigin": 2,
         # Permissions for optional hosts are granted without the prompt that nobody could answer here.
         "extensions.webextOptionalPermissionPrompts": False,
+        "intl.locale.requested": launch.language,
     }
     if loopback.names:
         preferences["network.dns.localDomains"] = ",".join(loopback.names)
@@ -186,9 +206,11 @@ async def _run(*command: str) -> None:
         raise RuntimeError(f"{command[0]}: {said.decode(errors='replace').strip()}")
 
 
-async def _started(command: list[str], home: Path, ready: re.Pattern[str], stack: AsyncExitStack) -> str:
+async def _started(
+    command: list[str], home: Path, ready: re.Pattern[str], stack: AsyncExitStack, **more: str
+) -> str:
     """Start a program in a process group of its own, and wait for the line that says where it listens."""
-    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home)}  # noqa: TID251 - handed on
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home), **more}  # noqa: TID251 - handed on
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

@@ -288,26 +288,31 @@ async def fake_twitch(front: Front, stand: Stand, tmp_path_factory: pytest.TempP
         yield
 
 
+async def install(browser: Browser, town: Town, front: Front) -> Installed:
+    """Install the extension, as from a store: it opens its welcome page."""
+    if browser.name == "firefox":  # as a viewer may; Chromium has no such door
+        await (await browser_window(browser)).run(ALLOW_IN_PRIVATE, EXTENSION_ID)
+    extension = await browser.install(EXTENSION)
+    welcome = await browser.wait_for_tab(lambda shown: shown.endswith("/welcome/welcome.html"))
+    await welcome.wait_for("document.documentElement.dataset.ready === ''")
+    found = await welcome.evaluate("location.href")
+    pages = await browser.open_tab()
+    await welcome.close()
+    address = {"chromium": f"chrome-extension://{extension}/", "firefox": f"moz-extension://{EXTENSION_UUID}/"}
+    root = address[browser.name]
+    await pages.navigate(f"{root}options/options.html")
+    await pages.wait_for("typeof browser === 'object' && document.documentElement.dataset.ready === ''")
+    return Installed(browser, extension, root, pages, town, front, found)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def installed(
     either_browser: Browser, front: Front, town: Town, fake_twitch: None
 ) -> AsyncIterator[Installed]:
-    if either_browser.name == "firefox":  # as a viewer may; Chromium has no such door
-        await (await browser_window(either_browser)).run(ALLOW_IN_PRIVATE, EXTENSION_ID)
-    extension = await either_browser.install(EXTENSION)
-    welcome = await either_browser.wait_for_tab(lambda shown: shown.endswith("/welcome/welcome.html"))
-    await welcome.wait_for("document.documentElement.dataset.ready === ''")
-    found = await welcome.evaluate("location.href")
-    pages = await either_browser.open_tab()
-    await welcome.close()
-    address = {"chromium": f"chrome-extension://{extension}/", "firefox": f"moz-extension://{EXTENSION_UUID}/"}
-    root = address[either_browser.name]
-    await pages.navigate(f"{root}options/options.html")
-    await pages.wait_for("typeof browser === 'object' && document.documentElement.dataset.ready === ''")
-    made = Installed(either_browser, extension, root, pages, town, front, found)
+    made = await install(either_browser, town, front)
     yield made
     await made.pages.close()
-    await either_browser.uninstall(extension)
+    await either_browser.uninstall(made.id)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
