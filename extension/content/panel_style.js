@@ -75,7 +75,7 @@ header { display: flex; align-items: center; gap: 8px; padding-block: 6px 0; pad
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .body { padding: 2px 14px 12px; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--field-edge) transparent; }
 h2 { margin: 0; font-size: 16px; font-weight: 600; line-height: 1.25; }
-[dir="auto"] { text-align: match-parent; }
+[dir="auto"] { text-align: -webkit-match-parent; text-align: match-parent; }
 .title { font-size: 18px; }
 .artists { margin: 2px 0 0; font-size: 14px; }
 .probably { margin: 0; color: var(--muted); }
