@@ -177,10 +177,11 @@ def _parts(
 
 
 def check_export(file: Path) -> None:
-    """Read an export once. Raises CatalogError when there is none, or it is damaged."""
+    """Read all of an export. Raises CatalogError when there is none, or it would be refused."""
     try:
         with open_regular(file) as opened:
             _check_digest(opened, file)
+            _find_covers(opened, file)
     except OSError as error:
         raise CatalogError(f"{file} cannot be read: {error.strerror}.") from error
 
@@ -242,26 +243,31 @@ def _read_covers(
     writer: CatalogWriter, opened: BufferedReader, file: Path, program: Sequence[str]
 ) -> dict[str, str]:
     """The covers of an export, by the names that they have there. All of it is checked before one is kept."""
+    spans = _find_covers(opened, file)
+    kept = read_parts(opened, list(spans.values()), writer.keep_cover, program)
+    opened.seek(0)
+    return dict(zip(spans, kept, strict=True))
+
+
+def _find_covers(opened: BufferedReader, file: Path) -> dict[str, tuple[int, int]]:
+    """Check all of an export. Returns where the covers are in it, start and size, by their names."""
     head = _read_head(opened, file)
     if not 0 <= head.covers <= MAX_COVERS:
         raise _damaged(file)
-    spans: list[tuple[int, int]] = []
-    names: list[str] = []
+    spans: dict[str, tuple[int, int]] = {}
     try:
         for _ in _stored_tracks(opened, file):
             pass
         for _ in range(head.covers):
             (size,) = _SIZE.unpack(opened.read(_SIZE.size))
-            spans.append((opened.tell(), size))
+            start = opened.tell()
             content = opened.read(min(size, MAX_COVER_BYTES + 1))
-            names.append(cover_name(content))
+            spans[cover_name(content)] = (start, size)
             if len(content) != size or _CRC.unpack(opened.read(_CRC.size))[0] != zlib.crc32(content):
                 raise _damaged(file)
     except (struct.error, ValueError) as error:
         raise _damaged(file) from error
-    kept = read_parts(opened, spans, writer.keep_cover, program)
-    opened.seek(0)
-    return dict(zip(names, kept, strict=True))
+    return spans
 
 
 def _check_digest(opened: BinaryIO, file: Path) -> None:

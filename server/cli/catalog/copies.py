@@ -11,9 +11,11 @@ from fingerprint.catalog.backup import back_up, restore
 from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.exchange import check_export, export_tracks, import_tracks
 from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.manifest import manifest_stamp
 from fingerprint.domain.text import printable
 from server.cli.catalog.place import fetch_covers, open_catalog, open_writer, place_of
 from server.cli.catalog.text import count_text, matching
+from server.own_command import as_typed
 
 MAX_OWNER: Final = 200
 
@@ -71,8 +73,10 @@ def _say_left_out(covers: int) -> int:
     if not covers:
         return 0
     print(
-        f"twitchaudio: {count_text(covers, 'cover')} left out: damaged, or not there. "
-        "`twitchaudio catalog rebuild` takes covers from their files again",
+        as_typed(
+            f"twitchaudio: {count_text(covers, 'cover')} left out: damaged, or not there. "
+            "`twitchaudio catalog rebuild` takes covers from their files again"
+        ),
         file=sys.stderr,
     )
     return 3
@@ -85,7 +89,8 @@ def import_export(arguments: argparse.Namespace) -> int:
         print(f"twitchaudio: --owner takes a name of up to {MAX_OWNER} letters, on one line", file=sys.stderr)
         return 2
     file = cast("Path", arguments.file)
-    check_export(file)  # before a catalog is begun for it
+    if manifest_stamp(place_of(arguments).folder) is None:
+        check_export(file)  # before a catalog is begun for it
     with open_writer(arguments, create=True) as writer:
         report = import_tracks(writer, file, owner)
     if arguments.json:

@@ -13,6 +13,7 @@ from fingerprint.catalog.tracks import Source, Track, TrackEntry
 from fingerprint.domain.text import clock_text, printable
 from server.cli.catalog.place import open_catalog
 from server.cli.catalog.text import track_line
+from server.own_command import as_typed
 
 
 def list_duplicates(arguments: argparse.Namespace) -> int:
@@ -46,8 +47,10 @@ def _near_duplicates(snapshot: Snapshot) -> dict[str, list[NearDuplicate]]:
     made_by = snapshot.manifest.made_by
     if made_by is not None and made_by.landmarks != DEFAULT.identity:
         print(
-            "twitchaudio: recordings that share sound are found after `twitchaudio catalog rebuild` only: another "
-            "version made this catalog",
+            as_typed(
+                "twitchaudio: recordings that share sound are found after `twitchaudio catalog rebuild` only: "
+                "another version made this catalog"
+            ),
             file=sys.stderr,
         )
         return {}

@@ -13,13 +13,14 @@ from fingerprint.catalog.shown_tracks import ShownTrack
 from fingerprint.domain.text import clock_text, printable
 from server.cli.catalog.place import fetch_covers, open_catalog, place_of
 from server.cli.catalog.text import count_text, track_line, words_of
+from server.own_command import as_typed
 
 
 def list_tracks(arguments: argparse.Namespace) -> int:
     """Print all tracks."""
     shown = _print_tracks(open_catalog(arguments).snapshot().shown_tracks(), as_json=cast("bool", arguments.json))
     if not shown and not arguments.json:
-        print("The catalog is empty. Add music with `twitchaudio catalog add PATH`.", file=sys.stderr)
+        print(as_typed("The catalog is empty. Add music with `twitchaudio catalog add PATH`."), file=sys.stderr)
     return 0
 
 

@@ -14,6 +14,7 @@ from fingerprint.catalog.walk import is_pattern
 from fingerprint.domain.text import printable
 from server.cli.catalog.place import open_catalog, open_writer, place_of
 from server.cli.catalog.text import count_text, matching
+from server.own_command import as_typed
 
 
 def remove_tracks(arguments: argparse.Namespace) -> int:
@@ -92,8 +93,10 @@ def prune_tracks(arguments: argparse.Namespace) -> int:
         )
     elif plan.back:
         print(
-            f"twitchaudio: {count_text(plan.back, 'file')} marked as missing are there again: run "
-            "`twitchaudio catalog sync`",
+            as_typed(
+                f"twitchaudio: {count_text(plan.back, 'file')} marked as missing are there again: run "
+                "`twitchaudio catalog sync`"
+            ),
             file=sys.stderr,
         )
     return 1 if refused else 0
@@ -129,7 +132,11 @@ def exclude_files(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(kept))
     else:
-        print(f"{count_text(len(kept), 'pattern')}. The next `twitchaudio catalog sync` leaves out what fits.")
+        print(
+            as_typed(
+                f"{count_text(len(kept), 'pattern')}. The next `twitchaudio catalog sync` leaves out what fits."
+            )
+        )
     for pattern in unknown:
         print(printable(f"twitchaudio: there is no pattern {pattern}"), file=sys.stderr)
     return 1 if unknown else 0

@@ -180,6 +180,10 @@ def test_damage_in_any_region_is_refused_in_one_line_and_changes_nothing(
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1), name
         assert list(Catalog(tmp_path / "ours").snapshot().entries()) == before, name
+        begun = ["--catalog", str(tmp_path / "begun")]
+        assert main(["catalog", "import", str(tmp_path / "damaged"), "--owner", "Harbour", *begun]) == 1, name
+        assert not (tmp_path / "begun").exists(), name
+        capsys.readouterr()
     assert not list((tmp_path / "ours").glob("covers/*"))
     assert main(["catalog", "verify", *at]) == 0
 
