@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
+from fingerprint import database
 from fingerprint.catalog.learning import CaptureOrigin, SongCapture
 from fingerprint.database import Database, open_database
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
@@ -94,11 +95,17 @@ class Listeners:
         return list(await self.recognizer.recognize(self.recognizer.prepare(Recording(pcm=pcm))))
 
 
+@pytest.fixture(autouse=True)
+def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is not about time limits: what is not stored in time is learned later, and these tests ask at once."""
+    monkeypatch.setattr(database, "QUERY_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def listeners(tmp_path: Path) -> AsyncGenerator[Listeners]:
-    async with open_database(f"sqlite:///{tmp_path / 'learned.sqlite3'}") as database:
-        await migrations.upgrade(database)
-        yield Listeners(database, tmp_path / "learned")
+    async with open_database(f"sqlite:///{tmp_path / 'learned.sqlite3'}") as opened:
+        await migrations.upgrade(opened)
+        yield Listeners(opened, tmp_path / "learned")
 
 
 async def test_a_song_that_two_channels_played_is_named_on_a_third(listeners: Listeners) -> None:
@@ -177,6 +184,7 @@ async def test_it_is_asked_after_the_catalog_and_before_a_provider(listeners: Li
     async with AuddService.running() as audd:
         audd.found = AUDD_RESULT
         environ = audd.environment() | {"TWITCHAUDIO_DATA_DIR": str(tmp_path), "TWITCHAUDIO_LEARN": "on"}
+        environ["TWITCHAUDIO_RECOGNIZER_SECONDS"] = "20"
         settings = read_settings(PipelineSettings, environ)
         assert checked_names(settings) == ("catalog", "learned", "audd")
         async with open_recognizers(settings) as chain:
