@@ -23,6 +23,7 @@ SHORT_LIVED: Final = (
     "fingerprint/catalog/library.py",
     "fingerprint/catalog/listings.py",
     "fingerprint/catalog/search.py",
+    "fingerprint/catalog/song_reader.py",
     "fingerprint/catalog/writer.py",
     "fingerprint/hls/",
     "fingerprint/media/clip_body.py",

@@ -399,7 +399,7 @@ async def test_hostile_names_are_text_and_break_no_page(visitor: Visitor, site: 
         await visitor.look(f"hostile-{HOSTILE.index(title)}", sizes=SIZES[:1])
 
 
-@pytest.mark.both_browsers
+@pytest.mark.nightly
 async def test_the_first_page_is_seen_at_once(visitor: Visitor, site: Site) -> None:
     # The best of many: it is about the page, not about what else the machine does at the moment.
     paints: list[float] = []

@@ -9,7 +9,7 @@ import pytest
 from fingerprint.domain.identification import ExternalIds, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
-from server.own_command import own_command
+from server.own_command import as_typed, own_command
 from server.web.words import NETWORK, NO_MATCH, WORDS
 from tests.browser.bidi.tab import Tab
 from tests.browser.conftest import Visit
@@ -220,7 +220,7 @@ async def test_with_an_empty_catalog_the_page_says_so_before_anybody_types(
     context, tab = await visit()
     context.refusals = True
     await tab.wait_for_visible("h2 :: Not set up yet")
-    assert await tab.text(".setup p") == stage.missing.replace("`", "")
+    assert await tab.text(".setup p") == as_typed(stage.missing).replace("`", "")
     assert await tab.text(".setup code") == f"{own_command()} catalog add PATH"
     await ask(tab)
     await tab.wait_for_visible(f"h2 :: {WORDS[ProblemCode.RECOGNIZER_UNAVAILABLE].heading}")

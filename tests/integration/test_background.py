@@ -64,7 +64,7 @@ ENDS_BY_ITSELF: Final = {
     "feed.py": "a feed ends with its listeners, who are told when it breaks",
     "aws_lambda.py": "as long as an invocation, which awaits it",
     "recognition_pool.py": "one question, and is awaited",
-    "pipeline.py": "as long as a job: it keeps the lease",
+    "leased_job.py": "as long as a job: it keeps the lease",
     "admission.py": "admits one job, and is awaited",
     "jobs.py": "one job, whose waiters are told",
     "unstored.py": "one answer, for some minutes",

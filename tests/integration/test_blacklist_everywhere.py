@@ -102,6 +102,10 @@ GET    /robots.txt                      -
 GET    /favicon.ico                     -
 GET    /manifest.webmanifest            -
 GET    /covers/{{seed}}.svg               -
+GET    /cards/answers/{{id}}.png        channel
+GET    /cards/channels/{{login}}.png    channel
+GET    /cards/songs/{{id}}.png          -
+GET    /cards/videos/{{id}}.png         channel
 GET    /videos/{{id}}                   channel
 POST   /videos/{{id}}                   user address channel
 GET    /overlay/{{login}}               channel
@@ -113,6 +117,7 @@ GET    /admin                           -
 GET    /admin/catalog                   -
 POST   /admin/catalog                   -
 GET    /admin/recognizers               -
+POST   /admin/recognizers               -
 GET    /admin/twitch                    -
 GET    /admin/logs                      -
 GET    /admin/settings                  -

@@ -119,6 +119,10 @@ POST   /channels/{login}/forget                  400     F F C F F F . F F F K W
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
 GET    /c/{login}                                302     . . . . . . . . . . . . . . .
 GET    /covers/{seed}.svg                        404     . . . . . . . . . . . . . . .
+GET    /cards/answers/{id}.png                   404     . . . . . . . . . . . . . . .
+GET    /cards/channels/{login}.png               404     . . . . . . . . . . . . . . .
+GET    /cards/songs/{id}.png                     404     . . . . . . . . . . . . . . .
+GET    /cards/videos/{id}.png                    404     . . . . . . . . . . . . . . .
 GET    /manifest.webmanifest                     200     . . . . . . . . . . . . . . .
 GET    /robots.txt                               200     . . . . . . . . . . . . . . .
 GET    /favicon.ico                              200     . . . . . . . . . . . . . . .
@@ -131,6 +135,7 @@ GET    /admin                                    200     L L F F L L L L L L L L
 GET    /admin/catalog                            200     L L F F L L L L L L L L L . L
 POST   /admin/catalog                            400     L L C F L L L L L L L L L . L
 GET    /admin/recognizers                        200     L L F F L L L L L L L L L . L
+POST   /admin/recognizers                        400     L L C F L L L L L L L L L . L
 GET    /admin/twitch                             200     L L F F L L L L L L L L L . L
 GET    /admin/logs                               200     L L F F L L L L L L L L L . L
 GET    /admin/settings                           200     L L F F L L L L L L L L L . L
