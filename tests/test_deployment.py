@@ -308,3 +308,21 @@ def test_images_keep_the_languages_of_the_website() -> None:
     kept = re.search(r"^ +(root \| .+)\) ;;$", (ROOT / "scripts/lib/trim-packages").read_text(), re.MULTILINE)
     assert kept is not None
     assert {name for name in kept[1].split(" | ") if "_" not in name} == {"root", "en", *NAMES}
+
+
+def test_the_function_loads_only_packages_that_its_image_and_archive_have() -> None:
+    installed = {
+        line.split("==")[0].lower()
+        for line in (ROOT / "requirements/lambda.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line and not line.startswith((" ", "#"))
+    }
+    program = (
+        "import importlib.metadata as m, sys, fingerprint.lambda_handler\n"
+        "loaded = {name.partition('.')[0] for name in list(sys.modules)}\n"
+        "names = m.packages_distributions()\n"
+        "print(*{each for name in loaded for each in names.get(name, ())})"
+    )
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.lower().replace("_", "-") for name in said.stdout.split()}
+    assert "aiohttp" in loaded
+    assert loaded - installed <= {"twitchaudio", "setuptools"}

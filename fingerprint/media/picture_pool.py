@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Final, Self
 
-from fingerprint.media.picture_worker import FAILED, MADE
+from fingerprint.media.picture_replies import FAILED, MADE
 from fingerprint.media.small_pictures import UndecodablePictureError
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
 from fingerprint.worker_process import CONTENT, JOB

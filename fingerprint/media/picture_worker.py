@@ -15,11 +15,9 @@ import av.logging
 from fingerprint.domain.artwork import drawing_of
 from fingerprint.media.card_text import load_fonts
 from fingerprint.media.cards import card_of_cover, card_of_drawing
+from fingerprint.media.picture_replies import FAILED, MADE
 from fingerprint.media.small_pictures import UndecodablePictureError, small_jpeg
 from fingerprint.worker_process import ParentPipe, limit_cpu, lock_in_sandbox, number_argument, serve_jobs
-
-MADE: Final = 17
-FAILED: Final = 18
 
 CPU_SECONDS: Final = 10
 """The limit for one picture; most take a hundredth of a second."""
