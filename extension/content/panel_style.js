@@ -143,6 +143,7 @@ h3 { margin: 0; font-size: 12px; font-weight: 600; color: var(--muted); }
 @media (prefers-reduced-motion: reduce) { .beam i { animation: none; left: 30%; } }
 @media (forced-colors: active) {
   .primary, .secondary, .link { border: 1px solid ButtonText; }
+  .text-button { text-decoration: underline; }
   .track, .beam { outline: 1px solid CanvasText; }
   .track i, .beam i { background: Highlight; forced-color-adjust: none; }
 }

@@ -9,6 +9,7 @@ from aiohttp import ClientSession
 
 from fingerprint.domain.problems import PROBLEM_KINDS
 from tests.browser.conftest import Visit
+from tests.browser.forced_colors import FAINT
 from tests.browser.stage import OnStageNow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -60,6 +61,16 @@ async def test_every_page_fits_and_can_be_read(visit: Visit, scheme: str, width:
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width, path
         assert await tab.evaluate(CONTRAST) == [], path
         assert await tab.count("h1") == 1, path
+
+
+@pytest.mark.nightly
+async def test_every_page_shows_its_controls_in_the_systems_colors(visit: Visit) -> None:
+    context, tab = await visit(media={"forced-colors": "active"})
+    context.refusals = True
+    for path in PAGES:
+        await context.go(tab, path)
+        assert await tab.evaluate("matchMedia('(forced-colors: active)').matches")
+        assert await tab.of("body", FAINT) == [], path
 
 
 async def test_the_first_page_is_light_and_kept_by_the_browser(visit: Visit, stage: OnStageNow) -> None:
