@@ -1,8 +1,9 @@
 """Scopes of API keys: what a key may be used for."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fingerprint.domain.identification import Kind
+if TYPE_CHECKING:
+    from fingerprint.domain.identification import Kind
 
 WATCH: Final = "watch"
 """Allows watching channels, which starts jobs without further requests; so it is never a default scope."""
@@ -17,6 +18,6 @@ DEFAULT_SCOPES: Final = ("streams", "clips")
 SCOPES: Final = (*DEFAULT_SCOPES, FILES, WATCH, WEBHOOKS)
 
 
-def scope_of(kind: Kind) -> str:
+def scope_of(kind: "Kind") -> str:
     """The scope that an API key needs for a kind of target. Videos need `streams`: they are recorded streams."""
-    return {Kind.CLIP: "clips", Kind.FILE: FILES}.get(kind, "streams")
+    return {"clip": "clips", "file": FILES}.get(kind, "streams")

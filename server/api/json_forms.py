@@ -27,7 +27,8 @@ from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.channels.song_tokens import SongToken
-from server.channels.watch import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS, Watch, WatchState
+from server.channels.watch import Watch, WatchState
+from server.channels.watch_terms import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Song"})]

@@ -16,9 +16,9 @@ from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock, JobStore
 from server.access.identity.twitch_user import ID_PREFIX
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.clip_owners import VIDEO
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.tables import clip_owners
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames

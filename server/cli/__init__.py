@@ -1,4 +1,4 @@
-"""The `twitchaudio` command. One module for each command group; each has a `register` function."""
+"""The `twitchaudio` command. Each group has a module in `server.cli.arguments` with a `register` function."""
 
 import argparse
 import errno
@@ -62,6 +62,13 @@ def file_path(text: str) -> Path:
     return Path(text)
 
 
+def positive_int(text: str) -> int:
+    """A whole number from 1 to 1,000,000, for argparse."""
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 1000000")
+    return int(text)
+
+
 def _catalog(text: str) -> CatalogPlace:
     if not text or "\0" in text:
         return file_path(text)
@@ -74,6 +81,19 @@ def _catalog(text: str) -> CatalogPlace:
 
 Run = Callable[[argparse.Namespace], int]
 """A command's function, from the arguments to the exit status."""
+
+
+def lazily(place: str) -> Run:
+    """A command's function by its place in this package, such as `admin_logs.list_logs`.
+
+    It is loaded when the command runs: help and wrong usage need none of it.
+    """
+    module, function = place.rsplit(".", 1)
+
+    def run(arguments: argparse.Namespace) -> int:
+        return cast("Run", getattr(import_module(f"{__name__}.{module}"), function))(arguments)
+
+    return run
 
 
 def add_command(
@@ -158,7 +178,7 @@ def make_parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
     loaded = frozenset(groups)
     for name, text in GROUPS.items():
         if name in loaded:
-            cast("_Group", import_module(f"server.cli.{name}")).register(commands)
+            cast("_Group", import_module(f"server.cli.arguments.{name}")).register(commands)
         else:
             commands.add_parser(name, help=text, description=text)
     return parser

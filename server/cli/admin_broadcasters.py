@@ -9,29 +9,13 @@ from server.access.identity.helix import HelixUser
 from server.access.rules.broadcaster_lookup import look_up_broadcaster
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.lists import user_value
-from server.cli import Subparsers, add_command, add_list
 from server.cli.listing import print_list
 from server.cli.with_database import operator_changes, with_database
 from server.settings import ServerSettings
 
 
-def register(groups: Subparsers) -> None:
-    """Add the command group `broadcasters` to `admin`."""
-    text = "broadcasters whose subscribers have access in subscribers mode"
-    actions, _ = add_list(groups, "broadcasters", text, _list)
-    needs = (
-        ". A login is looked up at Twitch, which needs TWITCH_CLIENT_ID and TWITCH_CLIENT_SECRET; "
-        "id:NUMBER needs neither"
-    )
-    add = add_command(actions, "add", "list one more", _add, more=needs)
-    add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
-    for action in (add, add_command(actions, "remove", "take one off", _remove)):
-        action.add_argument(
-            "broadcaster", metavar="BROADCASTER", help="a Twitch login or the channel's address, or id:NUMBER"
-        )
-
-
-def _list(arguments: argparse.Namespace) -> int:
+def list_broadcasters(arguments: argparse.Namespace) -> int:
+    """Print the broadcasters whose subscribers have access."""
     rows = [
         {"id": f"id:{each.id}", "login": each.login, "since": each.created_at, "note": each.note}
         for each in with_database(lambda database: BroadcasterStore(database).all())
@@ -40,7 +24,8 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add(arguments: argparse.Namespace) -> int:
+def add_broadcaster(arguments: argparse.Namespace) -> int:
+    """Add a broadcaster."""
     value = user_value(arguments.broadcaster)
     settings = read_settings(ServerSettings)
 
@@ -57,7 +42,8 @@ def _add(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(arguments: argparse.Namespace) -> int:
+def remove_broadcaster(arguments: argparse.Namespace) -> int:
+    """Remove a broadcaster."""
     name = with_database(
         lambda database: BroadcasterStore(database, changes=operator_changes()).remove(arguments.broadcaster)
     )

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from datetime import UTC, datetime
-from typing import cast
 
 from fingerprint.database import Database
 from fingerprint.domain.targets import channel_target
@@ -12,85 +11,15 @@ from server.access.rules.lists import user_value
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.unknown_store import UnknownStore
-from server.channels.watch import BUDGET, EVERY_SECONDS, watch_terms
 from server.channels.watch_store import WatchStore
-from server.cli import Subparsers, add_command, add_list
+from server.channels.watch_terms import watch_terms
 from server.cli.listing import print_list
-from server.cli.with_database import forget_channel, operator_changes, positive_int, print_secret, with_database
+from server.cli.with_database import forget_channel, operator_changes, print_secret, with_database
 from server.settings import ServerSettings
 
 
-def register(groups: Subparsers) -> None:
-    """Add the command groups `song-tokens`, `reports`, `watches`, `channels` and `unknowns` to `admin`."""
-    _register_song_tokens(groups)
-    _register_reports(groups)
-    _register_watches(groups)
-    _register_channels(groups)
-    _register_unknowns(groups)
-
-
-def _register_song_tokens(groups: Subparsers) -> None:
-    text = "tokens with which a chat bot asks for one channel's song"
-    kept = "; the tokens themselves are not kept"
-    actions, listed = add_list(groups, "song-tokens", text, _list_tokens, more=kept, channel=None)
-    listed.add_argument("--channel", metavar="NAME", help="only this channel's")
-    create = add_command(actions, "create", "make a token, which is shown this once", _create_token)
-    create.add_argument("channel", metavar="CHANNEL", help="the channel that it gives access to")
-    create.add_argument("--note", default="", metavar="TEXT", help="which bot, for you and the channel's owner")
-    revoke = add_command(actions, "revoke", "revoke tokens", _revoke_tokens)
-    revoke.add_argument("ids", nargs="+", metavar="ID")
-
-
-def _register_reports(groups: Subparsers) -> None:
-    text = "answers that listeners reported as wrong"
-    actions, listed = add_list(groups, "reports", text, _list_reports, more=", the newest first", all=False)
-    listed.add_argument("--all", action="store_true", help="also those that you are done with")
-    done = add_command(actions, "done", "take them off the list", _handle_reports)
-    done.add_argument("ids", nargs="+", metavar="ID")
-
-
-def _register_watches(groups: Subparsers) -> None:
-    text = "channels whose music is identified while they are live"
-    actions, _ = add_list(groups, "watches", text, _list_watches)
-    until = " until its stream ends or the budget is used. A server has to run"
-    start = add_command(actions, "start", "watch a channel", _start_watch, more=until)
-    start.add_argument("channel", metavar="CHANNEL")
-    start.add_argument(
-        "--every",
-        type=positive_int,
-        default=EVERY_SECONDS,
-        metavar="N",
-        help=f"seconds (default: {EVERY_SECONDS})",
-    )
-    start.add_argument(
-        "--budget", type=positive_int, default=BUDGET, metavar="N", help=f"identifications (default: {BUDGET})"
-    )
-    stop = add_command(actions, "stop", "stop watching", _stop_watches)
-    stop.add_argument("channels", nargs="+", metavar="CHANNEL")
-
-
-def _register_channels(groups: Subparsers) -> None:
-    channels = add_command(groups, "channels", "what is stored about channels", None)
-    actions = cast("Subparsers", channels.add_subparsers(required=True, metavar="ACTION"))
-    text = "delete everything about a channel, its clips and its VODs"
-    more = ": answers, set list, time line, tokens, watch and reports"
-    forget = add_command(actions, "forget", text, _forget_channel, more=more)
-    forget.add_argument("channel", metavar="CHANNEL", help="its name, its address, or id:NUMBER")
-    forget.add_argument(
-        "--keep-away", action="store_true", help="also blacklist it, so that nothing is stored about it again"
-    )
-
-
-def _register_unknowns(groups: Subparsers) -> None:
-    text = "moments in which no song was found"
-    actions, _ = add_list(groups, "unknowns", text, _list_unknowns, more=", the most wanted first")
-    delete = add_command(
-        actions, "delete", "delete them, so that they are not searched for again", _delete_unknowns
-    )
-    delete.add_argument("ids", nargs="+", metavar="ID")
-
-
-def _list_unknowns(arguments: argparse.Namespace) -> int:
+def list_unknowns(arguments: argparse.Namespace) -> int:
+    """Print the unknown songs that were asked for most."""
     rows = [
         {
             "id": unknown.id,
@@ -106,7 +35,9 @@ def _list_unknowns(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _delete_unknowns(arguments: argparse.Namespace) -> int:
+def delete_unknowns(arguments: argparse.Namespace) -> int:
+    """Delete unknown songs."""
+
     async def delete(database: Database) -> int:
         missing = 0
         for unknown_id in arguments.ids:
@@ -121,14 +52,16 @@ def _delete_unknowns(arguments: argparse.Namespace) -> int:
     return 0 if not missing else 1 if missing == len(arguments.ids) else 3
 
 
-def _forget_channel(arguments: argparse.Namespace) -> int:
+def forget(arguments: argparse.Namespace) -> int:
+    """Delete all that is stored about a channel."""
     channel = user_value(arguments.channel)
     count = with_database(lambda database: forget_channel(database, channel, keep_away=arguments.keep_away))
     print(f"{channel} is forgotten. Answers deleted: {count}.")
     return 0
 
 
-def _list_watches(arguments: argparse.Namespace) -> int:
+def list_watches(arguments: argparse.Namespace) -> int:
+    """Print all watches."""
     rows = [
         {
             "channel": watch.channel,
@@ -146,7 +79,8 @@ def _list_watches(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _start_watch(arguments: argparse.Namespace) -> int:
+def start_watch(arguments: argparse.Namespace) -> int:
+    """Watch a channel."""
     channel = channel_target(arguments.channel).login
     every, budget = watch_terms(arguments.every, arguments.budget)
     most = read_settings(ServerSettings).watches
@@ -164,7 +98,9 @@ def _start_watch(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _stop_watches(arguments: argparse.Namespace) -> int:
+def stop_watches(arguments: argparse.Namespace) -> int:
+    """Stop watching channels."""
+
     async def stop(database: Database) -> None:
         for text in arguments.channels:
             channel = channel_target(text).login
@@ -175,7 +111,8 @@ def _stop_watches(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list_tokens(arguments: argparse.Namespace) -> int:
+def list_tokens(arguments: argparse.Namespace) -> int:
+    """Print the song tokens."""
     channel = None if arguments.channel is None else channel_target(arguments.channel).login
     rows = [
         {
@@ -193,7 +130,8 @@ def _list_tokens(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _create_token(arguments: argparse.Namespace) -> int:
+def create_token(arguments: argparse.Namespace) -> int:
+    """Make a song token, and print it."""
     channel = channel_target(arguments.channel).login
     token, secret = with_database(
         lambda database: SongTokenStore(database, changes=operator_changes()).create(
@@ -205,7 +143,9 @@ def _create_token(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _revoke_tokens(arguments: argparse.Namespace) -> int:
+def revoke_tokens(arguments: argparse.Namespace) -> int:
+    """Revoke song tokens."""
+
     async def revoke(database: Database) -> None:
         for token_id in arguments.ids:
             await SongTokenStore(database, changes=operator_changes()).revoke(token_id, now=datetime.now(UTC))
@@ -215,7 +155,8 @@ def _revoke_tokens(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list_reports(arguments: argparse.Namespace) -> int:
+def list_reports(arguments: argparse.Namespace) -> int:
+    """Print the reports of wrong answers."""
     handled = None if arguments.all else False
     rows = [
         {
@@ -234,7 +175,9 @@ def _list_reports(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _handle_reports(arguments: argparse.Namespace) -> int:
+def handle_reports(arguments: argparse.Namespace) -> int:
+    """Take reports off the list."""
+
     async def handle(database: Database) -> None:
         for report_id in arguments.ids:
             await ReportStore(database, changes=operator_changes()).handle(report_id, datetime.now(UTC))

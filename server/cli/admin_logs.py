@@ -4,7 +4,6 @@ import argparse
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fingerprint.domain.targets import name_from
@@ -12,48 +11,16 @@ from fingerprint.wire import time_to_json
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.search import AuditFilter
 from server.audit.store import AuditStore
-from server.cli import JSON_HELP, Subparsers, add_command
 from server.cli.listing import Cell, print_list
-from server.cli.with_database import positive_int, with_database
+from server.cli.with_database import with_database
 
 _KINDS: Final = tuple(str(kind) for kind in AuditKind)
 _AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-def register(groups: Subparsers) -> None:
-    """Add the command `logs` to `admin`."""
-    command = add_command(groups, "logs", "what happened, newest first", _logs)
-    command.add_argument(
-        "--kind", action="append", choices=_KINDS, metavar="KIND", help=f"{', '.join(_KINDS)}; may be repeated"
-    )
-    command.add_argument(
-        "--who", metavar="WHO", help="a login, or id:NUMBER, key:ID, cli:NAME; the name of an API key"
-    )
-    command.add_argument("--address", metavar="ADDRESS", help="an IP address")
-    command.add_argument("--subject", metavar="TEXT", help="a channel, a clip's slug, a path, or what was changed")
-    command.add_argument("--code", metavar="CODE", help="a problem code, such as rate-limited")
-    moment = "such as 90m, 12h, 7d, or 2026-03-01T12:00:00Z"
-    command.add_argument("--since", type=_moment, metavar="WHEN", help=f"from then on: {moment}")
-    command.add_argument("--until", type=_moment, metavar="WHEN", help="before that moment")
-    command.add_argument("--limit", type=positive_int, default=100, metavar="N", help="entries (default: 100)")
-    command.add_argument("--json", action="store_true", help=JSON_HELP)
-
-
-def _moment(text: str) -> datetime:
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text} is neither a time with its offset nor one such as 12h")
-    return moment
-
-
-def _logs(arguments: argparse.Namespace) -> int:
+def list_logs(arguments: argparse.Namespace) -> int:
+    """Print the newest entries of the audit log that match."""
     chosen = AuditFilter(
         kinds=[AuditKind(kind) for kind in arguments.kind or ()],
         who=None if arguments.who is None else name_from(arguments.who),

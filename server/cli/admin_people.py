@@ -8,14 +8,12 @@ from fingerprint.database import Database
 from server.access.identity.session_store import end_sessions, list_sessions
 from server.access.rules.codes import AccessCode, CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import TAKES, BlacklistKind, user_value
-from server.cli import Subparsers, add_command, add_list
+from server.access.rules.lists import BlacklistKind, user_value
 from server.cli.listing import print_list
 from server.cli.with_database import (
     days_from,
     forget_channel,
     operator_changes,
-    positive_int,
     print_secret,
     with_database,
 )
@@ -23,54 +21,8 @@ from server.cli.with_database import (
 _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
 
-def register(groups: Subparsers) -> None:
-    """Add the command groups `blacklist`, `whitelist`, `codes` and `sessions` to `admin`."""
-    _register_blacklist(groups)
-    _register_whitelist(groups)
-    _register_codes(groups)
-    _register_sessions(groups)
-
-
-def _register_blacklist(groups: Subparsers) -> None:
-    actions, _ = add_list(groups, "blacklist", "who and what is refused in every access mode", _blacklist)
-    kinds = "; ".join(f"{kind}: {takes}" for kind, takes in TAKES.items())
-    add = add_command(actions, "add", "block something", _block, more=f". {kinds}")
-    add.add_argument("--reason", default="", metavar="TEXT", help="only visible to operators")
-    for action in (add, add_command(actions, "remove", "allow it again", _unblock)):
-        action.add_argument("kind", choices=_KINDS, metavar="KIND", help=", ".join(_KINDS))
-        action.add_argument("value", metavar="VALUE")
-
-
-def _register_whitelist(groups: Subparsers) -> None:
-    actions, _ = add_list(groups, "whitelist", "users who always have access in subscribers mode", _whitelist)
-    user = "a Twitch login or the channel's address, or id:NUMBER for the account whatever it is called"
-    add = add_command(actions, "add", "let a user in", _allow)
-    add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
-    for action in (add, add_command(actions, "remove", "take a user off", _disallow)):
-        action.add_argument("user", metavar="USER", help=user)
-
-
-def _register_codes(groups: Subparsers) -> None:
-    text = "access codes, which give access in subscribers mode"
-    actions, _ = add_list(groups, "codes", text, _codes, more="; the codes themselves are not kept")
-    create = add_command(actions, "create", "make a code, which is shown this once", _create_code)
-    create.add_argument(
-        "--uses", type=positive_int, default=1, metavar="N", help="people who may redeem it (default: 1)"
-    )
-    create.add_argument("--days", type=positive_int, metavar="N", help="to be redeemed within so many days")
-    create.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
-    text = "revoke codes, and the access of everyone who redeemed them"
-    revoke = add_command(actions, "revoke", text, _revoke_codes)
-    revoke.add_argument("ids", nargs="+", metavar="ID")
-
-
-def _register_sessions(groups: Subparsers) -> None:
-    actions, _ = add_list(groups, "sessions", "who is signed in on the website", _sessions)
-    end = add_command(actions, "end", "end all sign-ins of a user, in every browser", _end_sessions)
-    end.add_argument("user", metavar="USER", help="a Twitch login or the channel's address, or id:NUMBER")
-
-
-def _sessions(arguments: argparse.Namespace) -> int:
+def list_signed_in(arguments: argparse.Namespace) -> int:
+    """Print who is signed in."""
     rows = [
         {"user": f"id:{each.user_id}", "login": each.login, "browsers": each.count, "last_seen": each.seen_at}
         for each in with_database(list_sessions)
@@ -79,7 +31,8 @@ def _sessions(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _end_sessions(arguments: argparse.Namespace) -> int:
+def end_signed_in(arguments: argparse.Namespace) -> int:
+    """End all sign-ins of a user."""
     user = user_value(arguments.user)
     ended = with_database(lambda database: end_sessions(database, user, now=_now(), changes=operator_changes()))
     if not ended:
@@ -93,7 +46,8 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _blacklist(arguments: argparse.Namespace) -> int:
+def list_blacklist(arguments: argparse.Namespace) -> int:
+    """Print the blacklist."""
     rows = [
         {"kind": entry.kind, "value": entry.value, "since": entry.created_at, "reason": entry.note}
         for entry in with_database(lambda database: ListStore(database).blacklist())
@@ -102,7 +56,8 @@ def _blacklist(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _block(arguments: argparse.Namespace) -> int:
+def block(arguments: argparse.Namespace) -> int:
+    """Put something on the blacklist."""
     kind = BlacklistKind(arguments.kind)
 
     async def block(database: Database) -> tuple[str, int | None]:
@@ -116,7 +71,8 @@ def _block(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _unblock(arguments: argparse.Namespace) -> int:
+def unblock(arguments: argparse.Namespace) -> int:
+    """Take something off the blacklist."""
     kind = BlacklistKind(arguments.kind)
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).unblock(kind, arguments.value)
@@ -125,7 +81,8 @@ def _unblock(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _whitelist(arguments: argparse.Namespace) -> int:
+def list_whitelist(arguments: argparse.Namespace) -> int:
+    """Print the whitelist."""
     rows = [
         {"user": entry.value, "since": entry.created_at, "note": entry.note}
         for entry in with_database(lambda database: ListStore(database).whitelist())
@@ -134,7 +91,8 @@ def _whitelist(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _allow(arguments: argparse.Namespace) -> int:
+def allow(arguments: argparse.Namespace) -> int:
+    """Put a user on the whitelist."""
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).allow(
             arguments.user, note=arguments.note, now=_now()
@@ -144,7 +102,8 @@ def _allow(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _disallow(arguments: argparse.Namespace) -> int:
+def disallow(arguments: argparse.Namespace) -> int:
+    """Take a user off the whitelist."""
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).disallow(arguments.user)
     )
@@ -152,7 +111,8 @@ def _disallow(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _codes(arguments: argparse.Namespace) -> int:
+def list_codes(arguments: argparse.Namespace) -> int:
+    """Print all access codes."""
     now = _now()
 
     def state(code: AccessCode) -> str:
@@ -175,7 +135,8 @@ def _codes(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _create_code(arguments: argparse.Namespace) -> int:
+def create_code(arguments: argparse.Namespace) -> int:
+    """Make an access code, and print it."""
     now = _now()
     code_id, secret = with_database(
         lambda database: CodeStore(database, changes=operator_changes()).create(
@@ -189,7 +150,9 @@ def _create_code(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _revoke_codes(arguments: argparse.Namespace) -> int:
+def revoke_codes(arguments: argparse.Namespace) -> int:
+    """Revoke access codes."""
+
     async def revoke(database: Database) -> None:
         for code_id in arguments.ids:
             await CodeStore(database, changes=operator_changes()).revoke(code_id, _now())

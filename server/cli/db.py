@@ -14,7 +14,6 @@ from fingerprint.jobs import prepare_job_store
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.settings import read_settings
 from server import migrations
-from server.cli import Subparsers, add_actions, add_command
 from server.cli.spinner import at_work
 from server.data_folder import replaced
 from server.observability import configure_logging
@@ -22,21 +21,8 @@ from server.settings import ServerSettings
 from server.sqlite_space import vacuum
 
 
-def register(commands: Subparsers) -> None:
-    """Add the `db` command to the `twitchaudio` command line."""
-    database = commands.add_parser(
-        "db",
-        help="the SQL schema and DynamoDB's tables",
-        description="The places of jobs, answers and access data.",
-    )
-    actions = add_actions(database, "ACTION")
-    text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
-    add_command(actions, "upgrade", text, _upgrade)
-    text = "give the space of deleted rows in the SQLite file back to the disk; the server must not run"
-    add_command(actions, "vacuum", text, _vacuum)
-
-
-def _upgrade(_arguments: argparse.Namespace) -> int:
+def upgrade(_arguments: argparse.Namespace) -> int:
+    """Bring the SQL schema up to date, and make DynamoDB's tables where they are used."""
     settings = read_settings(ServerSettings)
     configure_logging("warning", sys.stderr)
     with at_work("Bringing the schema up to date ..."):
@@ -56,7 +42,8 @@ async def _upgraded(settings: PipelineSettings) -> tuple[migrations.Schema, list
         return await migrations.upgrade(database), made
 
 
-def _vacuum(_arguments: argparse.Namespace) -> int:
+def vacuum_database(_arguments: argparse.Namespace) -> int:
+    """Give the space of deleted rows back to the disk."""
     settings = read_settings(ServerSettings).pipeline
     url = make_url(database_url(settings))
     if url.get_backend_name() != "sqlite":

@@ -22,7 +22,6 @@ from fingerprint.domain.targets import (
 )
 from fingerprint.settings import read_settings
 from fingerprint.upstream_settings import TwitchSettings
-from server.cli import Subparsers
 from server.cli.spinner import at_work
 from server.observability import configure_logging
 from server.own_command import as_typed
@@ -39,29 +38,8 @@ class CheckedPart:
     ok: bool
 
 
-def register(commands: Subparsers) -> None:
-    """Add the `doctor` command to the `twitchaudio` command line."""
-    doctor = commands.add_parser(
-        "doctor",
-        help="check the setup, and what Twitch answers",
-        description="Check the setup, step by step: settings, folders, database, clock, recognizers. With "
-        "`--twitch`, `--clip` or `--video` also what Twitch answers. The report holds no secrets. Exit status 1: "
-        "a step failed.",
-    )
-    doctor.add_argument(
-        "--twitch",
-        nargs="?",
-        const="",
-        metavar="CHANNEL",
-        help="ask Twitch about a channel that is live (default: what TWITCHAUDIO_CANARY names)",
-    )
-    doctor.add_argument("--clip", metavar="CLIP", help="also check this clip, by its slug or address")
-    doctor.add_argument("--video", metavar="VIDEO", help="also check this video, by its address or number")
-    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
-    doctor.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Check the setup, and print what was found."""
     configure_logging("error", sys.stderr)
     with at_work("Checking ..."):
         results = asyncio.run(_parts(arguments))

@@ -38,14 +38,13 @@ from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
-from fingerprint.setting_formats import CatalogPlace, words
+from fingerprint.setting_formats import CatalogPlace
 from fingerprint.settings import read_settings
 from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations
-from server.cli import Subparsers, add_catalog_argument
 from server.cli.explain import draw_explanation
-from server.cli.identify_whole import FORMATS, run_whole, whole_target
+from server.cli.identify_whole import run_whole, whole_target
 from server.cli.spinner import at_work
 from server.own_command import as_typed
 
@@ -57,46 +56,8 @@ STANDARD_INPUT: Final = "-"
 STEPS: Final = ("resolve", "capture", "fingerprint", "recognize")
 
 
-def register(commands: Subparsers) -> None:
-    """Add the `identify` command to the `twitchaudio` command line."""
-    identify = commands.add_parser(
-        "identify",
-        help="name the songs in channels, clips, videos and files",
-        description="Name the songs in live channels, clips, videos and files.",
-    )
-    identify.add_argument(
-        "targets",
-        nargs="+",
-        metavar="TARGET",
-        help="a channel's name, a clip's slug, any Twitch address, an audio or video file, or - for one that "
-        "comes from standard input",
-    )
-    identify.add_argument("--json", action="store_true", help="print JSON, one object a line, in the order given")
-    identify.add_argument(
-        "--whole", action="store_true", help="the set list of a whole VOD or file, with start times"
-    )
-    identify.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="with --whole: how to print the set list (default: text, while it goes; --json means json)",
-    )
-    add_catalog_argument(identify)
-    identify.add_argument(
-        "--recognizers",
-        type=words,
-        metavar="a,b",
-        help="the recognizers to ask, in order (default: the settings')",
-    )
-    identify.add_argument(
-        "--explain",
-        type=Path,
-        metavar="SVG",
-        help="for one file: also draw why the catalog answers as it does (spectrogram, landmarks, offsets)",
-    )
-    identify.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Identify what the arguments name, and print the answers."""
     texts = cast("list[str]", arguments.targets)
     if STANDARD_INPUT not in texts:
         return _run_on(arguments, texts)

@@ -26,7 +26,6 @@ from server.own_command import as_typed
 
 Counting = Callable[[PipelineSettings], AbstractAsyncContextManager[ProviderGuards]]
 
-FORMATS: Final = ("text", "json", "csv", "m3u8", "cue", "chapters")
 
 PROGRESS_SECONDS: Final = 60.0
 """How much of the recording is listened to between two lines about the progress."""

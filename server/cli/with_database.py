@@ -1,6 +1,5 @@
 """Shared by the commands that use the database."""
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
@@ -59,10 +58,3 @@ def print_secret(secret: Secret, text: str) -> None:
 def days_from(now: datetime, days: int | None) -> datetime | None:
     """The moment so many days after now; None without days."""
     return None if days is None else now + timedelta(days=days)
-
-
-def positive_int(text: str) -> int:
-    """A whole number from 1 to 1,000,000, for argparse."""
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 1000000")
-    return int(text)

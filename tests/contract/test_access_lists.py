@@ -10,9 +10,9 @@ from sqlalchemy import select
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore, code_hash
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.access.tables import access_codes
 from tests.builders import NOON

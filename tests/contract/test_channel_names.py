@@ -10,9 +10,9 @@ from sqlalchemy import Table, insert, select
 from fingerprint.database import Database, open_database
 from fingerprint.ports import Broadcaster
 from server import migrations
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.broadcasters import BroadcasterFollower, BroadcasterStore
 from server.access.rules.list_store import ListFollower, ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.channel_names import ChannelNames

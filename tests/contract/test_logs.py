@@ -11,9 +11,9 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.audit import figures
 from server.audit.changes import ChangeLog

@@ -13,8 +13,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.upstream_settings import TwitchSettings
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from simulator.faults import Fault, FaultKind, Step

@@ -13,9 +13,9 @@ from yarl import URL
 
 from fingerprint.database import Database, open_database
 from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.cli import main
 from simulator.accounts import OWN_APPLICATION

@@ -12,8 +12,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from tests.api_client import (
     ASK,
     CLIP,

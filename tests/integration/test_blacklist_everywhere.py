@@ -18,8 +18,8 @@ from fingerprint.ports import ChannelDirectory
 from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wiring import open_channel_directory
 from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.scopes import WATCH
 from server.app import listening, make_app
 from server.channels.song_tokens import SongTokenStore

@@ -16,8 +16,8 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
 from server import migrations
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.app import listening, make_app
 from server.channels import song_text

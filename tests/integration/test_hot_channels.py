@@ -16,8 +16,8 @@ from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline import Pipeline
 from fingerprint.setting_formats import Secret
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.channels.hot_channels import HotLimits, every_seconds
 from tests.api_client import ASK, open_api, until
 from tests.fakes import FakePipeline, FakeRecognizers

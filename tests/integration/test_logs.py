@@ -11,9 +11,9 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.upserts import insert_all
 from server.access.identity.api_keys import ApiKeyStore, new_key
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.tables import clip_owners
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.search import AuditFilter

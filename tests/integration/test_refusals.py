@@ -17,9 +17,9 @@ from fingerprint.database import Database, open_database
 from server.access import service
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules import entitlements, subscriptions
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.access.rules.subscriptions import SCOPE
 from server.cli import main

@@ -21,8 +21,8 @@ from fingerprint.settings import read_settings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
 from fingerprint.wiring import open_channel_directory
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListFollower, ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.channel_name_table import channel_names
 from server.channel_names import ChannelNames

@@ -20,9 +20,9 @@ from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.settings import read_settings
 from fingerprint.upstream_settings import TwitchSettings
 from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.access.rules.subscriptions import SCOPE
 from server.access.scopes import DEFAULT_SCOPES

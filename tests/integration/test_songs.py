@@ -15,8 +15,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database
 from fingerprint.domain.identification import CatalogRef, Heard, IdentificationId, Kind
 from fingerprint.ports import Match
+from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind
 from server.access.rules.store import RulesStore
 from server.channels.retention import delete_old_rows
 from server.cli import main

@@ -74,7 +74,7 @@ class ApiKey:
     per_minute: int | None
     per_day: int | None
     at_once: int | None
-    """How many jobs may run at once; None for the default, `requests.KEY_JOBS`."""
+    """How many jobs may run at once; None for the default, `KEY_JOBS`."""
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

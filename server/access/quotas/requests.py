@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from server.access.identity.addresses import Address, counted, sources_of
 from server.access.identity.api_keys import ApiKey
@@ -10,11 +9,9 @@ from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.quotas.admission import QuotaRequest
 from server.access.quotas.budgets import WIDER
+from server.access.quotas.key_jobs import KEY_JOBS
 from server.access.quotas.rate_limits import DAY, MINUTE
 from server.setting_formats import Rate
-
-KEY_JOBS: Final = 5
-"""How many jobs an API key may run at once, unless it has its own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

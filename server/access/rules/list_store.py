@@ -14,7 +14,8 @@ from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
 from fingerprint.upserts import insert_new
 from server.access.identity.twitch_user import ID_PREFIX
-from server.access.rules.lists import OF_ACCOUNTS, BlacklistKind, blacklist_value, user_value
+from server.access.rules.blacklist_kinds import BlacklistKind
+from server.access.rules.lists import OF_ACCOUNTS, blacklist_value, user_value
 from server.access.rules_version import change_rules, rules_changed
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.audit.changes import ChangeLog

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from fnmatch import translate
 from typing import Final
 
@@ -19,37 +18,11 @@ from fingerprint.domain.targets import (
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import Address, Networks, parse_network
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
+from server.access.rules.blacklist_kinds import PATTERN_LIMIT, TAKES, BlacklistKind
 
 VALUE_LIMIT: Final = 150
-PATTERN_LIMIT: Final = 50
 _PATTERN: Final = re.compile(r"[a-z0-9_*?]+")
 _USER_ID: Final = re.compile(r"id:[0-9]{1,20}")
-
-
-class BlacklistKind(StrEnum):
-    """What a blacklisted value refers to."""
-
-    USER = "user"
-    ADDRESS = "address"
-    CHANNEL = "channel"
-    CLIP = "clip"
-    CLIP_BROADCASTER = "clip-broadcaster"
-    FORGOTTEN_CHANNEL = "forgotten-channel"
-    CHANNEL_PATTERN = "channel-pattern"
-    USER_PATTERN = "user-pattern"
-
-
-TAKES: Final[Mapping[BlacklistKind, str]] = {
-    BlacklistKind.USER: "a Twitch login or the channel's address; id:NUMBER is the account whatever it is called",
-    BlacklistKind.ADDRESS: "an IP address or a network such as 192.0.2.0/24",
-    BlacklistKind.CHANNEL: "a channel's name or address, or id:NUMBER",
-    BlacklistKind.CLIP: "a clip's slug or address",
-    BlacklistKind.CLIP_BROADCASTER: "the channel that clips are from: its name or address, or id:NUMBER",
-    BlacklistKind.FORGOTTEN_CHANNEL: "a channel whose stored answers are deleted as well: its name or address, or "
-    "id:NUMBER",
-    BlacklistKind.CHANNEL_PATTERN: f"a name with * and ?, at most {PATTERN_LIMIT} characters",
-    BlacklistKind.USER_PATTERN: f"a login with * and ?, at most {PATTERN_LIMIT} characters",
-}
 
 
 _CHANNELS: Final = frozenset({BlacklistKind.CHANNEL, BlacklistKind.FORGOTTEN_CHANNEL})

@@ -9,8 +9,9 @@ from fingerprint.ports import Clock
 from server.channels.reports import ReportStore
 from server.channels.song_tokens import SongTokenStore
 from server.channels.unknown_store import UnknownStore
-from server.channels.watch import BUDGET, EVERY_SECONDS, WatchState, watch_terms
+from server.channels.watch import WatchState
 from server.channels.watch_store import WatchStore
+from server.channels.watch_terms import BUDGET, EVERY_SECONDS, watch_terms
 from server.web.admin.sections import AdminSection, Change, Form, FormField, Row
 
 _CHANNEL: Final = FormField(

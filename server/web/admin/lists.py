@@ -9,10 +9,11 @@ from fingerprint.ports import Clock
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.helix import HelixUser
 from server.access.identity.twitch_user import ID_PREFIX
+from server.access.rules.blacklist_kinds import TAKES, BlacklistKind
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import TAKES, BlacklistKind, user_value
+from server.access.rules.lists import user_value
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.web.admin.sections import AdminSection, Change, Form, FormField, Row
 

@@ -7,7 +7,8 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, 
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import parse_address
 from server.access.identity.twitch_user import TwitchUser
-from server.access.rules.lists import Blacklist, BlacklistKind, blacklist_value, user_value
+from server.access.rules.blacklist_kinds import BlacklistKind
+from server.access.rules.lists import Blacklist, blacklist_value, user_value
 
 VIC = TwitchUser(id="77", login="viewer_vic", scopes=frozenset())
 

@@ -8,8 +8,9 @@ from server.access.identity.api_keys import ApiKey
 from server.access.identity.credentials import RequestCredentials
 from server.access.identity.principal import ANONYMOUS
 from server.access.identity.twitch_user import TwitchUser
+from server.access.quotas.key_jobs import KEY_JOBS
 from server.access.quotas.rate_limits import Limit
-from server.access.quotas.requests import KEY_JOBS, StartLimits, quota_request
+from server.access.quotas.requests import StartLimits, quota_request
 from server.access.request_context import RequestContext
 from server.access.service import fair_share_key
 from server.channels.reports import reporter

@@ -7,7 +7,8 @@ import pytest
 
 from fingerprint.domain.identification import Status
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from server.channels.watch import BUDGET_MOST, EVERY_LEAST, EVERY_MOST, Watch, WatchState, after, watch_terms
+from server.channels.watch import Watch, WatchState, after
+from server.channels.watch_terms import BUDGET_MOST, EVERY_LEAST, EVERY_MOST, watch_terms
 from tests.builders import NOON, answered, identification
 
 WATCH = Watch(

@@ -1,10 +1,17 @@
 """The `twitchaudio` command itself: its help, its version, and what it loads for them."""
 
+import argparse
+import inspect
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -21,10 +28,57 @@ def loaded_by(*words: str) -> set[str]:
     return set(ran.stdout.splitlines()[-1].split())
 
 
-def test_help_loads_nothing_heavy() -> None:
-    loaded = loaded_by("--help")
+def commands(
+    parser: argparse.ArgumentParser, *words: str
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Every command below a parser, with the words that call it."""
+    yield words, parser
+    for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
+        choices = cast("object", vars(action).get("choices"))
+        if isinstance(choices, dict):
+            for name, child in cast("dict[str, argparse.ArgumentParser]", choices).items():
+                yield from commands(child, *words, name)
+
+
+def test_no_commands_help_loads_anything_heavy() -> None:
+    every = [[*words, "--help"] for words, _ in commands(make_parser())]
+    assert len(every) > 50
+    program = (
+        f"import contextlib, io, sys\nfrom server.cli import main\nfor words in {every!r}:\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "        main(words)\nprint(*sorted(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(ran.stdout.split())
     assert not HEAVY & loaded
     assert len(loaded) < 400, "each module takes its time"
+
+
+@pytest.mark.nightly
+def test_help_takes_little_time_whatever_the_command() -> None:
+    """As a ratio to Python's own start, so that it depends on no machine."""
+
+    def seconds(*words: str) -> float:
+        before = os.times()
+        subprocess.run([sys.executable, *words], capture_output=True, check=True, timeout=60)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    nothing = min(seconds("-c", "import argparse, re, enum, dataclasses") for _ in range(5))
+    for words in (("--help",), ("admin", "keys", "list", "--help"), ("identify", "--help"), ("serve", "--help")):
+        assert min(seconds("-m", "server", *words) for _ in range(3)) < 10 * nothing, words
+
+
+def test_what_each_command_runs_is_there() -> None:
+    for words, parser in commands(make_parser()):
+        run = cast("object", parser.get_default("run"))
+        if isinstance(run, partial):
+            module, function = f"catalog.{run.args[0]}", cast("str", run.args[1])
+        elif inspect.isfunction(run) and "module" in (free := inspect.getclosurevars(run).nonlocals):
+            module, function = free["module"], free["function"]
+        else:
+            continue  # shows help
+        assert callable(getattr(import_module(f"server.cli.{module}"), function)), words
 
 
 def test_a_server_loads_what_few_need_only_where_it_needs_it() -> None:

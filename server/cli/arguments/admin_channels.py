@@ -1,0 +1,99 @@
+"""The arguments of `twitchaudio admin song-tokens`, `reports`, `watches`, `channels` and `unknowns`."""
+
+from typing import cast
+
+from server.channels.watch_terms import BUDGET, EVERY_SECONDS
+from server.cli import Subparsers, add_command, add_list, lazily, positive_int
+
+
+def register(groups: Subparsers) -> None:
+    """Add the command groups `song-tokens`, `reports`, `watches`, `channels` and `unknowns` to `admin`."""
+    _register_song_tokens(groups)
+    _register_reports(groups)
+    _register_watches(groups)
+    _register_channels(groups)
+    _register_unknowns(groups)
+
+
+def _register_song_tokens(groups: Subparsers) -> None:
+    text = "tokens with which a chat bot asks for one channel's song"
+    kept = "; the tokens themselves are not kept"
+    actions, listed = add_list(
+        groups, "song-tokens", text, lazily("admin_channels.list_tokens"), more=kept, channel=None
+    )
+    listed.add_argument("--channel", metavar="NAME", help="only this channel's")
+    create = add_command(
+        actions,
+        "create",
+        "make a token, which is shown this once",
+        lazily("admin_channels.create_token"),
+    )
+    create.add_argument("channel", metavar="CHANNEL", help="the channel that it gives access to")
+    create.add_argument("--note", default="", metavar="TEXT", help="which bot, for you and the channel's owner")
+    revoke = add_command(actions, "revoke", "revoke tokens", lazily("admin_channels.revoke_tokens"))
+    revoke.add_argument("ids", nargs="+", metavar="ID")
+
+
+def _register_reports(groups: Subparsers) -> None:
+    text = "answers that listeners reported as wrong"
+    actions, listed = add_list(
+        groups,
+        "reports",
+        text,
+        lazily("admin_channels.list_reports"),
+        more=", the newest first",
+        all=False,
+    )
+    listed.add_argument("--all", action="store_true", help="also those that you are done with")
+    done = add_command(actions, "done", "take them off the list", lazily("admin_channels.handle_reports"))
+    done.add_argument("ids", nargs="+", metavar="ID")
+
+
+def _register_watches(groups: Subparsers) -> None:
+    text = "channels whose music is identified while they are live"
+    actions, _ = add_list(groups, "watches", text, lazily("admin_channels.list_watches"))
+    until = " until its stream ends or the budget is used. A server has to run"
+    start = add_command(actions, "start", "watch a channel", lazily("admin_channels.start_watch"), more=until)
+    start.add_argument("channel", metavar="CHANNEL")
+    start.add_argument(
+        "--every",
+        type=positive_int,
+        default=EVERY_SECONDS,
+        metavar="N",
+        help=f"seconds (default: {EVERY_SECONDS})",
+    )
+    start.add_argument(
+        "--budget", type=positive_int, default=BUDGET, metavar="N", help=f"identifications (default: {BUDGET})"
+    )
+    stop = add_command(actions, "stop", "stop watching", lazily("admin_channels.stop_watches"))
+    stop.add_argument("channels", nargs="+", metavar="CHANNEL")
+
+
+def _register_channels(groups: Subparsers) -> None:
+    channels = add_command(groups, "channels", "what is stored about channels", None)
+    actions = cast("Subparsers", channels.add_subparsers(required=True, metavar="ACTION"))
+    text = "delete everything about a channel, its clips and its VODs"
+    more = ": answers, set list, time line, tokens, watch and reports"
+    forget = add_command(actions, "forget", text, lazily("admin_channels.forget"), more=more)
+    forget.add_argument("channel", metavar="CHANNEL", help="its name, its address, or id:NUMBER")
+    forget.add_argument(
+        "--keep-away", action="store_true", help="also blacklist it, so that nothing is stored about it again"
+    )
+
+
+def _register_unknowns(groups: Subparsers) -> None:
+    text = "moments in which no song was found"
+    actions, _ = add_list(
+        groups,
+        "unknowns",
+        text,
+        lazily("admin_channels.list_unknowns"),
+        more=", the most wanted first",
+    )
+    delete = add_command(
+        actions,
+        "delete",
+        "delete them, so that they are not searched for again",
+        lazily("admin_channels.delete_unknowns"),
+    )
+    delete.add_argument("ids", nargs="+", metavar="ID")
