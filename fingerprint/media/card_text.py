@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fingerprint.domain.visual_order import is_right_to_left, visual_order
+from fingerprint.media.visual_order import is_right_to_left, visual_order
 
 MAX_LETTERS: Final = 200
 """What is drawn of a text at most; more does not fit."""

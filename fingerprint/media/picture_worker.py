@@ -52,4 +52,4 @@ def _warm_up() -> None:
     """Make a picture, to load every lazily loaded library while files may still be opened."""
     av.logging.set_level(None)
     load_fonts()
-    card_of_cover(small_jpeg(_PIXEL, "image/png", max_edge=1), "image/jpeg", ["A"])
+    card_of_cover(small_jpeg(_PIXEL, "image/png", max_edge=1), "image/jpeg", ["A \u0628"])

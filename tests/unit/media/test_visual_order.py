@@ -2,7 +2,7 @@
 
 import pytest
 
-from fingerprint.domain.visual_order import is_right_to_left, visual_order
+from fingerprint.media.visual_order import is_right_to_left, visual_order
 
 pytestmark = pytest.mark.unit
 
@@ -22,8 +22,11 @@ DRAWN = SHALOM[::-1]
         (f"{SHALOM}, world!", f"!world ,{DRAWN}"),
         (f"Night ({SHALOM})", f"Night ({DRAWN})"),
         (f"({SHALOM})", f"({DRAWN})"),
+        (f"{SHALOM} [({SHALOM}) x] <a>", f"<a> [x ({DRAWN})] {DRAWN}"),
         # Seen, Lam with Alef, Meem: the last joins nothing before it.
         ("\u0633\u0644\u0627\u0645", "\ufee1\ufefc\ufeb3"),
+        # Alef, Lam, Lam, Heh: as letters, since the font lacks the one sign for all of them.
+        ("\u0627\u0644\u0644\u0647", "\ufeea\ufee0\ufedf\ufe8d"),
         # Vowel points are left out.
         ("\u0628\u064e\u0628", "\ufe90\ufe91"),
         (SHALOM + "\u05b0", DRAWN),
