@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from fingerprint.catalog.problems import CatalogError, DamagedCatalogError
 from fingerprint.catalog.shared_store import SharedStore
 from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.unfinished import clear_left, room_beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +44,26 @@ def back_up(directory: Path, destination: Path) -> Snapshot:
     what it holds. Raises CatalogError, and then there is no copy.
     """
     require_catalog(directory)
-    catalog = Catalog(directory, any_fingerprint=True)
-    snapshot = catalog.snapshot()
+    snapshot = Catalog(directory, any_fingerprint=True).snapshot()
     try:
-        destination.mkdir(parents=True)
-    except FileExistsError as error:
-        raise CatalogError(f"{destination} is there already: name a folder that is to be made.") from error
+        if os.path.lexists(destination):
+            raise _there(destination)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with room_beside(destination) as room:
+            copy = room / "copy"
+            copy.mkdir()
+            _copy(directory, snapshot, copy)
+            copy.rename(destination)
     except OSError as error:
-        raise CatalogError(f"{destination} cannot be made: {error.strerror}.") from error
-    try:
-        _copy(directory, snapshot, destination)
-    except BaseException as error:
-        _delete(destination, snapshot)
-        if isinstance(error, OSError):
-            reason = f"{destination} cannot be written: {error.strerror}. Nothing was copied."
-            raise CatalogError(reason) from error
-        raise
+        if os.path.lexists(destination):
+            raise _there(destination) from error
+        reason = f"{destination} cannot be written: {error.strerror}. Nothing was copied."
+        raise CatalogError(reason) from error
     return Catalog(destination, any_fingerprint=True).snapshot()
+
+
+def _there(destination: Path) -> CatalogError:
+    return CatalogError(f"{destination} is there already: name a folder that is to be made.")
 
 
 def _copy(directory: Path, snapshot: Snapshot, destination: Path) -> None:
@@ -74,18 +79,6 @@ def _copy(directory: Path, snapshot: Snapshot, destination: Path) -> None:
     problems = Catalog(destination, any_fingerprint=True).damage()
     if problems:
         raise DamagedCatalogError(problems[0].replace(str(destination), str(directory)))
-
-
-def _delete(destination: Path, snapshot: Snapshot) -> None:
-    """Delete half a copy, and nothing else that may be in its folder."""
-    covers = Covers(destination)
-    covers.drop(())
-    with contextlib.suppress(OSError):
-        for name in (MANIFEST_NAME, *snapshot.manifest.files):
-            (destination / name).unlink(missing_ok=True)
-        if covers.folder.is_dir():
-            covers.folder.rmdir()
-        destination.rmdir()
 
 
 def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | None = None) -> RestoredCatalog:
@@ -113,6 +106,7 @@ def restore(source: Path, directory: Path, *, force: bool, store: SharedStore | 
             raise CatalogError(
                 f"The catalog in {directory} holds {len(writer.snapshot())} tracks: add --force to replace it."
             )
+        clear_left(directory)
         _copy_covers(source, copied, writer.keep_cover)
         writer.replace_content(copied)
         return RestoredCatalog(snapshot=writer.snapshot())
@@ -134,8 +128,8 @@ def _replace_damaged(source: Path, directory: Path) -> Path:
     that is killed meanwhile leaves a catalog without a manifest, which can be restored again.
     """
     set_aside = directory / f"damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    beside = directory / f"restore-{secrets.token_hex(4)}"
-    with WriteLock(directory / "writer.lock"):
+    with WriteLock(directory / "writer.lock"), _room_in(directory) as room:
+        beside = room / "whole"
         copied = back_up(source, beside)
         files = copied.manifest.files
         old = {name.path.name for name in segment_names(directory)} | files
@@ -155,9 +149,17 @@ def _replace_damaged(source: Path, directory: Path) -> Path:
                 f"The catalog in {directory} cannot be written to: {error.strerror}. What was there is in "
                 f"{set_aside}, and the copy can be restored again."
             ) from error
-        finally:
-            _delete(beside, copied)
     return set_aside
+
+
+@contextlib.contextmanager
+def _room_in(directory: Path) -> Generator[Path]:
+    """Room for a copy in a catalog's folder. Raises CatalogError."""
+    try:
+        with room_beside(directory / MANIFEST_NAME) as room:
+            yield room
+    except OSError as error:
+        raise CatalogError(f"The catalog in {directory} cannot be written to: {error.strerror}.") from error
 
 
 def _copy_covers(source: Path, snapshot: Snapshot, keep: KeepCover) -> None:

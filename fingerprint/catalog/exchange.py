@@ -12,12 +12,10 @@ from them, so that nothing of a file from elsewhere gets into the index unchecke
 covers of the pictures. Versions that know no covers read everything else.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import re
-import secrets
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +41,7 @@ from fingerprint.catalog.regular_file import open_regular
 from fingerprint.catalog.tags import plain_tags
 from fingerprint.catalog.tracks import ID_DIGITS, Source, Tags, TrackEntry, track_id
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.unfinished import room_beside
 
 VERSION: Final = 1
 BATCH: Final = 64
@@ -108,22 +107,20 @@ def export_tracks(
         raise CatalogError(f"{file} already exists and is not a catalog export: it was not changed.")
     wanted = set[str]() if covers is None else {entry.cover for entry in chosen if entry.cover}
     names = [name for name in sorted(wanted) if covers is not None and covers.read(name) is not None]
-    temporary = file.with_name(f".twitchaudio-{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as opened:
-            digest = hashlib.sha256()
-            for part in _parts(snapshot, chosen, covers, names):
-                digest.update(part)
-                opened.write(part)
-            opened.write(digest.digest())
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
+        with room_beside(file) as room:
+            temporary = room / "export"
+            with temporary.open("xb") as opened:
+                digest = hashlib.sha256()
+                for part in _parts(snapshot, chosen, covers, names):
+                    digest.update(part)
+                    opened.write(part)
+                opened.write(digest.digest())
+                opened.flush()
+                os.fsync(opened.fileno())
+            temporary.replace(file)
     except OSError as error:
         raise CatalogError(f"{file} cannot be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return len(wanted) - len(names)
 
 

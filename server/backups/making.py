@@ -3,10 +3,8 @@
 import contextlib
 import os
 import re
-import shutil
 import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from fingerprint.catalog.manifest import manifest_stamp
 from fingerprint.configured_database import database_url
 from fingerprint.database_backends import parse_address
 from fingerprint.settings import given_settings
+from fingerprint.unfinished import room_beside
 from server.access.identity.admins import FILE as ADMINS
 from server.access.identity.session_keys import FILE as SESSION_KEY
 from server.backups.archive import DATABASES, Archive, BackupContent, BackupError, our_version, write
@@ -26,8 +25,10 @@ from server.settings import ServerSettings
 from server.sqlite_copies import copy_database
 from server.vitals import record_backup
 
-DATED: Final = re.compile(r"twitchaudio-[0-9]{8}T[0-9]{6}Z\.tar")
-"""The names that we give to backups in a folder."""
+DATED: Final = re.compile(r"twitchaudio-([0-9]{8}T[0-9]{6}Z)(?:-([0-9]{1,4}))?\.tar")
+"""The names that we give to backups in a folder: the time, and a number for a further one of the same second."""
+
+_MAX_A_SECOND: Final = 1000
 
 DATA_FILES: Final = (SESSION_KEY, ADMINS, "tracks.csv")
 """The files of the data folder that are ours, beside the database and the catalog."""
@@ -46,14 +47,25 @@ class Made:
     left_out: tuple[str, ...]
 
 
-def dated_name() -> str:
-    """The name of a backup that is made now."""
-    return f"twitchaudio-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+def dated_name(number: int = 1) -> str:
+    """The name of a backup that is made now: the first one of this second, or a further one."""
+    further = "" if number == 1 else f"-{number}"
+    return f"twitchaudio-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{further}.tar"
+
+
+def free_name(is_there: Callable[[str], bool]) -> str:
+    """The name of a backup that is made now, which no other one has. Raises BackupError."""
+    for number in range(1, _MAX_A_SECOND):
+        name = dated_name(number)
+        if not is_there(name):
+            return name
+    raise BackupError("Too many backups were made in this second: try again.")
 
 
 def outdated(names: Iterable[str], keep: int) -> list[str]:
     """Of the files in a folder, the backups beyond the newest `keep`, by the time in their names."""
-    return sorted(filter(DATED.fullmatch, names))[:-keep]
+    dated = [(found[1], int(found[2] or 1), name) for name in names if (found := DATED.fullmatch(name))]
+    return [name for _, _, name in sorted(dated)[:-keep]]
 
 
 def make_backup(settings: ServerSettings, destination: Path, *, force: bool, keep: int | None = None) -> Made:
@@ -75,31 +87,43 @@ def note_backup(settings: ServerSettings, content: BackupContent) -> None:
 
 def write_backup(settings: ServerSettings, destination: Path, *, force: bool, keep: int | None = None) -> Made:
     """As `make_backup`, without a note of it."""
-    if destination.is_dir():
-        destination /= dated_name()
+    folder = destination if destination.is_dir() else None
+    if folder is not None:
+        destination = folder / free_name(lambda name: os.path.lexists(folder / name))
     elif keep is not None:
         raise BackupError(f"--keep takes a folder for DEST, and {destination} is none.")
-    if not force and os.path.lexists(destination):
+    elif not force and os.path.lexists(destination):
         raise _there(destination)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent))
-    except OSError as error:
-        raise BackupError(f"{destination.parent} cannot be written: {error.strerror}.") from error
-    try:
-        part = folder / "backup.tar"
-        _write(settings, part, folder)
-        content = Archive(part).content
-        size = part.stat().st_size
-        _name(part, destination, force=force)
+        with room_beside(destination) as room:
+            part = room / "backup.tar"
+            _write(settings, part, room)
+            content = Archive(part).content
+            size = part.stat().st_size
+            if folder is None:
+                _name(part, destination, force=force)
+            else:
+                destination = _named_in(part, folder)
     except OSError as error:
         raise BackupError(f"{destination} cannot be made: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     if keep is not None:
         with contextlib.suppress(OSError):
             for name in outdated((path.name for path in destination.parent.iterdir()), keep):
                 (destination.parent / name).unlink()
     return Made(place=str(destination), content=content, left_out=tuple(_left_out(settings)), size=size)
+
+
+def _named_in(part: Path, folder: Path) -> Path:
+    """Give the finished file a name of its own in a folder; other programs may take one meanwhile.
+
+    Raises OSError, BackupError.
+    """
+    for _ in range(_MAX_A_SECOND):
+        destination = folder / free_name(lambda name: os.path.lexists(folder / name))
+        with contextlib.suppress(_ThereError):
+            _name(part, destination, force=False)
+            return destination
+    raise BackupError(f"Other programs take all names in {folder}: try again.")
 
 
 def _write(settings: ServerSettings, part: Path, folder: Path) -> None:
@@ -161,7 +185,7 @@ def sqlite_schema(connection: sqlite3.Connection) -> str | None:
 
 
 def _name(part: Path, destination: Path, *, force: bool) -> None:
-    """Give the finished file its name. Raises OSError, BackupError when another one has it meanwhile."""
+    """Give the finished file its name. Raises OSError, _ThereError when another one has it meanwhile."""
     if force:
         part.replace(destination)
     else:
@@ -182,8 +206,12 @@ def _name(part: Path, destination: Path, *, force: bool) -> None:
             os.close(handle)
 
 
-def _there(destination: Path) -> BackupError:
-    return BackupError(f"{destination} is there already: add --force to replace it.")
+class _ThereError(BackupError):
+    """There is a file of this name already."""
+
+
+def _there(destination: Path) -> _ThereError:
+    return _ThereError(f"{destination} is there already: add --force to replace it.")
 
 
 def _left_out(settings: ServerSettings) -> Iterator[str]:

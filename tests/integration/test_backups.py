@@ -5,12 +5,14 @@ import hashlib
 import io
 import json
 import os
+import signal
 import sqlite3
 import stat
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from fingerprint.database import open_database
 from fingerprint.pipeline_settings import PipelineSettings
 from server import migrations, sqlite_copies
 from server.app import make_app
+from server.backups import making
 from server.cli import main
 from server.data_folder import replaced
 from server.settings import ServerSettings
@@ -192,6 +195,63 @@ def test_a_file_that_is_there_is_not_replaced_and_a_folder_gets_a_dated_one(data
     assert main(["backup", str(tmp_path / "folder")]) == 0
     (made,) = (tmp_path / "folder").iterdir()
     assert made.suffix == ".tar"
+
+
+class _Stopped(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+
+def test_backups_of_one_second_have_names_of_their_own_and_the_newest_are_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "datetime", _Stopped)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert [main(["backup", str(folder)]) for _ in range(3)] == [0, 0, 0]
+    first = "twitchaudio-20260102T030405Z"
+    assert {path.name for path in folder.iterdir()} == {f"{first}.tar", f"{first}-2.tar", f"{first}-3.tar"}
+    assert {tarfile.is_tarfile(path) for path in folder.iterdir()} == {True}
+    # The number counts, not the letters: 10 is newer than 9.
+    names = [f"{first}{number}.tar" for number in ("-10", "", "-9", "-2")]
+    assert making.outdated([*names, "twitchaudio-20260102T030404Z-3.tar", "notes.txt"], 2) == [
+        "twitchaudio-20260102T030404Z-3.tar", f"{first}.tar", f"{first}-2.tar",
+    ]  # fmt: skip
+    taken = iter([True, True, False, False, False])
+    real = making._name  # pyright: ignore[reportPrivateUsage] - another program takes the name at the last moment
+
+    def name(part: Path, destination: Path, *, force: bool) -> None:
+        if next(taken):
+            destination.write_text("another one's")
+        real(part, destination, force=force)
+
+    monkeypatch.setattr(making, "_name", name)
+    assert data.is_dir()
+    assert main(["backup", str(folder)]) == 0
+    assert tarfile.is_tarfile(folder / f"{first}-6.tar")
+    assert (folder / f"{first}-4.tar").read_text() == "another one's"
+
+
+def test_a_backup_takes_away_what_a_killed_one_left(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert data.is_dir()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.fsync = lambda _handle: os.kill(os.getpid(), signal.SIGKILL)
+            main(["backup", str(folder)])
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (left,) = folder.iterdir()
+    assert left.suffix == ".part"
+    assert main(["backup", str(folder)]) == 0
+    (made,) = folder.iterdir()
+    assert tarfile.is_tarfile(made)
 
 
 def test_the_newest_backups_of_a_folder_are_kept_and_other_files_are_left_alone(

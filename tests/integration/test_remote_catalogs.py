@@ -481,7 +481,7 @@ def test_backups_go_to_object_storage_and_come_back(
     assert main(["admin", "keys", "create", "first"]) == 0
     times = iter(range(10))
     monkeypatch.setattr(
-        "server.backups.remote.dated_name", lambda: f"twitchaudio-20260301T00000{next(times)}Z.tar"
+        "server.backups.making.dated_name", lambda _number: f"twitchaudio-20260301T00000{next(times)}Z.tar"
     )
     for _ in range(3):
         assert main(["backup", place, "--keep", "2"]) == 0
