@@ -34,6 +34,7 @@ interface Identification {
   at?: number | null;
   /** The earlier time of a live channel that was asked for. */
   asked_at?: string | null;
+  asked_ago?: number | null;
   status: "queued" | "running" | "successful" | "no_match" | "failed";
   stage: string;
   created_at: string;

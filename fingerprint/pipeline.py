@@ -22,10 +22,8 @@ from fingerprint.domain.identification import (
     Timings,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, Target
-from fingerprint.domain.time_line import (
-    before_edge,
-)
+from fingerprint.domain.targets import ChannelTarget, Target, yet_to_come
+from fingerprint.domain.time_line import at_edge, before_edge
 from fingerprint.heard_before import HeardInAnswers
 from fingerprint.leased_job import LeasedJob
 from fingerprint.ports import (
@@ -277,20 +275,20 @@ class Pipeline:
         """The source at the moment that is asked for, which is at most the live edge: `ago` counts from there.
 
         Our own clock may be wrong, and a channel broadcast with minutes of delay: neither changes what the viewer
-        heard then.
+        heard then. Raises TwitchAudioError `invalid-input` for a moment that is yet to come.
         """
         if target.at is None:
             return dataclasses.replace(source, at=None)
         edge = await self._capture.live_edge(source)
         now = self._clock.now()
-        if edge is None:
-            return dataclasses.replace(source, at=min(target.at, now))
         waited = (now - identification.created_at).total_seconds()
-        if target.ago is not None:
+        if edge is not None and target.ago is not None:
             at = before_edge(edge, target.ago, waited_seconds=waited)
             return dataclasses.replace(source, at=at, behind=target.ago)
-        at, behind = min(target.at, edge), None
-        if abs(now - edge) > _CLOCKS_AGREE:
+        at, behind = at_edge(edge, target.at, now=now), None
+        if at is None:
+            raise yet_to_come()
+        if edge is not None and abs(now - edge) > _CLOCKS_AGREE:
             asked_edge = before_edge(edge, 0.0, waited_seconds=waited)
             behind = max(0.0, (asked_edge - at).total_seconds())
         return dataclasses.replace(source, at=at, behind=behind)

@@ -226,6 +226,7 @@ class MemoryJobStore:
                 created_at=now,
                 at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
                 asked_at=target.at if isinstance(target, ChannelTarget) else None,
+                asked_ago=target.ago if isinstance(target, ChannelTarget) else None,
             )
             self.rows[left.id] = left
         fence = self.fences.get(target.key, 0) + 1
@@ -321,6 +322,7 @@ class MemoryJobStore:
             if (row.kind, row.target) == (target.kind, target.name)
             and row.at_seconds == getattr(target, "at_seconds", None)
             and row.asked_at == getattr(target, "at", None)
+            and row.asked_ago == getattr(target, "ago", None)
             and row.status in (Status.SUCCESSFUL, Status.NO_MATCH)
         ]
         return max(answers, key=lambda row: row.created_at, default=None)

@@ -209,6 +209,10 @@ class Identification:
     asked_at: Annotated[
         Moment | None, Meta(description="The earlier time of a live channel that was asked for; null: now.")
     ] = None
+    asked_ago: Annotated[
+        float | None,
+        Meta(description="How many seconds before the live edge were asked for; null: a time, or now."),
+    ] = None
     channel_id: Annotated[
         str | None,
         Meta(description="Twitch's number of a live channel, which a rename keeps; null until it is known."),

@@ -27,8 +27,14 @@ class ChannelTarget:
 
     @property
     def key(self) -> str:
-        """A key that is equal for all requests for this target; earlier times are rounded to whole seconds."""
-        return f"stream:{self.login}" + ("" if self.at is None else f"@{int(self.at.timestamp())}")
+        """A key that is equal for all requests for this target; earlier times are rounded to whole seconds.
+
+        A moment and so long ago are never one target: where clocks differ, or a channel is broadcast with a delay,
+        they are other sound.
+        """
+        if self.at is None:
+            return f"stream:{self.login}"
+        return f"stream:{self.login}{'@' if self.ago is None else '-'}{int(self.at.timestamp())}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,15 @@ __all__ = [
     "parse_target",
     "url_target",
     "video_target",
+    "yet_to_come",
 ]
 
 MAX_UPLOAD_SOUND_SECONDS: Final = 60.0
 """How much of an uploaded recording is listened to."""
 
-_CLOCKS_DIFFER: Final = timedelta(seconds=60)
-"""How far ahead of ours the clock of a client may be."""
+_CLOCKS_DIFFER: Final = timedelta(minutes=30)
+"""How far ahead of ours the clock of Twitch may be. Whether a moment is yet to come, the live edge tells: see
+`at_edge` of the time line."""
 
 MAX_AGO_SECONDS: Final = 172_800.0
 """The longest ago that a live channel can be asked about: Twitch ends broadcasts after 48 hours."""
@@ -106,17 +108,22 @@ def channel_target(text: str) -> ChannelTarget:
 
 
 def moment_target(name: str, *, at: datetime, now: datetime) -> ChannelTarget:
-    """The moment `at` of a channel's broadcast, by Twitch's clock, which may be a little ahead of ours.
+    """The moment `at` of a channel's broadcast, by Twitch's clock, which may be ahead of ours.
 
     Raises TwitchAudioError `invalid-input`, `moment-gone`.
     """
     channel = channel_target(name)
     if at > now + _CLOCKS_DIFFER:
-        raise invalid_input("This moment is yet to come: what was played can be asked for, up to now.")
+        raise yet_to_come()
     if now - at > timedelta(seconds=MAX_AGO_SECONDS):
         detail = "That was more than two days ago: no broadcast that is live now began so early."
         raise TwitchAudioError(ProblemCode.MOMENT_GONE, detail)
     return dataclasses.replace(channel, at=at)
+
+
+def yet_to_come() -> TwitchAudioError:
+    """The error `invalid-input` for a moment that was not broadcast yet."""
+    return invalid_input("This moment is yet to come: what was played can be asked for, up to now.")
 
 
 def ago_target(name: str, *, ago_seconds: float, now: datetime) -> ChannelTarget:

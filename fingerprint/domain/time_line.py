@@ -87,6 +87,22 @@ def before_edge(edge: datetime, ago_seconds: float, *, waited_seconds: float) ->
     return edge - timedelta(seconds=ago_seconds + waited)
 
 
+CLIENT_AHEAD_SECONDS: Final = 60.0
+"""How far ahead the clock of a client may be: a moment that is so little later than the live edge means that."""
+
+
+def at_edge(edge: datetime | None, at: datetime, *, now: datetime) -> datetime | None:
+    """The date of the sound that is meant by a moment: at most the live edge; None for a moment yet to come.
+
+    `edge`: as for `before_edge`; None where it is unknown. `now`: by our own clock, which counts only where there
+    is no edge, and for who asks about "now" on a channel that is broadcast with a delay.
+    """
+    newest = now if edge is None else max(edge, now)
+    if at > newest + timedelta(seconds=CLIENT_AHEAD_SECONDS):
+        return None
+    return min(at, now if edge is None else edge)
+
+
 def live_place(broadcast: Broadcast, at: datetime, seconds: float = 0.0) -> BroadcastPlace:
     """The place of `seconds` of a live stream from a moment on, by the dates of its playlist."""
     return _place(broadcast, broadcast.seconds_at(at), seconds, LIVE_EXACT_SECONDS)

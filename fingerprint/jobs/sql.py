@@ -33,7 +33,7 @@ from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
 from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.sql_forget import forget_channel
-from fingerprint.jobs.sql_rows import identification_of, target_key
+from fingerprint.jobs.sql_rows import identification_of, moment_column, target_key
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
 from fingerprint.upserts import insert_new
@@ -328,6 +328,7 @@ def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Id
         created_at=now,
         at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
         asked_at=target.at if isinstance(target, ChannelTarget) else None,
+        asked_ago=target.ago if isinstance(target, ChannelTarget) else None,
     )
 
 
@@ -337,8 +338,7 @@ def _begin(connection: Connection, lease: Lease, fresh: Identification) -> None:
         "target_key": lease.target_key,
         "kind": str(fresh.kind),
         "target": fresh.target,
-        # Of a live channel, seconds since 1970.
-        "at_seconds": fresh.at_seconds if fresh.asked_at is None else fresh.asked_at.timestamp(),
+        "at_seconds": moment_column(fresh),
         "status": str(fresh.status),
         "stage": str(fresh.stage),
         "fence": lease.fence,

@@ -39,8 +39,22 @@ def identification_of(row: Row[Any]) -> Identification:
     )
 
 
+def moment_column(asked: Identification) -> float | None:
+    """The moment that was asked for: of a VOD, seconds from its start; of a live channel, seconds since 1970.
+
+    These are negative where so long ago was asked for, and not that time.
+    """
+    if asked.asked_at is None:
+        return asked.at_seconds
+    return asked.asked_at.timestamp() * (1 if asked.asked_ago is None else -1)
+
+
 def _moment_of(row: Row[Any]) -> dict[str, Any]:
-    """The moment that was asked for, as fields of an identification."""
+    """The inverse of `moment_column`, as fields of an identification."""
     if Kind(row.kind) is not Kind.STREAM or row.at_seconds is None:
         return {"at_seconds": row.at_seconds}
-    return {"asked_at": datetime.fromtimestamp(row.at_seconds, UTC)}
+    asked_at = datetime.fromtimestamp(abs(row.at_seconds), UTC)
+    if row.at_seconds > 0:
+        return {"asked_at": asked_at}
+    ago = (from_us(row.created_us) - asked_at).total_seconds()
+    return {"asked_at": asked_at, "asked_ago": round(max(0.0, ago), 3)}

@@ -373,7 +373,7 @@ def target_of(identification: Identification) -> TwitchTarget | None:
     """The target that an identification was made for; None for a file, which only the server that got it has."""
     match identification.kind:
         case Kind.STREAM:
-            return ChannelTarget(identification.target, at=identification.asked_at)
+            return ChannelTarget(identification.target, at=identification.asked_at, ago=identification.asked_ago)
         case Kind.CLIP:
             return ClipTarget(identification.target)
         case Kind.VIDEO:

@@ -25,7 +25,7 @@ from fingerprint.domain.identification import (
     Status,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget, ago_target
 from fingerprint.domain.time_line import span_of
 from fingerprint.jobs import sql
 from fingerprint.jobs.dynamodb.client import open_client
@@ -655,6 +655,19 @@ async def test_an_earlier_moment_of_a_channel_is_a_target_of_its_own(store: JobS
     assert await store.answer(CHANNEL) is None
     assert await store.answer(earlier) == success(work)
     assert await store.history("somechannel", limit=10) == [], "it is not the newest that was played"
+
+
+async def test_so_long_ago_is_not_the_time_that_it_is_by_our_clock(store: JobStore) -> None:
+    """Where the clocks differ, or a channel is broadcast with a delay, the two are other sound."""
+    ago = ago_target("somechannel", ago_seconds=90.25, now=NOON)
+    work = await claimed(store, ago)
+    stored = await store.get(work.identification.id)
+    assert stored is not None
+    assert (stored.asked_at, stored.asked_ago) == (ago.at, 90.25)
+    assert isinstance(await claim(store, ago), Held), "who asks with the same words shares it"
+    await store.finish(work.lease, success(work))
+    assert await store.answer(ago) == success(work)
+    assert await store.answer(ChannelTarget("somechannel", at=ago.at)) is None
 
 
 async def test_a_stored_answer_is_passed_over_by_who_wants_none(store: JobStore) -> None:

@@ -291,6 +291,9 @@ async def test_what_was_heard_so_long_ago_counts_from_the_live_edge(skew: float,
         (-2.0, 6.0, -2.0, 2.0),
         (-2.0, -9.0, -9.0, 9.0),
         (-300.0, -320.0, -320.0, 20.0),  # a channel that is broadcast with five minutes of delay
+        (-300.0, 2.0, -300.0, 0.0),  # likewise, and asked about "now"
+        (900.0, 890.0, 890.0, 10.0),  # our own clock is a quarter of an hour slow
+        (900.0, 930.0, 900.0, 0.0),
         (None, 6.0, 0.0, 0.0),
         (None, -9.0, -9.0, 9.0),
     ],
@@ -309,6 +312,17 @@ async def test_a_moment_is_at_most_the_live_edge_whatever_our_own_clock_says(
     assert source.at == now + timedelta(seconds=heard)
     assert answer.moment is not None
     assert answer.moment.behind_live == behind
+
+
+@pytest.mark.parametrize(("edge", "at"), [(-2.0, 65.0), (900.0, 970.0), (-300.0, 65.0), (None, 65.0)])
+async def test_a_moment_that_was_not_broadcast_yet_is_refused(edge: float | None, at: float) -> None:
+    listening = LiveListening()
+    now = listening.clock.now()
+    listening.parts.capture.edge = None if edge is None else now + timedelta(seconds=edge)
+    target = moment_target("somechannel", at=now + timedelta(seconds=at), now=now)
+    answer = await listening.parts.pipeline.identify(identification(created_at=now, asked_at=target.at), target)
+    assert answer.problem is not None
+    assert (answer.problem.code, listening.heard_of) == (ProblemCode.INVALID_INPUT, [])
 
 
 @pytest.mark.parametrize(("begun", "broadcast"), [(-30.0, None), (-0.2, "41"), (30.0, "41")])

@@ -118,6 +118,8 @@ def question(target: Target) -> Item:
         found["AtSeconds"] = number(target.at_seconds)
     if isinstance(target, ChannelTarget) and target.at is not None:
         found["AskedAt"] = moment(target.at)
+        if target.ago is not None:
+            found["AskedAgo"] = number(target.ago)
     return found
 
 
@@ -207,8 +209,9 @@ def identification_of(item: Mapping[str, Any], *, kind: Kind) -> Identification 
         id=IdentificationId(item["Id"]["S"]),
         kind=kind,
         target=target,
-        at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
+        at_seconds=_number(item, "AtSeconds"),
         asked_at=time_from_json(_string(item, "AskedAt")),
+        asked_ago=_number(item, "AskedAgo"),
         created_at=created_at,
         status=status,
         stage=Stage(_string(item, "Stage") or (Stage.DONE if status.finished else Stage.QUEUED)),
@@ -220,6 +223,10 @@ def identification_of(item: Mapping[str, Any], *, kind: Kind) -> Identification 
 
 def _string(item: Mapping[str, Any], name: str) -> str | None:
     return item[name]["S"] if name in item else None
+
+
+def _number(item: Mapping[str, Any], name: str) -> float | None:
+    return float(item[name]["N"]) if name in item else None
 
 
 def _strings(item: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -275,8 +282,9 @@ class Seat:
                 id=IdentificationId(item["JobId"]["S"]),
                 kind=Kind(item["Kind"]["S"]),
                 target=item["Target"]["S"],
-                at_seconds=float(item["AtSeconds"]["N"]) if "AtSeconds" in item else None,
+                at_seconds=_number(item, "AtSeconds"),
                 asked_at=time_from_json(_string(item, "AskedAt")),
+                asked_ago=_number(item, "AskedAgo"),
                 created_at=created_at,
             ),
             answer=replace(from_json(json.loads(item["Answer"]["S"])), disputed="DoubtedAt" in item)

@@ -192,6 +192,7 @@ def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Id
         created_at=now,
         at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
         asked_at=target.at if isinstance(target, ChannelTarget) else None,
+        asked_ago=target.ago if isinstance(target, ChannelTarget) else None,
     )
 
 
