@@ -43,10 +43,10 @@ async def answer_from_time_line(
 
     Not for a target whose stored answer was disputed or passed over by this question: another one is wanted then.
     """
-    asked = _asked_place(source)
-    if asked is None:
-        return None
     try:
+        asked = _asked_place(await _in_its_broadcast(source, heard_before))
+        if asked is None:
+            return None
         spans = await heard_before.spans(asked.broadcast, asked.start - NEAR_SECONDS, asked.end + NEAR_SECONDS)
     except TwitchAudioError:
         return None  # the sound can still be captured
@@ -83,6 +83,15 @@ async def answer_from_time_line(
 def channel_of(source: MediaSource) -> str | None:
     """The login of the channel that a video or clip is of; None elsewhere, and where Twitch does not tell."""
     return source.channel if isinstance(source, VideoSource | ClipSource) else None
+
+
+async def _in_its_broadcast(source: MediaSource, heard_before: HeardBefore) -> MediaSource:
+    """The source, of the broadcast before where the moment is of that: the stream has begun anew since."""
+    match source:
+        case LiveSource(broadcast=Broadcast() as broadcast, at=datetime() as at) if broadcast.seconds_at(at) < 0:
+            return dataclasses.replace(source, broadcast=await heard_before.broadcast_at(source.channel, at))
+        case _:
+            return source
 
 
 def _asked_place(source: MediaSource) -> BroadcastPlace | None:

@@ -467,6 +467,13 @@ class HeardBefore(Protocol):
         """
         ...
 
+    async def broadcast_at(self, login: str, at: datetime) -> Broadcast | None:
+        """The broadcast of a channel that was heard around a time, and had begun then; None where none was heard.
+
+        Raises TwitchAudioError `busy`.
+        """
+        ...
+
     async def answer(self, target: Target) -> Identification | None:
         """The newest finished answer (successful or no match) for a target, or None. Never starts a job."""
         ...

@@ -106,12 +106,13 @@ class ChannelSwitches(MediaSwitches):
 class Session:
     """One viewing session, as stored in a playlist's address. `joined` is in ticks of the broadcast.
 
-    `fast`: it was begun with `fast_bread=true`.
+    `fast`: it was begun with `fast_bread=true`. `broadcast`: what it is a session of.
     """
 
     id: str
     rendition: str
     joined: int
+    broadcast: int
     preroll: int = 0
     fast: bool = False
 
@@ -123,11 +124,11 @@ class Channel:
         self.plan = plan
         self.program: Final = program
         self.faults: Final = FaultPlan()
-        self.broadcast_id: Final = 40_000_000_000 + plan.user_id
         self._clock = clock
         self._pods: tuple[Pod, ...] = ()
         self._stopped_at: int | None = None
-        self.started_at = round(clock.time() - _LIVE_SINCE - plan.user_id % 61, 3)
+        self._first_started_at: Final = round(clock.time() - _LIVE_SINCE - plan.user_id % 61, 3)
+        self._recorded: list[int] = []
         self.switches = ChannelSwitches()
         self.reset()
 
@@ -142,6 +143,11 @@ class Channel:
         return not (self.switches.offline or self.switches.missing or self.gone)
 
     @property
+    def broadcast_id(self) -> int:
+        """Twitch's number of the broadcast, which is another one after each `restart`."""
+        return 40_000_000_000 + self.plan.user_id + 1_000_000_000 * len(self._recorded)
+
+    @property
     def grid(self) -> int:
         """The length of a segment in ticks."""
         seconds = self.switches.segment_seconds
@@ -150,11 +156,25 @@ class Channel:
     @property
     def recording_id(self) -> str:
         """The id of the VOD that Twitch makes of the broadcast while it is live."""
-        return str(2_300_000_000 + self.plan.user_id % 100_000_000)
+        return str(2_300_000_000 + self.plan.user_id % 100_000_000 + 100_000_000 * len(self._recorded))
+
+    def recorded_ticks(self, recording_id: str) -> int:
+        """How long a recording is of one of its broadcasts, of which the newest goes on."""
+        number = (int(recording_id) - 2_300_000_000) // 100_000_000
+        return self._recorded[number] if number < len(self._recorded) else self.ticks
+
+    def restart(self) -> None:
+        """End the broadcast, with its playlists, and begin another one, as when a streamer's software crashes."""
+        self._recorded.append(self.ticks)
+        self._pods = ()
+        self._stopped_at = None
+        self.started_at = round(self._clock.time(), 3)
 
     def reset(self) -> None:
         """Restore the switches, faults and broadcast of the start."""
         self.faults.clear()
+        self._recorded = []
+        self.started_at = self._first_started_at
         self._pods = ()
         self._stopped_at = None
         self.switches = ChannelSwitches(offline=not self.plan.live, audio=self.plan.audio)
@@ -236,7 +256,14 @@ class Channel:
     def join(self, rendition: str, *, fast: bool = False) -> Session:
         """A new session, at the present time. With pre-rolls on, its first three segments are ads already."""
         preroll = round(self.switches.preroll_seconds * TICKS)
-        return Session(id=secrets.token_hex(8), rendition=rendition, joined=self.ticks, preroll=preroll, fast=fast)
+        return Session(
+            id=secrets.token_hex(8),
+            rendition=rendition,
+            joined=self.ticks,
+            broadcast=self.broadcast_id,
+            preroll=preroll,
+            fast=fast,
+        )
 
     def session_pods(self, session: Session) -> tuple[Pod, ...]:
         """The ad breaks that a session sees."""

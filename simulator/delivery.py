@@ -51,12 +51,13 @@ class LiveRoutes:
         if content is None or channel is None:
             return await self._transport.send(request, _absent(Step.PLAYLIST))
         faults = taken(Step.PLAYLIST, self._world.faults, channel.faults, traits=(content["r"],))
-        if not channel.live:
+        if not channel.live or content["b"] != channel.broadcast_id:
             return await self._transport.send(request, _absent(Step.PLAYLIST, channel.login))
         session = Session(
             id=content["s"],
             rendition=content["r"],
             joined=content["j"],
+            broadcast=content["b"],
             preroll=content["a"],
             fast=content["f"],
         )
@@ -222,7 +223,7 @@ class VideoRoutes:
             listed,
             lengths=lengths,
             created_at=video.created_at,
-            recording=video.switches.recording,
+            recording=video.is_recording,
             media=video.switches,
             init_address="init-{}.mp4".format if video.switches.fragmented else None,
         )

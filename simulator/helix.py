@@ -220,7 +220,7 @@ class HelixRoutes:
         return {
             "id": video.plan.video_id,
             # Twitch names the broadcast of a VOD, not of highlights and uploads.
-            "stream_id": None if video.live is None else str(video.live.broadcast_id),
+            "stream_id": None if video.live is None else video.root.split("_")[-2],
             "user_id": self._owner_id(video),
             "user_login": video.plan.login,
             "user_name": "" if person is None else person.display_name,

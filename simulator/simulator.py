@@ -293,6 +293,10 @@ class Simulator:
         """Set a channel's switches by name. Raises SwitchError, KeyError."""
         self.channel(login).configure(**changes)
 
+    def restart(self, login: str) -> None:
+        """End a channel's broadcast and begin another one, with a number and VOD of its own. Raises KeyError."""
+        self.world.restart(login)
+
     def now_playing(self, login: str, at: datetime | None = None) -> NowPlaying | None:
         """The song that a channel plays at a time (default: now) and how far it is; None during ads for all.
 

@@ -123,6 +123,7 @@ class UsherRoutes:
                 "a": session.preroll,
                 "s": session.id,
                 "f": session.fast,
+                "b": session.broadcast,
             }
         )
         return f"{self._hosts.playlist}/v1/playlist/{sealed}.m3u8"

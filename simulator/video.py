@@ -83,10 +83,17 @@ class Video:
         self.switches = changed
 
     @property
+    def is_recording(self) -> bool:
+        """Whether it may grow: a recording of a broadcast that has ended does not."""
+        ended = self.live is not None and self.live.recording_id != self.plan.video_id
+        return self.switches.recording and not ended
+
+    @property
     def recorded_seconds(self) -> float:
         """How many seconds have been recorded so far."""
         if self.live is not None:
-            passed = max(0.0, self.live.ticks / TICKS - self.live.switches.record_lag_seconds)
+            lag = self.live.switches.record_lag_seconds if self.is_recording else 0.0
+            passed = max(0.0, self.live.recorded_ticks(self.plan.video_id) / TICKS - lag)
             return passed - min(self.switches.paused_seconds, max(0.0, passed - self.switches.paused_at))
         if not self.switches.recording:
             return self.program.seconds

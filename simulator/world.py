@@ -31,8 +31,8 @@ class World:
     removed_fields: frozenset[str] = frozenset()
     """The fields that Twitch has taken out of its GraphQL schema, such as `Clip.assets`."""
 
-    _recordings: dict[int, Video] = field(default_factory=dict[int, Video], init=False, repr=False)
-    """By their channel's number."""
+    _recordings: dict[str, Video] = field(default_factory=dict[str, Video], init=False, repr=False)
+    """By their ids, also of broadcasts that have ended."""
 
     _logins: tuple[tuple[Channel | Clip | Video, str], ...] = field(init=False, repr=False)
     """Whose everything was at the start, before accounts were renamed."""
@@ -43,8 +43,8 @@ class World:
 
     def video(self, video_id: str) -> Video | None:
         """The VOD with an id, also one that is the recording of a live broadcast; None when there is none."""
-        found = self.videos.get(video_id)
-        if found is not None:
+        found = self.videos.get(video_id) or self._recordings.get(video_id)
+        if found is not None and (found.live is None or not found.is_recording):
             return found
         channel = next((each for each in self.channels.values() if each.recording_id == video_id), None)
         return None if channel is None else self.recording(channel)
@@ -53,7 +53,7 @@ class World:
         """The VOD that is being made of a channel's broadcast; None when it makes none."""
         if not (channel.live and channel.switches.recorded):
             return None
-        known = self._recordings.get(channel.plan.user_id)
+        known = self._recordings.get(channel.recording_id)
         if known is None:
             plan = VideoPlan(
                 video_id=channel.recording_id,
@@ -72,13 +72,22 @@ class World:
                 live=channel,
             )
             known.reset()
-            self._recordings[channel.plan.user_id] = known
+            self._recordings[channel.recording_id] = known
         return known
 
     def video_at(self, root: str) -> Video | None:
         """The VOD whose files are in a folder."""
-        recordings = filter(None, map(self.recording, self.channels.values()))
-        return next((video for video in (*self.videos.values(), *recordings) if video.root == root), None)
+        for channel in self.channels.values():
+            self.recording(channel)
+        found = next(
+            (each for each in (*self.videos.values(), *self._recordings.values()) if each.root == root), None
+        )
+        return None if found is None else self.video(found.plan.video_id)
+
+    def restart(self, login: str) -> None:
+        """End a channel's broadcast and begin another one at once. Raises KeyError."""
+        self.recording(self.channels[login])
+        self.channels[login].restart()
 
     def remove_fields(self, *names: str) -> None:
         """Take these fields, and no others, out of the GraphQL schema. Raises ValueError for unknown ones."""

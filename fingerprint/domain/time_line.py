@@ -215,6 +215,14 @@ def span_of(answer: Identification) -> Span | None:
     )
 
 
+def broadcast_of(answer: Identification) -> Broadcast | None:
+    """The broadcast that was live when an answer was heard; None for other answers, and where that is unknown."""
+    moment = answer.moment
+    if moment is None or moment.broadcast is None or moment.seconds is None or answer.captured_at is None:
+        return None
+    return Broadcast(id=moment.broadcast, started_at=answer.captured_at - timedelta(seconds=moment.seconds))
+
+
 def speed_of(song: Song) -> float:
     """How fast a song is played; as it is, where that is unknown."""
     return song.speed or 1.0

@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 SONG_SECONDS = 20.0
 LOGIN, SLUG, VIDEO = "momentary", "MomentaryClipOfOneSong-abc_DEF-123", "2210987555"
 SECOND, THIRD, FOURTH, FIFTH = "secondchannel", "thirdchannel", "fourthchannel", "fifthchannel"
+SIXTH = "sixthchannel"
 LATE_SLUG = "LateClipOfOneSong-abc_DEF-12345"
 
 
@@ -57,8 +58,9 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     third = dataclasses.replace(channel, login=THIRD, user_id=71_000_557)
     fourth = dataclasses.replace(channel, login=FOURTH, user_id=71_000_558)
     fifth = dataclasses.replace(channel, login=FIFTH, user_id=71_000_559)
+    sixth = dataclasses.replace(channel, login=SIXTH, user_id=71_000_560)
     content = Content(
-        channels=(channel, second, third, fourth, fifth), clips=(clip, late), videos=(video,), songs=songs
+        channels=(channel, second, third, fourth, fifth, sixth), clips=(clip, late), videos=(video,), songs=songs
     )
     async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
@@ -284,6 +286,36 @@ async def test_after_a_pause_a_vods_seconds_are_not_taken_for_those_of_the_broad
     twitch.configure_channel(SECOND, window_segments=6)
     ago = (datetime.now(UTC) - channel.moment(round((resumed_at + 40) * TICKS))).total_seconds()
     assert (await answer(api, {"channel": SECOND, "ago": ago}))["problem"]["code"] == "moment-gone"
+
+
+async def test_a_stream_that_begins_anew_has_a_time_line_of_its_own(api: ClientSession, twitch: Simulator) -> None:
+    twitch.reset()
+    channel = twitch.channel(SIXTH)
+    twitch.configure_channel(SIXTH, window_segments=60)
+    assert (await answer(api, {"channel": SIXTH}))["status"] == "successful"
+    moment = middle_of_a_song(twitch, 6, SIXTH)
+    before = await answer(api, {"channel": SIXTH, "at": moment.isoformat()})
+    first, recording = str(channel.broadcast_id), channel.recording_id
+    assert (before["status"], before["moment"]["broadcast"]) == ("successful", first)
+    # The playlists that the server has are gone in the middle of it, and the new ones list what comes now.
+    twitch.restart(SIXTH)
+    twitch.clock.advance(40)
+    found = await answer(api, {"channel": SIXTH})
+    assert (found["status"], found["moment"]["broadcast"]) == ("successful", str(channel.broadcast_id))
+    assert found["moment"]["broadcast"] != first
+    assert apart(found["song"]["offset"], offset_at(twitch, found["moment"]["seconds"], SIXTH)) < 0.3
+    # What was heard before stays known: by the time at which it was broadcast, and in the VOD of then.
+    segments = twitch.count(Step.SEGMENT)
+    middle = moment + timedelta(seconds=1.0)
+    earlier = await answer(api, {"channel": SIXTH, "at": middle.isoformat()})
+    assert (earlier["heard"], earlier["moment"]["broadcast"]) == ("live", first)
+    at = before["moment"]["seconds"] + before["captured_seconds"] / 2
+    known = await answer(api, {"video": recording, "at": round(at, 1)})
+    assert (known["heard"], known["moment"]["broadcast"]) == ("live", first)
+    assert twitch.count(Step.SEGMENT) == segments
+    gone = await answer(api, {"channel": SIXTH, "at": (moment - timedelta(seconds=200)).isoformat()})
+    assert gone["problem"]["code"] == "moment-gone", "the newest VOD is of another broadcast"
+    twitch.clock.reset()
 
 
 async def test_what_is_heard_in_a_clip_is_put_on_the_time_line(api: ClientSession, twitch: Simulator) -> None:

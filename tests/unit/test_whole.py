@@ -156,6 +156,9 @@ class Answers:
     async def spans(self, broadcast: str, start: float, end: float) -> Sequence[Span]:
         return [span for span in map(span_of, self.answers) if span is not None]
 
+    async def broadcast_at(self, login: str, at: datetime) -> Broadcast | None:
+        return None
+
     async def answer(self, target: Target) -> Identification | None:
         return None
 
