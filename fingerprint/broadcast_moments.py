@@ -86,7 +86,7 @@ def channel_of(source: MediaSource) -> str | None:
 
 
 async def _in_its_broadcast(source: MediaSource, heard_before: HeardBefore) -> MediaSource:
-    """The source, of the broadcast before where the moment is of that: the stream has begun anew since."""
+    """The source, of the broadcast before the present one where the moment lies before its start."""
     match source:
         case LiveSource(broadcast=Broadcast() as broadcast, at=datetime() as at) if broadcast.seconds_at(at) < 0:
             return dataclasses.replace(source, broadcast=await heard_before.broadcast_at(source.channel, at))
