@@ -8,7 +8,8 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -25,14 +26,19 @@ from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
 from fingerprint.media.decoder import DecoderPool
+from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.providers.guard import ProviderGuards
+from fingerprint.providers.usage import SqlUsage
+from fingerprint.recognizers import REGISTRY
 from fingerprint.settings import SettingsError, odd_values, unknown_variables
-from fingerprint.wiring import open_recognizers
+from fingerprint.wiring import checked_names, make_guards, open_recognizers
 from server.access.identity.oauth import ApplicationRefusedError, TwitchOAuth
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.access.identity.session_store import SessionStore
 from server.observability import Metrics
 from server.proxy_check import check_public_address, check_redirect
 from server.readiness import Trial, database_trial, job_trial, redis_trial, worker_trials
+from server.recognizer_trial import try_recognizer
 from server.redis_link import open_redis
 from server.setting_formats import is_loopback
 from server.settings import ServerSettings
@@ -95,8 +101,10 @@ def _incomplete(settings: ServerSettings) -> Iterator[str]:
         )
 
 
-async def check_setup(settings: ServerSettings, environ: Mapping[str, str] | None = None) -> list[StepResult]:
-    """The result of each check, in order. Changes nothing that lasts."""
+async def check_setup(
+    settings: ServerSettings, environ: Mapping[str, str] | None = None, *, paid: bool = False
+) -> list[StepResult]:
+    """The result of each check, in order, changing nothing; `paid`: recognizers that cost money are asked, too."""
 
     async def of_settings() -> Verdict:
         warnings = settings_warnings(settings, environ)
@@ -110,7 +118,7 @@ async def check_setup(settings: ServerSettings, environ: Mapping[str, str] | Non
         ("clock", lambda: check_clocks(settings)),
         ("decoder", _decoder),
         ("catalog", lambda: asyncio.to_thread(_catalogs, settings.pipeline.catalog_dirs)),
-        ("recognizers", lambda: _recognizers(settings)),
+        ("recognizers", lambda: check_recognizers(settings, paid=paid)),
         ("public address", lambda: check_public_address(settings)),
         ("sign-in", lambda: _sign_in(settings)),
         ("versions", lambda: asyncio.to_thread(_versions)),
@@ -235,10 +243,41 @@ def _catalogs(folders: Sequence[Path]) -> Verdict:
     return Outcome.OK if tracks else Outcome.DIFFERS, tuple(notes)
 
 
-async def _recognizers(settings: ServerSettings) -> Verdict:
-    async with open_recognizers(settings.pipeline) as recognizers:
+async def check_recognizers(settings: ServerSettings, *, paid: bool) -> Verdict:
+    """Each recognizer answers a question about real sound; those that cost money only if `paid`."""
+    pipeline = settings.pipeline
+    async with open_recognizers(pipeline) as recognizers:
         missing = await recognizers.unavailable_reason()
-    return _OK if missing is None else (Outcome.DIFFERS, (missing,))
+    if missing is not None:
+        return Outcome.DIFFERS, (missing,)
+    names = checked_names(pipeline)
+    asked = [name for name in names if paid or REGISTRY[name].free]
+    async with _counting_guards(settings) as guards:
+        verdicts = await asyncio.gather(*(_recognizer(pipeline, name, guards) for name in asked))
+    left = [name for name in names if name not in asked]
+    notes = [note for _, note in verdicts]
+    if left:
+        notes.append(f"{', '.join(left)}: not asked, as a question may cost money; --paid asks each one question")
+    worst = max((outcome for outcome, _ in verdicts), key=list(Outcome).index, default=Outcome.OK)
+    return worst, tuple(notes)
+
+
+async def _recognizer(settings: PipelineSettings, name: str, guards: ProviderGuards) -> tuple[Outcome, str]:
+    try:
+        answer = await try_recognizer(settings, name, guards=guards, wait_seconds=_STEP_SECONDS * 0.8)
+    except TwitchAudioError as error:
+        return Outcome.FAILED, f"{name}: {detail_for_operator(error)}"
+    return (Outcome.OK if answer.as_it_should else Outcome.DIFFERS), str(answer)
+
+
+@asynccontextmanager
+async def _counting_guards(settings: ServerSettings) -> AsyncGenerator[ProviderGuards]:
+    """The providers' guards; a question is counted as the server's own are, if there is a database already."""
+    if await asyncio.to_thread(_unmade, settings):
+        yield make_guards(settings.pipeline, SystemClock())
+        return
+    async with open_configured_database(settings.pipeline) as database:
+        yield make_guards(settings.pipeline, SystemClock(), usage=SqlUsage(database))
 
 
 async def _sign_in(settings: ServerSettings) -> Verdict:

@@ -55,9 +55,9 @@ async def _parts(arguments: argparse.Namespace) -> dict[str, CheckedPart]:
     return {name: part for name, part in results.items() if part is not None}
 
 
-async def _setup(_arguments: argparse.Namespace) -> CheckedPart:
+async def _setup(arguments: argparse.Namespace) -> CheckedPart:
     """How this server is set up. Raises SettingsError."""
-    steps = await check_setup(read_settings(ServerSettings))
+    steps = await check_setup(read_settings(ServerSettings), paid=cast("bool", arguments.paid))
     lines = ("Setup", *step_lines(steps))
     ok = all(step.outcome is not Outcome.FAILED for step in steps)
     return CheckedPart(lines, {"ok": ok, "steps": steps_json(steps)}, ok=ok)

@@ -8,7 +8,8 @@ def register(commands: Subparsers) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="check the setup, and what Twitch answers",
-        description="Check the setup, step by step: settings, folders, database, clock, recognizers. With "
+        description="Check the setup, step by step: settings, folders, database, clock, recognizers (each answers a question about "
+        "real sound). With "
         "`--twitch`, `--clip` or `--video` also what Twitch answers. The report holds no secrets. Exit status 1: "
         "a step failed.",
     )
@@ -21,5 +22,8 @@ def register(commands: Subparsers) -> None:
     )
     doctor.add_argument("--clip", metavar="CLIP", help="also check this clip, by its slug or address")
     doctor.add_argument("--video", metavar="VIDEO", help="also check this video, by its address or number")
+    doctor.add_argument(
+        "--paid", action="store_true", help="ask the recognizers that may cost money one question each, too"
+    )
     doctor.add_argument("--json", action="store_true", help="print the report as JSON")
     doctor.set_defaults(run=lazily("doctor.run"))

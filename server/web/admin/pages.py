@@ -12,6 +12,7 @@ from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.search import AuditPage
 from server.own_command import own_command
+from server.recognizer_trial import SECONDS
 from server.web.admin.catalog import AdminCatalog
 from server.web.admin.charts import HEIGHT, WIDTH
 from server.web.admin.common import (
@@ -34,7 +35,7 @@ from server.web.admin.lists import find_section
 from server.web.admin.log_filter import FIELDS, older, read_filter
 from server.web.admin.overview import charts
 from server.web.admin.queries import AdminQueries
-from server.web.admin.recognizer_trials import SECONDS, RecognizerTrials
+from server.web.admin.recognizer_trials import RecognizerTrials
 from server.web.admin.sections import AdminSection, Change, Form, FormField
 
 _SWITCHES: Final = ("on", "off")

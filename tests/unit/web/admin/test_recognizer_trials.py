@@ -7,8 +7,9 @@ from aiohttp import web
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from server import keys
+from server.recognizer_trial import notes, tones_of_peaks
 from server.settings import ServerSettings
-from server.web.admin.recognizer_trials import RecognizerTrials, notes, tones_of_peaks
+from server.web.admin.recognizer_trials import RecognizerTrials
 from server.web.admin.sections import Form
 
 pytestmark = pytest.mark.unit
