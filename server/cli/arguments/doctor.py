@@ -9,9 +9,8 @@ def register(commands: Subparsers) -> None:
         "doctor",
         help="check the setup, and what Twitch answers",
         description="Check the setup, step by step: settings, folders, database, clock, recognizers (each "
-        "answers a question about real sound). With `--twitch`, `--clip` or `--video` also what Twitch answers. The "
-        "report holds no secrets. Exit status 1: "
-        "a step failed.",
+        "answers a question about real sound). With `--twitch`, `--clip` or `--video` also what Twitch answers. "
+        "The report holds no secrets. Exit status 1: a step failed.",
     )
     doctor.add_argument(
         "--twitch",
