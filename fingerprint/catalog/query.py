@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.constellation import Constellation, exact_bins, find_peaks
 from fingerprint.catalog.landmarks import pair_peaks
 from fingerprint.catalog.parameters import DEFAULT, FULL, Effort, Parameters
+from fingerprint.catalog.side_by_side import side_by_side
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.domain.audio import Pcm
 
@@ -82,11 +84,7 @@ def channel_levels(pcm: Pcm, parameters: Parameters = DEFAULT) -> list[NDArray[n
     if pcm.rate != parameters.rate:
         raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {pcm.rate}")
     hop = parameters.hop // parameters.phases
-    levels = [spectrogram(pcm.mono, parameters, hop=hop)]
-    side = pcm.side
-    if side is not None:
-        levels.append(spectrogram(side, parameters, hop=hop))
-    return levels
+    return side_by_side(partial(spectrogram, parameters=parameters, hop=hop), pcm.middle_and_side)
 
 
 def query_peaks(

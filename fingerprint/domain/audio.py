@@ -46,9 +46,7 @@ class Pcm:
     @property
     def mono(self) -> NDArray[np.float32]:
         """The mean of the channels, shape (n,); half of left minus right where they cancel each other out."""
-        if self.samples.shape[0] == 1:
-            return self.samples[0]
-        return self._middle_and_side()[0]
+        return self.middle_and_side[0]
 
     @property
     def side(self) -> NDArray[np.float32] | None:
@@ -56,9 +54,13 @@ class Pcm:
 
         None for mono sound.
         """
-        return None if self.samples.shape[0] == 1 else self._middle_and_side()[1]
+        return None if self.samples.shape[0] == 1 else self.middle_and_side[1]
 
-    def _middle_and_side(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    @property
+    def middle_and_side(self) -> tuple[NDArray[np.float32], ...]:
+        """`mono`, and for stereo sound `side`."""
+        if self.samples.shape[0] == 1:
+            return (self.samples[0],)
         left, right = self.samples
         middle, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
         cancelled = float(middle @ middle) < CANCELLED * float(side @ side)

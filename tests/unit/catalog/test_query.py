@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fingerprint.catalog.constellation import Constellation, exact_bins
+from fingerprint.catalog.constellation import Constellation, exact_bins, sliding_maximum
+from fingerprint.catalog.containment import BIN_REACH, STEP_REACH, QueryLevels
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK
 from fingerprint.catalog.query import channel_levels, fingerprint_query, query_landmarks, query_peaks
@@ -58,6 +59,23 @@ def test_some_parts_are_those_phases_of_the_middle() -> None:
 
 
 FULL_IN_TWO_PHASES = type(FULL)(quota=FULL.quota, fan_out=FULL.fan_out, phases=(0, 2), side=False)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 6.0])
+def test_channels_that_are_computed_side_by_side_are_as_each_alone(seconds: float) -> None:
+    pcm = tune(3, channels=2).cut(4, seconds)
+    both = channel_levels(pcm)
+    assert pcm.side is not None
+    alone = [channel_levels(Pcm(samples[np.newaxis].copy()))[0] for samples in (pcm.mono, pcm.side)]
+    assert all(np.array_equal(one, other) for one, other in zip(both, alone, strict=True))
+    prepared = QueryLevels.of(both)
+    for number, levels in enumerate(both):
+        expected = QueryLevels.of([levels])
+        loudest = sliding_maximum(sliding_maximum(levels, STEP_REACH, 0), BIN_REACH, 1).T
+        assert np.array_equal(prepared.channels[number], loudest)
+        assert np.array_equal(prepared.relative[number], expected.relative[0])
+        assert np.array_equal(prepared.ranked_relative[number], expected.ranked_relative[0])
+        assert prepared.channels[number].flags.c_contiguous
 
 
 def test_another_sample_rate_is_refused() -> None:
