@@ -120,6 +120,8 @@ def configure_logging(level: str, stream: TextIO) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("alembic", "watchfiles"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A traceback for each connection that a database lets hang: fingerprint.database_backends says it in a line.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 # --- Metrics ------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from fingerprint.canary import Outcome, StepResult
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
-from fingerprint.configured_database import SQLITE_FILE, open_configured_database
+from fingerprint.configured_database import SQLITE_FILE, database_url, open_configured_database
 from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
@@ -80,7 +80,7 @@ def _incomplete(settings: ServerSettings) -> Iterator[str]:
             "TWITCH_CLIENT_ID is set without TWITCH_CLIENT_SECRET: the extension can sign in, the website cannot. "
             "Set both for the website."
         )
-    shared = settings.pipeline.database_url is not None
+    shared = not database_url(settings.pipeline).startswith("sqlite")
     if shared and settings.twitch_client_secret is not None and not settings.session_keys:
         yield (
             "TWITCHAUDIO_SESSION_KEY is not set: each server on this database has a key of its own, and people "

@@ -78,7 +78,7 @@ def _innermost_coroutine_is_a_tests() -> bool:
 @contextmanager
 def logging_as_before() -> Generator[None]:
     """Give logging its handlers and levels back at the end."""
-    loggers = [logging.getLogger(name) for name in (None, "alembic")]
+    loggers = [logging.getLogger(name) for name in (None, "alembic", "sqlalchemy.pool")]
     before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
     try:
         yield

@@ -121,6 +121,8 @@ def test_nothing_is_said_about_other_variables_and_whole_setups() -> None:
     assert warnings({"PATH": "/bin", "TWITCHAUDIO_NOTHING": " ", "AWS_REGION": "x"}) == []
     whole = {"TWITCH_CLIENT_ID": "abc", "TWITCH_CLIENT_SECRET": "x", "TWITCHAUDIO_ADMINS": "vic"}
     assert warnings(whole) == []
+    # The file of one server, as in the demo.
+    assert warnings({**whole, "TWITCHAUDIO_DATABASE_URL": "sqlite:////data/a.sqlite3"}) == []
 
 
 @pytest.mark.parametrize("password", ["p@ss", "p@ss:word@x", "@"])
