@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import socket
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -13,14 +12,14 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from fingerprint.circuit_breaker import CircuitOpenError, HostCircuitBreakers
 from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.domain.web_addresses import read_address
 from fingerprint.media.host_pauses import HostPausedError, HostPauses
-from fingerprint.media.hosts import AddressRefusedError, AllowList
+from fingerprint.media.hosts import AllowList
+from fingerprint.media.network_errors import NETWORK_ERRORS, too_slow, upstream_error, worth_repeating
 from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialResponse
 from fingerprint.media.unknown_signs import UnknownSigns
 from fingerprint.ports import OnOutcome, ignore_outcome
@@ -33,15 +32,7 @@ _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
 _WHOLE: Final = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-")
-_UNKNOWN_NAME: Final = frozenset(
-    number for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY") if (number := getattr(socket, name, None))
-)
-"""What getaddrinfo answers for a name that does not exist, or that has no address; not each system has all."""
-
 _log = logging.getLogger(__name__)
-
-NETWORK_ERRORS: Final = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, ValueError, EOFError)
-"""The exceptions of aiohttp and the layers below it that are caused by the network or the peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +420,7 @@ def _may_pass(outcome: Fetched | UpstreamError) -> float | None:
 
 def _connection_lost(outcome: Fetched | UpstreamError) -> float | None:
     """A `retry_after` for `retry`: repeats only when the connection was lost or refused before a response."""
-    return 0.0 if isinstance(outcome, UpstreamError) and _worth_repeating(outcome.__cause__) else None
+    return 0.0 if isinstance(outcome, UpstreamError) and worth_repeating(outcome.__cause__) else None
 
 
 def _failure_of(error: UpstreamError) -> str:
@@ -439,19 +430,6 @@ def _failure_of(error: UpstreamError) -> str:
     if isinstance(error, HostWantsPauseError):
         return "rate-limited"
     return "refused-here" if error.__cause__ is None else "no-answer"
-
-
-def _worth_repeating(cause: BaseException | None) -> bool:
-    """Whether a retry may help: after a lost connection, but not after a bad certificate, name or address."""
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        refused = isinstance(cause.os_error, AddressRefusedError) or _name_is_unknown(cause)
-        return not isinstance(cause, aiohttp.ClientSSLError) and not refused
-    return isinstance(cause, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError))
-
-
-def _name_is_unknown(error: aiohttp.ClientConnectorError) -> bool:
-    """Whether the DNS says for certain that there is no such name, or that it has no address."""
-    return isinstance(error, aiohttp.ClientConnectorDNSError) and error.errno in _UNKNOWN_NAME
 
 
 class _Deadline:
@@ -488,48 +466,4 @@ class _Deadline:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as expired:
-            raise _too_slow(self._step, self._upstream) from expired
-
-
-def upstream_error(step: str, error: BaseException, *, upstream: str) -> UpstreamError:
-    """The UpstreamError to report for a network failure. Details stay in the cause.
-
-    What waiting does not change (a filtered name, a bad certificate) has no time to retry.
-    """
-    service = f"{upstream}'s {step} service"
-    match error:
-        case UpstreamError():
-            return error
-        case aiohttp.ConnectionTimeoutError():
-            reason = "cannot be reached"
-        case TimeoutError():
-            return _too_slow(step, upstream)
-        case aiohttp.ClientSSLError():
-            return _permanent(step, f"{service} cannot be reached safely: its certificate is not valid.")
-        case aiohttp.ClientConnectorError(os_error=AddressRefusedError() as refused):
-            return _permanent(step, f"{service} cannot be reached: {_why_refused(refused)}.")
-        case aiohttp.ClientConnectorError() if _name_is_unknown(error):
-            why = "the DNS of this server knows no such name, or filters it"
-            return _permanent(step, f"{service} cannot be reached: {why}.")
-        case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
-            reason = "cannot be reached"
-        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError() | EOFError() | OSError():
-            reason = "broke off the connection"
-        case _:
-            reason = "answers with something that cannot be read"
-    return UpstreamError(step, f"{service} {reason}. Try again in a moment.")
-
-
-def _permanent(step: str, detail: str) -> UpstreamError:
-    return UpstreamError(step, detail, retry_after_seconds=None)
-
-
-def _why_refused(error: AddressRefusedError) -> str:
-    if error.leads_here:
-        return "a DNS filter answers for it with an address of the asking machine"
-    return "its name leads to a private address, where this server does not go"
-
-
-def _too_slow(step: str, upstream: str) -> UpstreamError:
-    detail = f"{upstream}'s {step} service does not answer in time. Try again in a moment."
-    return UpstreamError(step, detail, code=ProblemCode.TIMEOUT)
+            raise too_slow(self._step, self._upstream) from expired

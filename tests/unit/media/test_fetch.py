@@ -6,7 +6,7 @@ from aiohttp import client_exceptions, http_exceptions
 from aiohttp.client_reqrep import ConnectionKey
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
-from fingerprint.media.fetch import NETWORK_ERRORS, upstream_error
+from fingerprint.media.network_errors import NETWORK_ERRORS, upstream_error
 from fingerprint.media.hosts import AddressRefusedError
 
 KEY = ConnectionKey(
