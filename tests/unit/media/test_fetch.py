@@ -6,8 +6,8 @@ from aiohttp import client_exceptions, http_exceptions
 from aiohttp.client_reqrep import ConnectionKey
 
 from fingerprint.domain.problems import ProblemCode, UpstreamError
-from fingerprint.media.network_errors import NETWORK_ERRORS, upstream_error
 from fingerprint.media.hosts import AddressRefusedError
+from fingerprint.media.network_errors import NETWORK_ERRORS, upstream_error
 
 KEY = ConnectionKey(
     host="h",
