@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import time
 import zipfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +68,23 @@ async def lambda_runtime(environment: Mapping[str, str], *, seconds: int = 45) -
     await asyncio.to_thread(wait_until_fetched)
     if not RIE.exists():
         pytest.skip("the Lambda Runtime Interface Emulator is missing; scripts/test fetches it")
+    async with cold_runtime(environment, seconds=seconds) as runtime:
+        # The process is started by the first invocation; its imports are not what is tested.
+        async with asyncio.timeout(120):
+            while "InvalidEventError" not in await said(runtime.endpoint):
+                pass
+        runtime.invocations = 0
+        yield runtime
+
+
+@asynccontextmanager
+async def cold_runtime(
+    environment: Mapping[str, str], *, seconds: int = 45, launcher: Sequence[str] = ()
+) -> AsyncGenerator[Runtime]:
+    """The emulator before the first invocation, which starts the function's process; started by `launcher`."""
     port, api = free_port(), free_port()
     command = [
+        *launcher,
         str(RIE),
         *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
         *("--runtime-api-address", f"127.0.0.1:{api}"),
@@ -88,11 +103,6 @@ async def lambda_runtime(environment: Mapping[str, str], *, seconds: int = 45) -
     try:
         await _listens(port)
         async with _one_at_a_time(f"http://127.0.0.1:{port}", process) as runtime:
-            # The process is started by the first invocation; its imports are not what is tested.
-            async with asyncio.timeout(120):
-                while "InvalidEventError" not in await _said(runtime.endpoint):
-                    pass
-            runtime.invocations = 0
             yield runtime
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -173,7 +183,7 @@ def shim() -> bytes:
     return archive.getvalue()
 
 
-async def _said(endpoint: str) -> str:
+async def said(endpoint: str) -> str:
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=90)) as session,
         session.post(endpoint + INVOKE, json={}) as response,

@@ -11,6 +11,7 @@ BENCHMARKS: Final = {
     "attack": "tests.bench.attack",
     "capture": "tests.bench.capture",
     "providers": "tests.bench.providers",
+    "cold-start": "tests.bench.cold_start",
     "catalog-scale": "tests.bench.catalog_scale",
     "fit-confidence": "tests.bench.fit_confidence",
     "fleet": "tests.bench.fleet",
