@@ -11,6 +11,9 @@ interface SongOfServer {
   label?: string | null;
   artwork?: { url: string; width: number; height: number }[] | null;
   preview?: string | null;
+  /** Points of the sound, base64url; and the path of a picture that is drawn of the song's. */
+  landmarks?: string | null;
+  drawing?: string;
   catalog?: { track_id: string } | null;
   duration: number | null;
   offset: number | null;
@@ -147,6 +150,8 @@ interface AnswerTexts {
   facts: Record<string, string>;
   /** Addresses on our own server: of the cover, or one that is drawn, and of a recording to play; empty without. */
   cover: string; preview: string;
+  /** What the dial is drawn of. */
+  landmarks: string;
   links: SongView["links"];
   /** Of the services without a link. */
   searches: SongView["links"];

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, cast
 from msgspec import UNSET, Meta, Struct, UnsetType, convert, to_builtins
 
 from fingerprint.domain.identification import Identification, Song
+from fingerprint.domain.landmark_points import drawing_path
 from fingerprint.domain.links import links_of
 from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode, public_problem
 from fingerprint.domain.songs import song_id
@@ -93,6 +94,7 @@ def _song_members(body: Json, song: Song, *, paths: bool) -> Json:
         body[name] = body.pop(field)
     body["id"] = song_id(song)
     body["links"] = links_of(song)
+    body["drawing"] = drawing_path(song)
     return body
 
 

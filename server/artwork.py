@@ -1,6 +1,7 @@
 """What this server gives out of its catalogs and of services: covers, in several sizes, and songs."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from typing import Final, Self
 
 from fingerprint.catalog.catalogs import Catalogs
 from fingerprint.catalog.covers import Cover
+from fingerprint.catalog.heard_landmarks import points_of_track
+from fingerprint.catalog.problems import CatalogError
 from fingerprint.domain.artwork import EDGES, artwork_of, parse_artwork_name, parse_card_name
 from fingerprint.domain.identification import CatalogRef, Song
+from fingerprint.domain.landmark_points import HEARD, Points, points_of_text
 from fingerprint.links.media import LinkMedia
 from fingerprint.media.picture_pool import PicturePool
 from fingerprint.media.small_pictures import UndecodablePictureError
@@ -23,16 +27,19 @@ MAX_SCALED: Final = 256
 MAX_CARDS: Final = 24
 """How many cards are kept in memory, some 700 KB each."""
 
+MAX_DRAWN: Final = 500
+"""How many tracks' points are kept in memory, some 10 KB each."""
+
 MISSING_SECONDS: Final = 5.0
 """How long it counts that there is no such picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardKey:
-    """What a card shows: the cover with a digest, or else a song's drawing, and the words on it."""
+    """What a card shows: the cover with a digest, or else the drawing with a name, and the words on it."""
 
     digest: str
-    song_id: str
+    drawing: str
     texts: tuple[str, ...] = ()
 
 
@@ -51,7 +58,11 @@ class ArtworkStore:
             fresh_seconds=lambda made: MISSING_SECONDS if made is None else math.inf,
             max_entries=MAX_SCALED,
         )
-
+        self._tracks: SingleFlightCache[str, Points] = SingleFlightCache(
+            clock=clock,
+            fresh_seconds=lambda made: math.inf if made else MISSING_SECONDS,
+            max_entries=MAX_DRAWN,
+        )
         self._cards: SingleFlightCache[CardKey, bytes | None] = SingleFlightCache(
             clock=clock,
             fresh_seconds=lambda made: MISSING_SECONDS if made is None else math.inf,
@@ -65,6 +76,7 @@ class ArtworkStore:
     async def __aexit__(self, *_exc: object) -> None:
         await self._scaled.close()
         await self._cards.close()
+        await self._tracks.close()
         await self._pool.__aexit__(None, None, None)
 
     async def picture(self, name: str) -> bytes | None:
@@ -101,7 +113,8 @@ class ArtworkStore:
     async def _card(self, card: CardKey) -> bytes | None:
         try:
             if not card.digest:
-                return await self._pool.card(song_id=card.song_id, texts=card.texts)
+                points = await self.points(card.drawing)
+                return await self._pool.card(drawing=card.drawing, points=points, texts=card.texts)
             cover = await self._cover(card.digest)
             return cover and await self._pool.card(
                 cover=cover.content, media_type=cover.media_type, texts=card.texts
@@ -113,6 +126,17 @@ class ArtworkStore:
         """The cover with a digest, of a catalog, else of a service. Raises TwitchAudioError."""
         cover = await asyncio.to_thread(self._catalogs.cover_named, f"{digest}.jpg")
         return await self._media.cover(digest) if cover is None and self._media is not None else cover
+
+    async def points(self, drawing: str) -> Points:
+        """The landmarks of the drawing with a name: those heard, or of a track; none where it has neither."""
+        if drawing.startswith(HEARD):
+            return points_of_text(drawing.removeprefix(HEARD))
+        return await self._tracks.get(drawing, lambda: asyncio.to_thread(self._points_of_track, drawing))
+
+    def _points_of_track(self, track_id: str) -> Points:
+        with contextlib.suppress(CatalogError):
+            return points_of_track(self._catalogs.snapshot(), track_id)
+        return ()
 
     def song(self, track_id: str) -> Song | None:
         """The song that a track of the catalogs is; None without such a track. Blocks."""

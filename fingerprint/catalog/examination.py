@@ -43,7 +43,7 @@ class Finding:
     `offset_seconds`: how far into the track the recording is at `position_seconds`, where the song begins to be
     heard. `confidence`: the probability that it is this track, 0..1. `speed`: how much faster than the track.
     `pitch`: how much higher, in semitones. `also`: the ids of other releases of the recording in the catalog,
-    which cannot be told from it.
+    which cannot be told from it. `landmarks`: points of the sound that tell it, see `domain.landmark_points`.
     """
 
     track: Track
@@ -53,6 +53,7 @@ class Finding:
     speed: float
     pitch: float = 0.0
     also: tuple[str, ...] = ()
+    landmarks: str = ""
 
 
 class Examiner:

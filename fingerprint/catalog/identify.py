@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.confidence import THRESHOLD, WHOLE_THRESHOLD, beside_chances, chances_of_takes
 from fingerprint.catalog.examination import Finding
+from fingerprint.catalog.heard_landmarks import landmarks_of_finding
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.overlaid import song_beneath
 from fingerprint.catalog.parameters import DEFAULT, Parameters
@@ -72,7 +73,18 @@ def identify(
     ]
     # In a long recording, two windows agree or one is surer.
     whole = query.alone and query.pcm.duration_seconds <= SHORT_SECONDS
-    return [finding for finding in taken if finding.confidence >= (WHOLE_THRESHOLD if whole else THRESHOLD)]
+    found = [finding for finding in taken if finding.confidence >= (WHOLE_THRESHOLD if whole else THRESHOLD)]
+    # A part of a whole recording is never shown alone.
+    return [_with_landmarks(snapshot, query, found[0], parameters), *found[1:]] if found and query.alone else found
+
+
+def _with_landmarks(snapshot: Snapshot, query: AudioQuery, finding: Finding, parameters: Parameters) -> Finding:
+    """The finding with the points of the sound that tell it; of a long recording, where it begins to be heard."""
+    placed = finding
+    if query.pcm.duration_seconds > SHORT_SECONDS:
+        query = AudioQuery(query.pcm.cut(finding.position_seconds, WINDOW_SECONDS), parameters)
+        placed = replace(finding, position_seconds=0.0)
+    return replace(finding, landmarks=landmarks_of_finding(snapshot, query, placed, parameters))
 
 
 def _identify(snapshot: Snapshot, query: AudioQuery, parameters: Parameters) -> list[Finding]:

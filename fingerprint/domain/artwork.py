@@ -2,7 +2,9 @@
 
 import colorsys
 import hashlib
+import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -18,6 +20,8 @@ CARD_SIZE: Final = (1200, 630)
 _NAME: Final = re.compile(r"([0-9a-f]{32})-(\d{1,3})\.jpg")
 _CARD: Final = re.compile(r"(?:([0-9a-f]{32})|song-([A-Za-z0-9_-]{1,64}))-card\.png")
 _DOTS: Final = 36
+_REACH: Final = 0.3
+"""How far apart two dots that are joined may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ def parse_artwork_name(name: str) -> tuple[str, int] | None:
 
 
 def parse_card_name(name: str) -> tuple[str, str] | None:
-    """The digest of the cover, or else the id of the song, that a card shows; None for any other text."""
+    """The digest of the cover, or else the name of the drawing, that a card shows; None for any other text."""
     found = _CARD.fullmatch(name)
     return None if found is None else (found[1] or "", found[2] or "")
 
@@ -70,23 +74,37 @@ def cover_digest(artwork: tuple[Artwork, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A constellation, the same for the same song: colors as RGB, dots as x, y and radius, 0 to 1 of the width."""
+    """A constellation: colors as RGB; dots as x, y and radius, 0 to 1 of the width; which of them are joined."""
 
     ground: tuple[int, int, int]
     ink: tuple[int, int, int]
     dots: tuple[tuple[float, float, float], ...]
+    pairs: tuple[tuple[int, int], ...] = ()
 
 
-def drawing_of(song_id: str) -> Drawing:
-    """The drawing that stands for a song that has no picture."""
-    values = [value / 255 for value in hashlib.shake_128(song_id.encode()).digest(1 + 3 * _DOTS)]
+def drawing_of(name: str, points: Sequence[tuple[float, float]] = ()) -> Drawing:
+    """The drawing of a song that has no picture: its landmarks, 0 to 1, else points made up of its name."""
+    values = [value / 255 for value in hashlib.shake_128(name.encode()).digest(1 + 2 * _DOTS)]
 
     def color(lightness: float) -> tuple[int, int, int]:
         red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(values[0], lightness, 0.45))
         return red, green, blue
 
+    made_up = ((number + x) / _DOTS for number, x in enumerate(values[1::2]))
+    placed = sorted(points or zip(made_up, values[2::2], strict=True))
     dots = tuple(
-        (0.04 + 0.92 * (number + x) / _DOTS, 0.08 + 0.84 * y, 0.006 + 0.018 * size**3)
-        for number, (x, y, size) in enumerate(zip(values[1::3], values[2::3], values[3::3], strict=True))
+        (0.05 + 0.9 * when, 0.92 - 0.84 * height, 0.007 + 0.013 * (1.0 - height)) for when, height in placed
     )
-    return Drawing(ground=color(0.16), ink=color(0.72), dots=dots)
+    return Drawing(ground=color(0.16), ink=color(0.72), dots=dots, pairs=tuple(_pairs(dots)))
+
+
+def _pairs(dots: Sequence[tuple[float, float, float]]) -> Iterator[tuple[int, int]]:
+    """Each dot with the nearest of those that follow soon, as landmarks are pairs of peaks."""
+    for number, (x, y, _) in enumerate(dots):
+        near = [
+            (math.hypot(other[0] - x, other[1] - y), place)
+            for place, other in enumerate(dots[number + 1 : number + 8], number + 1)
+            if other[0] > x
+        ]
+        if near and min(near)[0] <= _REACH:
+            yield number, min(near)[1]

@@ -143,6 +143,13 @@ class Song(SongMetadata):
     preview: Annotated[
         str | None, Meta(description="The address of a sample of its sound on this server; null without one.")
     ] = None
+    landmarks: Annotated[
+        str | None,
+        Meta(
+            description="Up to 64 points of the sound that tell the song, base64url: of each, a byte says when it "
+            "is in the sound, and another how high, both 0 to 255. Null where unknown."
+        ),
+    ] = None
     catalog: CatalogRef | None = None
 
 

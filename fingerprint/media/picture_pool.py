@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Final, Self
 
+from fingerprint.domain.landmark_points import Points
 from fingerprint.media.picture_replies import FAILED, MADE
 from fingerprint.media.small_pictures import UndecodablePictureError
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
@@ -38,13 +39,21 @@ class PicturePool(WorkerPool):
         return await self._made(content, media_type=media_type, max_edge=max_edge)
 
     async def card(
-        self, *, cover: bytes = b"", media_type: str = "", song_id: str = "", texts: Sequence[str] = ()
+        self,
+        *,
+        cover: bytes = b"",
+        media_type: str = "",
+        drawing: str = "",
+        points: Points = (),
+        texts: Sequence[str] = (),
     ) -> bytes:
-        """A card as PNG, with a cover, or with what is drawn for a song, and words.
+        """A card as PNG, with a cover, or with what is drawn for a song, and words. `drawing`: its name.
 
         Raises as `small_jpeg` does.
         """
-        return await self._made(cover, media_type=media_type, max_edge=0, song=song_id, texts=list(texts))
+        return await self._made(
+            cover, media_type=media_type, max_edge=0, drawing=drawing, points=points, texts=list(texts)
+        )
 
     async def _made(self, content: bytes, **job: object) -> bytes:
         if not self._started_workers:

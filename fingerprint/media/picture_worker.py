@@ -1,9 +1,9 @@
 """The worker process that makes pictures: see `picture_pool` for its parent, and `worker_process`.
 
 It is sandboxed like the decoder. A job is JSON: `media_type` of the picture, `max_edge` of what is made of it, or
-0 for a card, the `song` whose drawing is on a card without a picture, and the `texts` on the card. CONTENT with
-the picture follows; it is empty for a card without one. The answer is MADE with a JPEG picture, of a card with
-PNG, or FAILED.
+0 for a card, the name of the `drawing` on a card without a picture and its `points`, and the `texts` on it.
+CONTENT with the picture follows; it is empty for a card without one. The answer is MADE with a JPEG picture, of a
+card with PNG, or FAILED.
 """
 
 import base64
@@ -42,7 +42,7 @@ def _scale(pipe: ParentPipe, content: bytearray) -> None:
         elif picture:
             made = card_of_cover(picture, job["media_type"], job["texts"])
         else:
-            made = card_of_drawing(drawing_of(job["song"]), job["texts"])
+            made = card_of_drawing(drawing_of(job["drawing"], job["points"]), job["texts"])
         pipe.send(MADE, made)
     except UndecodablePictureError:
         pipe.send(FAILED)

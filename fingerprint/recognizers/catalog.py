@@ -110,6 +110,7 @@ def _match(finding: Finding, artwork: tuple[Artwork, ...]) -> Match:
         pitch=round(finding.pitch, 2),
         also=finding.also,
         artwork=artwork,
+        landmarks=finding.landmarks or None,
         catalog=CatalogRef(track_id=track.id, path=track.path),
     )
     return Match(song=song, score=round(finding.confidence, 4))

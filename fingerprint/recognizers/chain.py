@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
+from fingerprint.catalog.heard_landmarks import landmarks_of_sound
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -30,6 +31,9 @@ suspended virtual machine."""
 
 PREPARE_THREADS: Final = 4
 """How many recordings are fingerprinted at the same time; others wait."""
+
+LANDMARKS_SECONDS: Final = 0.5
+"""How long a provider's answer waits for the sound's landmarks, which take some ms from when it was asked."""
 
 AGREEMENT_SECONDS: Final = 1.0
 """When all are asked at once: how long after the first match the others may still agree."""
@@ -221,8 +225,12 @@ class RecognizerChain:
                 if guard is not None:
                     await guard.count_question()
                 on_stage(Stage.RECOGNIZING)
+                # While a provider is asked, so that it takes no time of the answer.
+                drawing = None if guard is None else loop.run_in_executor(self._threads, _landmarks, recording)
                 matches = await recognizer.recognize(query)
                 asked.matches = [match for match in matches if match.score >= member.min_score]
+                if drawing is not None and asked.matches:
+                    asked.matches = await _with_landmarks(asked.matches, drawing)
         except TimeoutError:
             late = loop.time() - began - seconds
             stood_still = late > max(seconds, STOOD_STILL_SECONDS)
@@ -283,6 +291,25 @@ async def _tasks(work: Sequence[Coroutine[Any, Any, _Attempt]]) -> AsyncGenerato
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _landmarks(recording: Recording) -> str:
+    """The landmarks that a provider's song is drawn of; empty when that fails, which costs no answer."""
+    try:
+        return landmarks_of_sound(recording.pcm)
+    except Exception:  # noqa: BLE001 - it is a decoration
+        _log.exception("landmarks_failed")
+        return ""
+
+
+async def _with_landmarks(matches: Sequence[Match], drawing: asyncio.Future[str]) -> Sequence[Match]:
+    """The matches with the landmarks of the sound, where their songs have none; as they are if that takes long."""
+    await asyncio.wait([drawing], timeout=LANDMARKS_SECONDS)
+    landmarks = drawing.result() if drawing.done() else ""
+    return [
+        replace(match, song=replace(match.song, landmarks=match.song.landmarks or landmarks or None))
+        for match in matches
+    ]
 
 
 # --- Parts of a long recording ------------------------------------------------------------------------

@@ -81,6 +81,8 @@ def schemas() -> dict[str, Schema]:
     }
     _add(found["Song"], "links", ref("Links"))
     _add(found["Song"], "id", {**TEXT, "description": "For `/api/v1/songs/{id}` and the page `/songs/{id}`."})
+    drawing = "The path of a picture on this server, drawn of its landmarks, for songs without artwork."
+    _add(found["Song"], "drawing", {**TEXT, "format": "uri-reference", "description": drawing})
     enumerations = {name: found.pop(name) for name in list(found) if "enum" in found[name]}
     return {_public(name): _tidied(schema, enumerations) for name, schema in found.items()}
 

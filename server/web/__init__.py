@@ -82,7 +82,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_get("/robots.txt", ways_in.robots)
     app.router.add_get("/favicon.ico", ways_in.favicon)
     app.router.add_get("/apple-touch-icon.png", ways_in.touch_icon)
-    app.router.add_get("/covers/{seed}.svg", serve_drawn_cover)
+    app.router.add_get("/covers/{name}.svg", serve_drawn_cover)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)
 
 

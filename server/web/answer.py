@@ -24,6 +24,7 @@ from fingerprint.domain.identification import (
     heard_elsewhere,
     seconds_ago,
 )
+from fingerprint.domain.landmark_points import drawing_path
 from fingerprint.domain.links import search_links_of
 from fingerprint.domain.playback import playback_of
 from fingerprint.domain.problems import Problem, ProblemCode, has_operators_words
@@ -88,7 +89,8 @@ class AnswerView:
 
     `fresh` says how near to live the sound is ("live", "1:30 ago") until `LIVE_FOR` after `heard_at`; `on_air` is
     true while that is "live". `heard` says in UTC when it was heard, or, as `verb` says of a problem, asked.
-    `offset` and `length` are of a live channel's song, in seconds, for the needle to move on.
+    `landmarks` are what the dial is drawn of. `offset` and `length` are of a live channel's song, in seconds, for
+    the needle to move on.
     """
 
     state: State = "idle"
@@ -116,6 +118,7 @@ class AnswerView:
     probably: str = ""
     sure: str = ""
     cover: str = ""
+    landmarks: str = ""
     preview: str = ""
     links: dict[str, str] = field(default_factory=dict[str, str])
     searches: dict[str, str] = field(default_factory=dict[str, str])
@@ -178,17 +181,27 @@ def watch_link(identification: Identification) -> str:
             return ""
 
 
+_NOT_FACTS: Final = ("id", "drawing", "landmarks")
+
 COVER_PIXELS: Final = 240
 """The width from which a cover is large enough for the page. js/answer_texts.js has the same."""
 
 
-def cover_of(song: Song, identification_id: str) -> str:
-    """The path of the cover that fits the page best, or of a drawn one."""
+SMALL_COVER_PIXELS: Final = 96
+"""Likewise for a row of a list."""
+
+
+def small_cover_of(song: Song) -> str:
+    """Likewise for a row of a list."""
+    return cover_of(song, SMALL_COVER_PIXELS)
+
+
+def cover_of(song: Song, least_width: int = COVER_PIXELS) -> str:
+    """The path of the smallest cover that is large enough, else of the largest, else of a drawn one."""
     covers = sorted((each.width, each.url) for each in song.artwork if _is_own(each.url))
     if covers:
-        return next((url for width, url in covers if width >= COVER_PIXELS), covers[-1][1])
-    track = None if song.catalog is None else song.catalog.track_id
-    return f"/covers/{track or identification_id}.svg"
+        return next((url for width, url in covers if width >= least_width), covers[-1][1])
+    return drawing_path(song)
 
 
 def song_page(song: Song, *, heard: bool = True) -> str:
@@ -394,12 +407,17 @@ def _found(shown: AnswerView, identification: Identification, song: Song, langua
         moment=clock_text(offset) if offset is not None else "",
         title=song.title,
         artists=_artists(song),
-        facts={name: value for name, value in body.items() if isinstance(value, str) and value and name != "id"},
+        facts={
+            name: value
+            for name, value in body.items()
+            if isinstance(value, str) and value and name not in _NOT_FACTS
+        },
         probably=language.gettext("Probably") if identification.is_probable else "",
         sure=language.gettext("%(percent)s%%", percent=fixed(identification.score * 100, 0))
         if identification.score is not None
         else "",
-        cover=cover_of(song, identification.id),
+        cover=cover_of(song),
+        landmarks=song.landmarks or "",
         preview=preview if _is_own(preview) else "",
         links={name: link for name, link in body["links"].items() if link},
         searches=search_links_of(song),

@@ -1,8 +1,21 @@
-"""The dial's picture: the strongest points of a spectrogram, as our fingerprint sees sound. Decoration only."""
+"""The dial's picture: the landmarks that an answer was told by; before there is one, points as an example."""
 
 from typing import Final
 
-PEAKS: Final = (
+from fingerprint.domain.landmark_points import points_of_text
+from server.web.answer import AnswerView
+
+_TOP: Final = 12
+_HEIGHT: Final = 52
+"""Where on the dial the points are, in percent; the scale is below. js/receiver.js has the same."""
+
+_LEAST_RADIUS: Final = 1.0
+_MORE_RADIUS: Final = 1.5
+
+Circles = tuple[tuple[float, float, float], ...]
+"""Centers in percent of the dial's width and height, and radii in pixels."""
+
+EXAMPLE: Final[Circles] = (
     (1.3, 38, 1.5),
     (4.0, 19, 1.5),
     (6.3, 46, 1.5),
@@ -70,4 +83,18 @@ PEAKS: Final = (
     (98.5, 58, 1.5),
     (99.0, 52, 2.5),
 )
-"""Circles: center in percent of the dial's width and height, radius in pixels."""
+"""While there is no answer: what a fingerprint may look like."""
+
+
+def dial_peaks(answer: AnswerView) -> Circles:
+    """The landmarks of an answer, the lower ones larger; the example while there is none."""
+    if answer.state != "found":
+        return EXAMPLE
+    return tuple(
+        (
+            round(100 * when, 1),
+            round(_TOP + _HEIGHT * (1.0 - height), 1),
+            round(_LEAST_RADIUS + _MORE_RADIUS * (1.0 - height), 1),
+        )
+        for when, height in points_of_text(answer.landmarks)
+    )

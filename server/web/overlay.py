@@ -11,7 +11,6 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
-from fingerprint.domain.songs import song_id
 from fingerprint.domain.targets import ChannelTarget, channel_target, parse_target
 from fingerprint.domain.text import clean_text
 from server import keys
@@ -203,7 +202,7 @@ def card_of(play: Play) -> Card:
     return Card(
         title=song.title,
         artists=", ".join(song.artists),
-        cover=cover_of(song, song_id(song)),
+        cover=cover_of(song),
         heard=play.last_heard,
         offset=song.offset_seconds,
         length=song.duration_seconds,

@@ -33,7 +33,7 @@ from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.details import translated_detail
-from server.web.dial import PEAKS
+from server.web.dial import dial_peaks
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
 from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
@@ -223,7 +223,7 @@ class Pages:
             "stages": [words.translated(language) for words in STAGES],
             "needle": NEEDLE,
             "waiting": language.gettext(WAITING),
-            "peaks": PEAKS,
+            "peaks": dial_peaks(answer),
             "modules": HOME_MODULES,
             "words": self._words[language.code],
         }

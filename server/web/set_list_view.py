@@ -16,6 +16,7 @@ from fingerprint.domain.songs import song_id
 from fingerprint.wire import time_to_json
 from server.api.set_list_forms import PlayJson
 from server.identifications.set_list import Play
+from server.web.answer import small_cover_of
 from server.web.languages import ENGLISH, Language
 
 SESSION_GAP: Final = timedelta(hours=3)
@@ -95,6 +96,7 @@ class PlayRow:
     searches: Mapping[str, str]
     probably: str
     preview: str
+    cover: str
 
 
 def row(play: Play, language: Language = ENGLISH) -> PlayRow:
@@ -113,6 +115,7 @@ def row(play: Play, language: Language = ENGLISH) -> PlayRow:
         searches=search_links_of(song),
         probably=language.gettext("Probably") if play.probable else "",
         preview=song.preview or "",
+        cover=small_cover_of(song),
     )
 
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from fingerprint.domain.artwork import CARD_SIZE, cover_digest
 from fingerprint.domain.identification import Identification, Kind, Song
+from fingerprint.domain.landmark_points import drawing_name
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.songs import song_id
 from fingerprint.domain.tracklist import Tracklist
 from server import keys
 from server.access.rules.website import AccessMode, WebsiteSettings
@@ -65,7 +65,7 @@ def share_card(
     rest = " · ".join(filter(None, (below if title else song.album, where)))
     picture = CardKey(
         cover_digest(song.artwork),
-        song_id(song),
+        drawing_name(song),
         (title, below, where) if title else (song.title, ", ".join(song.artists), where),
     )
     version = hashlib.blake2b(repr(dataclasses.astuple(picture)).encode(), digest_size=6).hexdigest()

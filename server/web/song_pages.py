@@ -8,6 +8,7 @@ from aiohttp import web
 from yarl import URL
 
 from fingerprint.domain.identification import Kind
+from fingerprint.domain.landmark_points import drawing_path
 from fingerprint.domain.links import links_of, search_links_of
 from fingerprint.domain.text import clock_text
 from server import keys
@@ -106,7 +107,7 @@ class SongPages:
             "older": "" if older is None else str(URL.build(query={"before": older.isoformat()})),
             "newest": before is None,
             "preview": song.preview or "",
-            "drawn": f"/covers/{found.id}.svg",
+            "drawn": drawing_path(song),
             "share": _card(request, website, found),
             "indexed": website.access_mode is AccessMode.OPEN and before is None,
         }

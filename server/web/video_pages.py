@@ -16,7 +16,7 @@ from server.api.set_list_files import FILES, song_name, video_link
 from server.api.video_set_lists import asked_video, cancel_set_list, make_set_list, may_make
 from server.channels.video_set_list_store import VideoSetListStore
 from server.middleware.forms import read_form
-from server.web.answer import song_page
+from server.web.answer import small_cover_of, song_page
 from server.web.details import translated_detail
 from server.web.languages import ENGLISH, Language, language_of
 from server.web.render import in_time, render
@@ -55,6 +55,7 @@ class SongRow:
     live: bool
     link: str
     preview: str
+    cover: str
     links: Mapping[str, str]
     searches: Mapping[str, str]
 
@@ -73,6 +74,7 @@ def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
             live=entry.live,
             link=video_link(video, entry.start),
             preview=entry.song.preview or "",
+            cover=small_cover_of(entry.song),
             links={name: link for name, link in links_of(entry.song).items() if link},
             searches=search_links_of(entry.song),
         )

@@ -6,11 +6,13 @@ import io
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from aiohttp import ClientSession, FormData
 
 from fingerprint.catalog.picture_header import picture_header
+from fingerprint.domain.landmark_points import MAX_POINTS, points_of_text
 from fingerprint.pipeline_settings import PipelineSettings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -54,6 +56,26 @@ async def song_of(api: ClientSession, name: str) -> dict[str, Any]:
 async def test_a_song_has_its_cover_in_several_sizes(api: ClientSession) -> None:
     plain = await song_of(api, "plain.mp3")
     assert (plain["artwork"], plain["preview"]) == ([], None)
+
+    assert points_of_text(plain["landmarks"]), "the points of the sound that told it"
+    drawn = await api.get(plain["drawing"])
+    assert (drawn.status, drawn.content_type) == (200, "image/svg+xml")
+    assert "immutable" in drawn.headers["Cache-Control"]
+    circles = ET.fromstring(await drawn.text()).findall(".//{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == MAX_POINTS, "of its track"
+    again = await api.get(plain["drawing"], headers={"If-None-Match": drawn.headers["ETag"]})
+    assert again.status == 304
+    unknown = await api.get("/covers/unknown.svg")
+    assert (unknown.status, unknown.headers["Cache-Control"]) == (200, "public, max-age=3600"), (
+        "it may be known later"
+    )
+    heard = await api.get(f"/covers/heard.{plain['landmarks']}.svg")
+    assert heard.status == 200
+    assert await heard.text() != await drawn.text() != await unknown.text()
+    cards = [
+        await (await api.get(f"/api/v1/artwork/song-{name}-card.png")).read() for name in (plain["id"], "unknown")
+    ]
+    assert cards[0] != cards[1]
 
     artwork = (await song_of(api, "large.mp3"))["artwork"]
     assert [(each["width"], each["height"]) for each in artwork] == [(640, 360), (300, 169), (120, 68)]

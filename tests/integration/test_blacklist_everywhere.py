@@ -101,7 +101,7 @@ GET    /apple-touch-icon.png            -
 GET    /robots.txt                      -
 GET    /favicon.ico                     -
 GET    /manifest.webmanifest            -
-GET    /covers/{{seed}}.svg               -
+GET    /covers/{{name}}.svg               -
 GET    /cards/answers/{{id}}.png        channel
 GET    /cards/channels/{{login}}.png    channel
 GET    /cards/songs/{{id}}.png          -

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from fingerprint.domain.audio import Recording
+from fingerprint.catalog.heard_landmarks import landmarks_of_sound
+from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.identification import Song, Stage
+from fingerprint.domain.landmark_points import points_of_text
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match, Recognition
 from fingerprint.providers.agreement import same_song
@@ -16,6 +18,7 @@ from fingerprint.providers.guard import ProviderGuard
 from fingerprint.recognizers.chain import PREPARE_THREADS, Member, RecognizerChain
 from tests.builders import recording, song
 from tests.fakes import FakeClock
+from tests.unit.catalog.music import tune
 from tests.waiting import settled, skip_time, until
 
 LIMIT_SECONDS = 100.0
@@ -306,6 +309,29 @@ async def test_a_match_below_the_least_score_is_no_match(
         answer = await chain.identify(recording(), ignore)
     assert [match.song.title for match in answer.matches] == found
     assert answer.recognizer == "paid"
+
+
+async def test_a_providers_song_has_the_landmarks_of_the_sound() -> None:
+    sound = Recording(pcm=tune(1).cut(2, 6))
+    guard = ProviderGuard("paid", FakeClock(), None, ())
+    async with RecognizerChain([Member(Scripted("paid", title="Found"), guard)]) as chain:
+        (match,) = (await chain.identify(sound, ignore)).matches
+    assert match.song.landmarks == landmarks_of_sound(sound.pcm)
+    assert points_of_text(match.song.landmarks)
+
+
+async def test_an_answer_does_not_depend_on_them(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_pcm: Pcm) -> str:
+        raise ValueError
+
+    monkeypatch.setattr("fingerprint.recognizers.chain.landmarks_of_sound", broken)
+    guard = ProviderGuard("paid", FakeClock(), None, ())
+    async with RecognizerChain([Member(Scripted("paid", title="Found"), guard)]) as chain:
+        (match,) = (await chain.identify(recording(), ignore)).matches
+    assert (match.song.title, match.song.landmarks) == ("Found", None)
+    assert "landmarks_failed" in caplog.messages
 
 
 # --- Rests and budgets --------------------------------------------------------------------------------

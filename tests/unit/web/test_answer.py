@@ -16,6 +16,7 @@ from fingerprint.domain.identification import (
     Kind,
     Stage,
 )
+from fingerprint.domain.landmark_points import drawing_path, points_to_text
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.targets import parse_target
 from fingerprint.domain.text import clock_text
@@ -31,7 +32,9 @@ from server.web.answer import (
     duration_text,
     moment_text,
     problem_view,
+    small_cover_of,
 )
+from server.web.dial import EXAMPLE, dial_peaks
 from server.web.drawn_covers import drawn_cover
 from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
 from tests.builders import NOON, answered, identification, song
@@ -125,18 +128,30 @@ def test_only_links_that_exist_are_shown() -> None:
 def test_the_cover_is_the_smallest_that_is_large_enough_and_our_own() -> None:
     def cover(*urls: tuple[str, int]) -> str:
         artwork = tuple(Artwork(url=url, width=width, height=width) for url, width in urls)
-        return cover_of(song(artwork=artwork), "x")
+        return cover_of(song(artwork=artwork))
 
     assert cover(("/1000", 1000), ("/64", 64), ("/300", 300)) == "/300"
     assert cover(("/64", 64)) == "/64"
-    assert cover(("https://example.com/a.jpg", 300), ("//example.com/a.jpg", 300)) == "/covers/x.svg"
+    drawn = drawing_path(song())
+    assert cover(("https://example.com/a.jpg", 300), ("//example.com/a.jpg", 300)) == drawn
     track = CatalogRef(track_id="abc", path="a.mp3")
-    assert cover_of(song(catalog=track), "x") == "/covers/abc.svg"
+    assert cover_of(song(catalog=track)) == small_cover_of(song(catalog=track)) == "/covers/abc.svg"
+    assert small_cover_of(song(artwork=(Artwork(url="/120", width=120, height=120),))) == "/120"
 
 
 def test_a_drawn_cover_is_its_seeds_own_and_the_same_each_time() -> None:
     assert drawn_cover("a") == drawn_cover("a") != drawn_cover("b")
     ET.fromstring(drawn_cover("a"))
+
+
+def test_a_cover_and_the_dial_are_drawn_of_the_landmarks_that_were_heard() -> None:
+    points = ((0.0, 1.0), (0.4, 0.2))
+    picture = ET.fromstring(drawn_cover("a", points))
+    assert len(picture.findall(".//{http://www.w3.org/2000/svg}circle")) == len(points)
+    heard = answer_view(answered(song=song(landmarks=points_to_text(points))), NOON)
+    assert dial_peaks(heard) == ((0.0, 12.0, 1.0), (40.0, 53.6, 2.2))
+    assert dial_peaks(IDLE) == EXAMPLE
+    assert dial_peaks(answer_view(answered(song=song()), NOON)) == (), "nothing is made up"
 
 
 @pytest.mark.parametrize("code", list(ProblemCode))

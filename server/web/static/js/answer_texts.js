@@ -20,7 +20,7 @@ const DURATIONS = /** @type {const} */ ([
 export const IDLE = {
   state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", song_page: "", stage: "queued",
   needle: NEEDLE_AT_REST, scale_end: "", moment: "", offset: null, length: null, title: "", artists: "", facts: {}, probably: "", sure: "",
-  cover: "", preview: "", links: {}, searches: {}, watch: "",
+  cover: "", landmarks: "", preview: "", links: {}, searches: {}, watch: "",
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
 
@@ -57,12 +57,15 @@ const COVER_PIXELS = 240;
 /** The address, if it is a path on this server. @param {string | null | undefined} address */
 const own = (address) => (address?.startsWith("/") && !address.startsWith("//") ? address : "");
 
-/** The path of the cover that fits the page best, or of a drawn one. @param {SongOfServer} song @param {string} id */
-function coverOf(song, id) {
+/** The path of the cover that fits the page best, or of a drawn one. @param {SongOfServer} song */
+function coverOf(song) {
   const covers = (song.artwork ?? []).filter(({ url }) => own(url)).sort((a, b) => a.width - b.width);
   const best = covers.find(({ width }) => width >= COVER_PIXELS) ?? covers.at(-1);
-  return best?.url ?? `/covers/${song.catalog?.track_id ?? id}.svg`;
+  return best?.url ?? own(song.drawing);
 }
+
+/** Texts of a song that are not for people. */
+const NOT_FACTS = new Set(["id", "drawing", "landmarks"]);
 
 /** The path of a song's page; of an uploaded recording, only songs in the catalog have one. @param {SongOfServer} song @param {Identification["kind"]} kind */
 const songPage = (song, kind) => (song.id && (kind !== "file" || song.catalog) ? `${root}/songs/${song.id}` : "");
@@ -161,10 +164,11 @@ export function answerTexts(identification, words, now = Date.now()) {
     length: song.length ? identification.song.duration : null,
     title: song.title,
     artists: song.artists,
-    facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && name !== "id")),
+    facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && !NOT_FACTS.has(name))),
     probably: probable ? gettext("Probably") : "",
     sure: confidence && gettext("%(percent)s%%", { percent: confidence.replace("%", "") }),
-    cover: coverOf(identification.song, id),
+    cover: coverOf(identification.song),
+    landmarks: identification.song.landmarks ?? "",
     preview: own(identification.song.preview),
     links: song.links,
     searches: searchesOf(song),

@@ -29,13 +29,16 @@ function hideLater(heard) {
 /** From this width a cover is large enough, also at the largest size. */
 const COVER_PIXELS = 240;
 
+/** Whether an address is a path on this server. @param {string | undefined} address */
+const own = (address) => Boolean(address?.startsWith("/") && !address.startsWith("//"));
+
 /** @param {SongOfServer} song */
-function showCover({ id, artwork, catalog }) {
+function showCover({ artwork, drawing }) {
   const picture = /** @type {HTMLImageElement | null} */ (document.getElementById("cover"));
   if (!picture) return;
-  const covers = (artwork ?? []).filter(({ url }) => url.startsWith("/") && !url.startsWith("//")).sort((a, b) => a.width - b.width);
+  const covers = (artwork ?? []).filter(({ url }) => own(url)).sort((a, b) => a.width - b.width);
   const best = covers.find(({ width }) => width >= COVER_PIXELS) ?? covers.at(-1);
-  const address = root + (best?.url ?? `/covers/${catalog?.track_id ?? id}.svg`);
+  const address = root + (best?.url ?? (own(drawing) ? drawing : "/covers/example.svg"));
   if (picture.getAttribute("src") !== address) picture.src = address;
 }
 
