@@ -180,7 +180,6 @@ class Stage:
             ending="csv",
             version="x",
             name="y",
-            seed="x",
             section="keys",
         )
         if how == ["upload"]:

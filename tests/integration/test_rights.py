@@ -118,7 +118,7 @@ POST   /videos/{id}                              503     L F C F F F . F F . K W
 POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
 GET    /c/{login}                                302     . . . . . . . . . . . . . . .
-GET    /covers/{name}.svg                        404     . . . . . . . . . . . . . . .
+GET    /covers/{name}.svg                        200     . . . . . . . . . . . . . . .
 GET    /cards/answers/{id}.png                   404     . . . . . . . . . . . . . . .
 GET    /cards/channels/{login}.png               404     . . . . . . . . . . . . . . .
 GET    /cards/songs/{id}.png                     404     . . . . . . . . . . . . . . .
