@@ -70,7 +70,8 @@ def _copy(directory: Path, snapshot: Snapshot, destination: Path) -> None:
     for live in (*snapshot.segments, *snapshot.descriptions):
         with (destination / live.segment.path.name).open("xb") as file:
             # From the mapped file, which a merge may have deleted meanwhile.
-            file.write(live.segment.content)
+            for part in live.segment.parts():
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
     _copy_covers(directory, snapshot, Covers(destination).keep)

@@ -47,6 +47,9 @@ VERSION: Final = 1
 BATCH: Final = 64
 """How many tracks an import writes together."""
 
+FORGET_AFTER: Final = 1000
+"""After so many tracks, pages of the index that were read do not count as this process's memory any more."""
+
 MAX_NAME: Final = 1000
 MAX_ALIASES: Final = 100
 _ID: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
@@ -147,8 +150,10 @@ def _parts(
         covers=len(names),
     )
     yield msgspec.json.encode(head) + b"\n"
-    for entry in chosen:
+    for done, entry in enumerate(chosen, 1):
         live, number = snapshot.places(entry.id)[0]
+        if done % FORGET_AFTER == 0:
+            live.segment.forget_pages()
         record, raw = live.segment.tracks[number], live.segment.raw_peaks(number)
         middle = int(record["peaks_size"])
         description = _Description(

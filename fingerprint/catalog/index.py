@@ -31,6 +31,7 @@ from fingerprint.catalog.segment_layout import other_fingerprint
 from fingerprint.catalog.segment_name import segment_file
 from fingerprint.catalog.shown_tracks import ShownTrack, shown_track
 from fingerprint.catalog.tracks import Track, TrackEntry
+from fingerprint.domain.text import composed
 
 OPEN_ATTEMPTS: Final = 5
 """How often a writer may replace the catalog while it is being opened."""
@@ -98,12 +99,12 @@ class Snapshot:
         return self.search(())
 
     def search(self, words: Sequence[str]) -> Iterator[TrackEntry]:
-        """What is known of the tracks whose tags or paths hold every word, in any case.
+        """What is known of the tracks whose tags or paths hold every word, in any case and either form of accents.
 
         Hot path, over 100,000 tracks; simple form: decode each track's text, and look at `TrackEntry.text`. Texts
         that hold ASCII alone, and not the words, are not decoded; all else is stored as `\\u` and digits.
         """
-        folded = [word.casefold() for word in words]
+        folded = [composed(word.casefold()) for word in words]
         wide = not all(word.isascii() for word in folded)
         plain = [word.encode() for word in folded if word.isascii() and not {'"', "\\"} & set(word)]
         for segment, number, track_id, text in self._stored():
@@ -116,7 +117,8 @@ class Snapshot:
             entry = segment.decode(number, track_id, text)
             if folded:
                 shown = entry.text.casefold()
-                if any(word not in shown for word in folded):
+                accented = composed(shown)
+                if any(word not in accented and word not in shown for word in folded):
                     continue
             yield entry
 

@@ -72,7 +72,7 @@ class IndexSegment:
             try:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except ValueError as error:
-                raise DamagedCatalogError(f"{path} is empty") from error
+                raise DamagedCatalogError(f"{path} is damaged: it is empty") from error
         header = read_header(path, mapped, identity)
         entries = tuple(
             (name, int(entry["offset"]), int(entry["size"]), int(entry["crc"]))
@@ -179,10 +179,16 @@ class IndexSegment:
             return upper
         return upper << np.uint32(self.remainder_bits) | self.remainders[bounds[0] : bounds[-1]]
 
-    @property
-    def content(self) -> memoryview:
-        """The whole file, as it is mapped."""
-        return memoryview(self._mapped)
+    def forget_pages(self) -> None:
+        """Let go of the pages that were read, which fill memory: they are read again when they are needed."""
+        if hasattr(self._mapped, "madvise"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+
+    def parts(self) -> Iterator[bytes]:
+        """The whole file, as it is mapped, in pieces."""
+        for start in range(0, len(self._mapped), _CHECK_BYTES):
+            yield self._mapped[start : start + _CHECK_BYTES]
+            self.forget_pages()
 
     def damage(self, *names: str) -> str | None:
         """The first of the named sections (all when none is named) whose checksum is wrong, or None."""
@@ -192,6 +198,8 @@ class IndexSegment:
             running = 0
             for start in range(offset, offset + size, _CHECK_BYTES):
                 running = zlib.crc32(self._mapped[start : min(start + _CHECK_BYTES, offset + size)], running)
+                if size > _CHECK_BYTES:
+                    self.forget_pages()
             if running != crc:
                 return name
         return None

@@ -39,6 +39,9 @@ ALIKE: Final = 0.45
 
 MIN_BLOCK_PEAKS: Final = 20
 
+FORGET_AFTER: Final = 1000
+"""After so many tracks, pages of the index that were read do not count as this process's memory any more."""
+
 _BEYOND: Final = np.iinfo(np.int64).max
 
 MIN_SHARED_SECONDS: Final = 15.0
@@ -99,8 +102,11 @@ def near_duplicates(
     was found. Takes some milliseconds a track; no memory but that for one.
     """
     for segment, live in enumerate(snapshot.segments):
-        for number in np.flatnonzero(live.alive).tolist():
+        for done, number in enumerate(np.flatnonzero(live.alive).tolist(), 1):
             place = _Place(segment, number)
+            if done % FORGET_AFTER == 0:
+                for each in snapshot.segments:
+                    each.segment.forget_pages()
             yield live.segment.tracks[number]["id"].decode(), _of_track(snapshot, place, parameters)
 
 

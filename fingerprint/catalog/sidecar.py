@@ -21,7 +21,7 @@ from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
 from fingerprint.catalog.listings import Listings
-from fingerprint.catalog.table import Row, SidecarError, TableRow, read_object, read_table, read_text
+from fingerprint.catalog.table import Row, SidecarError, TableRow, is_said, read_object, read_table, read_text
 from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE, SAID_LIMIT
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
@@ -401,7 +401,7 @@ def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:
 
 def _text(value: object, limit: int = SAID_LIMIT) -> str:
     """A cell as text; numbers become their digits, and values of any other type an empty text."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not is_said(value):
         return ""
     return clean_text(" ".join(str(value).split()), limit)
 

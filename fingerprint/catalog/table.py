@@ -8,6 +8,7 @@ import csv
 import difflib
 import io
 import json
+import math
 import os
 import stat
 from collections import Counter
@@ -100,7 +101,12 @@ def _cells(body: _Object, columns: Collection[str], told: set[str], on_trouble: 
 def _is_odd(value: object) -> bool:
     """Whether a value is no text, number, or list of these, or nothing."""
     values = cast("list[object]", value) if type(value) is list else [value]
-    return any(isinstance(each, bool | list) for each in values)
+    return any(isinstance(each, bool | list) or not is_said(each) for each in values)
+
+
+def is_said(value: object) -> bool:
+    """Whether a value can be a text: not so what Python's JSON has beyond numbers, such as NaN."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _column(name: str) -> str:

@@ -1,5 +1,6 @@
 """Finds the music files in folders, and names whatever is left out."""
 
+import codecs
 import os
 import re
 import stat
@@ -10,12 +11,14 @@ from typing import Final
 
 from fingerprint.catalog.endings import AUDIO_SUFFIXES, COMPANION_SUFFIXES
 from fingerprint.catalog.file_outcomes import Unreadable
+from fingerprint.catalog.legacy_text import UnknownEncodingError, decode_text
 from fingerprint.catalog.listings import Listings
 from fingerprint.catalog.tracks import FileStamp, file_stamp
+from fingerprint.domain.text import composed
 
 IGNORE_NAME: Final = ".twitchaudioignore"
 MAX_IGNORE_BYTES: Final = 1 << 20
-
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 _KINDS: Final = {
     stat.S_IFIFO: "a FIFO",
@@ -69,7 +72,7 @@ class Patterns:
         """True to leave a path out, False to take it in again, None when no pattern fits."""
         if not path.startswith(self._base):
             return None
-        relative = path[len(self._base) :]
+        relative = composed(path[len(self._base) :])
         for expression, left_out, folders_only in reversed(self._rules):
             if (folder or not folders_only) and expression.fullmatch(relative):
                 return left_out
@@ -91,7 +94,7 @@ def is_pattern(line: str) -> bool:
 
 
 def _rule(line: str) -> tuple[re.Pattern[str], bool, bool] | None:
-    text = line.strip()
+    text = composed(line.strip())
     if not text or text.startswith("#"):
         return None
     left_out = not text.startswith("!")
@@ -226,11 +229,36 @@ def _own_patterns(found: Walk, folder: str, entries: "Sequence[os.DirEntry[str]]
             found.skipped.append(Unreadable(path, "it is no file, so its patterns are not read", by_choice=True))
             return []
         with path.open("rb") as file:
-            text = file.read(MAX_IGNORE_BYTES).decode("utf-8-sig", "surrogateescape")
+            content = file.read(MAX_IGNORE_BYTES + 1)
     except OSError as error:
         found.skipped.append(Unreadable(path, f"it cannot be read: {error.strerror}"))
         return []
-    return [Patterns(folder, text.splitlines())]
+    if len(content) > MAX_IGNORE_BYTES:
+        found.skipped.append(Unreadable(path, f"of its patterns, the first {MAX_IGNORE_BYTES >> 20} MiB are used"))
+    lines = _pattern_lines(content[:MAX_IGNORE_BYTES])
+    for number, line in enumerate(lines, 1):
+        if line[0].strip() and not line[0].lstrip().startswith("#") and not any(map(is_pattern, line)):
+            reason = f"line {number} is no pattern that a file can fit: {line[0].strip()[:80]!r}"
+            found.skipped.append(Unreadable(path, reason))
+    return [Patterns(folder, [text for line in lines for text in line])]
+
+
+def _pattern_lines(content: bytes) -> list[list[str]]:
+    """The lines of a file of patterns, whatever program wrote it.
+
+    A line in an encoding of Windows may mean names in that encoding, too, so it is there in both readings.
+    """
+    as_names = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    try:
+        text = decode_text(content)
+    except UnknownEncodingError:
+        text = as_names
+    if "\0" in as_names:
+        as_names = text  # UTF-16, which names are never in
+    read, named = (_LINE_END.split(each) for each in (text, as_names))
+    if len(read) != len(named):
+        return [[line] for line in (*named, *read)]
+    return [list(dict.fromkeys(pair)) for pair in zip(read, named, strict=True)]
 
 
 def _left_out(patterns: Sequence[Patterns], path: str, *, folder: bool) -> bool:

@@ -1,6 +1,7 @@
 """Texts to show: cleaned, when they come from other services, and positions in a recording."""
 
 import re
+import unicodedata
 from typing import Final
 
 TEXT_LIMIT: Final = 500
@@ -30,6 +31,11 @@ def printable(text: str) -> str:
     Bytes of a file's name that are no UTF-8, which are surrogates in it, are shown as U+FFFD, too.
     """
     return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
+
+
+def composed(text: str) -> str:
+    """The text with composed accents, to compare it: some systems and programs decompose those in names."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def clock_text(seconds: float) -> str:

@@ -13,7 +13,14 @@ from fingerprint.catalog.exchange import check_export, export_tracks, import_tra
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.manifest import manifest_stamp
 from fingerprint.domain.text import printable
-from server.cli.catalog.place import fetch_covers, open_catalog, open_writer, place_of
+from server.cli.catalog.place import (
+    fetch_covers,
+    open_catalog,
+    open_writer,
+    place_of,
+    saying_that_nothing_was_made,
+    saying_what_is_held,
+)
 from server.cli.catalog.text import count_text, matching
 from server.own_command import as_typed
 
@@ -31,7 +38,8 @@ def export_catalog(arguments: argparse.Namespace) -> int:
     covers = None if arguments.no_covers else Covers(place_of(arguments).folder)
     if covers is not None:
         fetch_covers(arguments)
-    left_out = export_tracks(snapshot, chosen, file, covers=covers)
+    with saying_that_nothing_was_made(file):
+        left_out = export_tracks(snapshot, chosen, file, covers=covers)
     if arguments.json:
         print(json.dumps({"file": str(file), "tracks": len(chosen), "bytes": file.stat().st_size}))
     else:
@@ -46,7 +54,8 @@ def back_up_catalog(arguments: argparse.Namespace) -> int:
     destination = cast("Path", arguments.destination)
     directory = open_catalog(arguments).directory
     fetch_covers(arguments)
-    held = back_up(directory, destination)
+    with saying_that_nothing_was_made(destination):
+        held = back_up(directory, destination)
     return _say_copied(arguments, held, destination, f"copied to {destination}")
 
 
@@ -54,7 +63,8 @@ def restore_catalog(arguments: argparse.Namespace) -> int:
     """Take a copy back."""
     source = cast("Path", arguments.source)
     place = place_of(arguments)
-    restored = restore(source, place.folder, force=bool(arguments.force), store=place.remote)
+    with saying_what_is_held(arguments):
+        restored = restore(source, place.folder, force=bool(arguments.force), store=place.remote)
     if restored.set_aside is not None:
         print(printable(f"twitchaudio: the damaged catalog's files are in {restored.set_aside}"), file=sys.stderr)
     return _say_copied(arguments, restored.snapshot, place.folder, f"restored from {source}")
@@ -91,7 +101,8 @@ def import_export(arguments: argparse.Namespace) -> int:
     file = cast("Path", arguments.file)
     if manifest_stamp(place_of(arguments).folder) is None:
         check_export(file)  # before a catalog is begun for it
-    with open_writer(arguments, create=True) as writer:
+    go_on = " Run the command again to go on."
+    with saying_what_is_held(arguments, go_on), open_writer(arguments, create=True) as writer:
         report = import_tracks(writer, file, owner)
     if arguments.json:
         print(json.dumps(dataclasses.asdict(report)))

@@ -1,12 +1,15 @@
 """`twitchaudio catalog list`, `search`, `missing`, `stats` and `verify`: what is in a catalog."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
+
+import msgspec
 
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.shown_tracks import ShownTrack
@@ -90,9 +93,18 @@ def _print_tracks(tracks: Iterable[ShownTrack], *, as_json: bool) -> int:
     shown = 0
     write = sys.stdout.write
     for shown, track in enumerate(tracks, 1):  # noqa: B007 - it is counted
-        write(json.dumps(track.to_json()) if as_json else track_line(track))
+        write(_json_line(track.to_json()) if as_json else track_line(track))
         write("\n")
     return shown
+
+
+def _json_line(body: dict[str, Any]) -> str:
+    """A JSON object in ASCII alone. Most are, and take a fifth of the time so."""
+    with contextlib.suppress(UnicodeEncodeError):
+        encoded = msgspec.json.encode(body)
+        if encoded.isascii():
+            return encoded.decode()
+    return json.dumps(body, separators=(",", ":"))
 
 
 def _moment(seconds: float) -> str:

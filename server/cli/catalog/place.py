@@ -1,18 +1,23 @@
 """Where a command of `twitchaudio catalog` works, and how it opens the catalog there."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.manifest import require_catalog
+from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.writer import CatalogWriter
+from fingerprint.domain.text import printable
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import CatalogPlace
 from fingerprint.settings import read_settings
 from server.cli import Run
+from server.cli.catalog.text import count_text
 
 if TYPE_CHECKING:
     from fingerprint.remote_catalogs.writing import RemoteCatalog
@@ -62,6 +67,33 @@ def open_catalog(arguments: argparse.Namespace) -> Catalog:
     elif arguments.catalog is not None:
         require_catalog(place.folder)
     return Catalog(place.folder, any_fingerprint=True)
+
+
+@contextlib.contextmanager
+def saying_what_is_held(arguments: argparse.Namespace, next_step: str = "") -> Generator[None]:
+    """Have Ctrl-C say how much the catalog holds now, for a command that changes it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        place = place_of(arguments)
+        try:
+            tracks = len(Catalog(place.folder, any_fingerprint=True).snapshot())
+        except CatalogError as error:
+            held = error.detail
+        else:
+            held = f"The catalog in {place.name} is whole and holds {count_text(tracks, 'track')}."
+        print(printable(f"twitchaudio: interrupted. {held}{next_step}"), file=sys.stderr)
+        raise
+
+
+@contextlib.contextmanager
+def saying_that_nothing_was_made(place: Path) -> Generator[None]:
+    """Have Ctrl-C say so, for a command that makes a file or folder whole or not at all."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(printable(f"twitchaudio: interrupted. Nothing was written to {place}."), file=sys.stderr)
+        raise
 
 
 def fetch_covers(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from fingerprint.catalog.missing import plan_pruning
 from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.walk import is_pattern
 from fingerprint.domain.text import printable
-from server.cli.catalog.place import open_catalog, open_writer, place_of
+from server.cli.catalog.place import open_catalog, open_writer, place_of, saying_what_is_held
 from server.cli.catalog.text import count_text, matching
 from server.own_command import as_typed
 
@@ -25,7 +25,7 @@ def remove_tracks(arguments: argparse.Namespace) -> int:
     if not ids and not (text or "").split() and under is None and not owner:
         print("twitchaudio: name what to remove: ids, --search, --under or --owner", file=sys.stderr)
         return 2
-    with open_writer(arguments) as writer:
+    with saying_what_is_held(arguments), open_writer(arguments) as writer:
         snapshot = writer.snapshot()
         named = {track_id: snapshot.entry(track_id) for track_id in ids}
         unknown = [track_id for track_id, entry in named.items() if entry is None]
@@ -72,7 +72,7 @@ def _is_under(source: Source, folder: Path) -> bool:
 
 def prune_tracks(arguments: argparse.Namespace) -> int:
     """Remove the tracks whose files are missing."""
-    with open_writer(arguments) as writer:
+    with saying_what_is_held(arguments), open_writer(arguments) as writer:
         plan = plan_pruning(list(writer.snapshot().entries()))
         refused = bool(plan.unmounted) and not arguments.force
         gone = frozenset[str]() if refused else plan.gone
@@ -120,7 +120,7 @@ def exclude_files(arguments: argparse.Namespace) -> int:
             end="\n" if excluded else "",
         )
         return 0
-    with open_writer(arguments) as writer:
+    with saying_what_is_held(arguments), open_writer(arguments) as writer:
         known = writer.snapshot().manifest.excluded
         unknown = [pattern for pattern in patterns if pattern not in known] if arguments.remove else []
         if arguments.remove:

@@ -401,3 +401,18 @@ def test_pages_are_parts_of_what_a_search_finds(tmp_path: Path) -> None:
         assert [each.id for each in snapshot.page(words, 0, 10)] == found
         assert [each.id for each in snapshot.page(words, 1, 1)] == found[1:2]
     assert [each.track.title for each in snapshot.page(["GRÖSSE"], 0, 9)] == ["Größe"]
+
+
+def test_a_search_finds_accents_in_either_form(tmp_path: Path) -> None:
+    composed, decomposed = "Caf\u00e9 M\u00fcnchen", "Cafe\u0301 Mu\u0308nchen"
+    with CatalogWriter(tmp_path) as writer:
+        writer.add(
+            [
+                (replace(track(number), title=title), entry(number)[1])
+                for number, title in enumerate((composed, decomposed))
+            ]
+        )
+    snapshot = Catalog(tmp_path).snapshot()
+    for words in ([composed], ["CAF\u00c9"], ["Mu\u0308nchen"], ["cafe\u0301", "up"], ["nchen"]):
+        assert len(list(snapshot.search([part for word in words for part in word.split()]))) == 2, words
+    assert [each.track.title for each in snapshot.search(["cafe"])] == [decomposed]

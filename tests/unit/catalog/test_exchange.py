@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import os
+import signal
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fingerprint.catalog import exchange
 from fingerprint.catalog.exchange import ImportReport, export_tracks, import_tracks
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.identify import identify, prepare
@@ -33,6 +37,10 @@ def recording(number: int) -> tuple[TrackEntry, TrackFingerprint]:
 def fill(directory: Path, *numbers: int) -> None:
     with CatalogWriter(directory) as writer:
         writer.add([recording(number) for number in numbers])
+
+
+def titles(directory: Path) -> set[str]:
+    return {found.title for found in Catalog(directory).snapshot().tracks()}
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +210,79 @@ def test_what_is_no_export_is_refused(tmp_path: Path) -> None:
         import_tracks(writer, tmp_path / "gone", "X")
     with pytest.raises(CatalogError, match="not changed"):
         export_tracks(Catalog(tmp_path / "c").snapshot(), [], tmp_path / "text")
+
+
+def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "label", 1, 2, 3)
+    assert main(["catalog", "export", str(tmp_path / "songs"), "--catalog", str(tmp_path / "label")]) == 0
+    at = ["--catalog", str(tmp_path / "c")]
+    monkeypatch.setattr(exchange, "BATCH", 1)
+    left = iter([False, False, True])
+    add = CatalogWriter.add
+
+    def interrupted(writer: CatalogWriter, *tracks: Any, **named: Any) -> None:
+        if next(left, False):
+            raise KeyboardInterrupt
+        add(writer, *tracks, **named)
+
+    monkeypatch.setattr(CatalogWriter, "add", interrupted)
+    words = ["catalog", "import", str(tmp_path / "songs"), "--owner", "Harbour", *at]
+    capsys.readouterr()
+    assert main(words) == 130
+    held = f"The catalog in {tmp_path / 'c'} is whole and holds 2 tracks."
+    said = f"twitchaudio: interrupted. {held} Run the command again to go on.\n"
+    assert capsys.readouterr().err == said
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("1 track added, 2 there already")
+
+    def stop(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", stop)
+        for command in ("export", "backup"):
+            assert main(["catalog", command, str(tmp_path / "new"), *at]) == 130
+            assert (
+                capsys.readouterr().err
+                == f"twitchaudio: interrupted. Nothing was written to {tmp_path / 'new'}.\n"
+            )
+        for words in (["remove", "--search", "Song"], ["exclude", "demos/"]):
+            assert main(["catalog", *words, *at]) == 130
+            assert "is whole and holds 3 tracks.\n" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"label", "songs", "c"}
+
+
+@pytest.mark.parametrize("at", [1, 3, 8, 17])
+def test_an_import_that_is_killed_leaves_a_whole_catalog_and_can_be_run_again(
+    at: int, exported: Path, tmp_path: Path
+) -> None:
+    fill(tmp_path / "c", 7)
+    words = ["catalog", "import", str(exported), "--owner", "Harbour", "--catalog", str(tmp_path / "c")]
+    child = os.fork()
+    if child == 0:
+        try:
+            exchange.BATCH = 1  # pyright: ignore[reportConstantRedefinition, reportPrivateImportUsage]
+            left, fsync = iter(range(at - 1, -1, -1)), os.fsync
+
+            def die(handle: int) -> None:
+                if next(left) == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                fsync(handle)
+
+            os.fsync = die
+            main(words)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert Catalog(tmp_path / "c").verify() == []
+    held = {found.title for found in Catalog(tmp_path / "c").snapshot().tracks()}
+    assert "Song 7" in held
+    assert main(words) == 0
+    assert {found.title for found in Catalog(tmp_path / "c").snapshot().tracks()} == held | {
+        "Song 1",
+        "Song 2",
+        "Song 3",
+    }
+    assert Catalog(tmp_path / "c").verify() == []

@@ -3,13 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fingerprint.catalog import near_duplicates as near_duplicates_module
 from fingerprint.catalog.fingerprint import fingerprint_track
-from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.index import Catalog, Snapshot
+from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.near_duplicates import NearDuplicate, all_near_duplicates, near_duplicates
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import noise, tune
-from tests.unit.catalog.shelf import track
+from tests.unit.catalog.shelf import fill, track
 
 
 def joined(*parts: Pcm) -> Pcm:
@@ -54,6 +56,26 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, NearD
         near = all_near_duplicates(near_duplicates(writer.snapshot()))
     names = {f"{number:012x}": name for number, name in enumerate(made)}
     return {names[one]: {names[each.other_id]: each for each in others} for one, others in near.items()}
+
+
+def test_pages_of_the_index_that_were_read_do_not_fill_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgotten: list[IndexSegment] = []
+    monkeypatch.setattr(near_duplicates_module, "FORGET_AFTER", 2)
+
+    def forget(segment: IndexSegment) -> None:
+        forgotten.append(segment)
+
+    monkeypatch.setattr(IndexSegment, "forget_pages", forget)
+    fill(tmp_path, [1, 2, 3, 4, 5])
+    assert len(list(near_duplicates(Catalog(tmp_path).snapshot()))) == 5
+    assert len(forgotten) == 2
+    monkeypatch.undo()
+    (live,) = Catalog(tmp_path).snapshot().segments
+    live.segment.forget_pages()
+    assert live.segment.damage() is None
+    assert b"".join(live.segment.parts()) == live.segment.path.read_bytes()
 
 
 def test_versions_of_a_recording_are_found_and_nothing_else(found: dict[str, dict[str, NearDuplicate]]) -> None:

@@ -219,6 +219,8 @@ def test_what_a_sidecar_leaves_empty_stays_as_the_tags_have_it() -> None:
         ("song.flac.json", b'{"album": {"name": "x"}}', "it has something else than a text as its `album`"),
         ("tracks.csv", b"file,spotify\nsong.flac,javascript:alert(1)\n", "spotify takes a link"),
         ("song.flac.json", b'{"isrc": "nonsense"}', "isrc takes 12"),
+        ("song.flac.json", b'{"title": NaN}', "it has something else than a text as its `title`"),
+        ("song.flac.json", b'{"artists": ["", -1e999]}', "it has something else than a text as its `artists`"),
     ],
 )
 def test_what_is_wrong_with_a_sidecar_is_said(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
