@@ -2,20 +2,23 @@
 
     {"JobId": "...", "Type": "stream|clip|video", "Identifier": "...",
      "Extra": {"At": 61.5, "AskedAt": "2026-03-01T11:59:00Z", "Ago": 60.0, "Deadline": "2026-03-01T12:00:30Z",
-               "Lease": {"TargetKey": "...", "Owner": "...", "Fence": 7, "ExpiresAt": "..."}}}
+               "Lease": {"TargetKey": "...", "Owner": "...", "Fence": 7, "ExpiresAt": "..."},
+               "Recognizers": ["catalog", "audd"], "Budgets": "audd=10/day"}}
 
 `Extra` and each of its members may be missing: without a lease the function claims the target itself.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, ValidationError, convert, to_builtins
 
+from fingerprint.domain.budgets import Budgets, budgets_text, parse_budgets
 from fingerprint.domain.identification import IdentificationId, Moment
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import (
     ChannelTarget,
     TwitchTarget,
@@ -34,12 +37,16 @@ class InvalidEventError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
-    """One identification to run. After `deadline` its answer is no longer needed."""
+    """One identification to run. After `deadline` its answer is no longer needed.
+
+    `chosen`: what an operator chose in place of the function's settings.
+    """
 
     job_id: IdentificationId
     target: TwitchTarget
     deadline: datetime | None = None
     lease: Lease | None = None
+    chosen: RecognizerOverride = field(default_factory=RecognizerOverride)
 
 
 class _LeaseJson(Struct, rename="pascal", kw_only=True):
@@ -55,6 +62,8 @@ class _ExtraJson(Struct, rename="pascal", kw_only=True, omit_defaults=True):
     ago: float | None = None
     deadline: Moment | None = None
     lease: _LeaseJson | None = None
+    recognizers: tuple[str, ...] | None = None
+    budgets: str | None = None
 
 
 class _EventJson(Struct, rename="pascal", kw_only=True):
@@ -85,6 +94,8 @@ def event_to_json(event: JobEvent) -> Json:
                     fence=lease.fence,
                     expires_at=lease.expires_at,
                 ),
+                recognizers=event.chosen.order,
+                budgets=None if event.chosen.budgets is None else budgets_text(event.chosen.budgets),
             ),
         }
     )
@@ -113,7 +124,15 @@ def event_from_json(event: object) -> JobEvent:
             fence=lease.fence,
             expires_at=lease.expires_at.astimezone(UTC),
         ),
+        chosen=RecognizerOverride(order=extra.recognizers or None, budgets=_budgets(extra.budgets)),
     )
+
+
+def _budgets(text: str | None) -> Budgets | None:
+    try:
+        return None if text is None else parse_budgets(text)
+    except ValueError as error:
+        raise InvalidEventError("Budgets: they are not of the form audd=10/day") from error
 
 
 def _target(body: _EventJson, extra: _ExtraJson) -> TwitchTarget:

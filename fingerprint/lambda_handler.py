@@ -15,6 +15,7 @@ import logging
 import secrets
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from typing import Final, Protocol
 
 from fingerprint.clock import SystemClock
@@ -27,10 +28,12 @@ from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobOutcome, JobStore
+from fingerprint.providers.guard import ProviderGuards
+from fingerprint.recognizer_choice import RecognizerChoice, chosen_instead, unusable_reason
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import read_settings, runs_in_lambda
 from fingerprint.wire import Json, to_json
-from fingerprint.wiring import open_pipeline
+from fingerprint.wiring import choice_of, open_guards, open_pipeline
 
 MARGIN_SECONDS: Final = 1.5
 """How long before the function's time limit a job is cancelled, to leave time to store that it took too long."""
@@ -92,10 +95,33 @@ async def _open(settings: PipelineSettings) -> "_Opened":
         decoder = DecoderPool()
         store = await stack.enter_async_context(open_job_store(settings, clock))
         catalogs = await stack.enter_async_context(CatalogFollower(settings))
+        guards = await stack.enter_async_context(open_guards(settings, clock))
+        choice = _EventChoice(settings, guards)
         pipeline = await stack.enter_async_context(
-            open_pipeline(settings, decoder=decoder, catalog_follower=catalogs)
+            open_pipeline(
+                settings, guards=guards, decoder=decoder, catalog_follower=catalogs, choice=choice.current
+            )
         )
-        return _Opened(stack.pop_all(), store, pipeline, decoder, clock, catalogs=catalogs)
+        return _Opened(stack.pop_all(), store, pipeline, decoder, clock, catalogs=catalogs, choice=choice)
+
+
+class _EventChoice:
+    """The recognizers that the event in progress names, or else those of the settings."""
+
+    def __init__(self, settings: PipelineSettings, guards: ProviderGuards) -> None:
+        self._settings = settings
+        self._guards = guards
+        self._of_settings = self._known = choice_of(settings)
+
+    async def current(self) -> RecognizerChoice:
+        """The choice that holds now."""
+        return self._known
+
+    def follow(self, event: JobEvent) -> None:
+        """Ask what this event names from now on."""
+        unusable = partial(unusable_reason, self._settings)
+        self._known = chosen_instead(self._of_settings, event.chosen, unusable)
+        self._guards.set_budgets(self._known.budgets)
 
 
 class _Opened:
@@ -110,7 +136,9 @@ class _Opened:
         clock: Clock,
         *,
         catalogs: CatalogFollower,
+        choice: _EventChoice,
     ) -> None:
+        self._choice = choice
         self.stack = stack
         self._store = store
         self._pipeline = pipeline
@@ -122,6 +150,7 @@ class _Opened:
     async def identify(self, event: JobEvent, context: Context) -> JobOutcome:
         """Run a job, and end everything that it started."""
         before = asyncio.all_tasks()
+        self._choice.follow(event)
         self._decoder.start_workers()
         # Beside the capture, which takes longer; only the first copies are waited for.
         refreshed = asyncio.create_task(self._catalogs.refresh())

@@ -40,9 +40,17 @@ from fingerprint.ports import (
 from fingerprint.providers.calls import ProviderCalls
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
+from fingerprint.recognizer_choice import (
+    CurrentChoice,
+    RecognizerChoice,
+    available_names,
+    budgeted_by,
+    chosen_by,
+    fixed_choice,
+)
 from fingerprint.recognizers import REGISTRY, Resources, chosen_names
 from fingerprint.recognizers.catalog import CatalogRecognizer
-from fingerprint.recognizers.chain import Member, RecognizerChain
+from fingerprint.recognizers.chain import Choose, Member, RecognizerChain
 from fingerprint.recognizers.learned import LearnedRecognizer
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import SettingsError
@@ -62,13 +70,12 @@ AGENT: Final = "TwitchAudio/0.1"
 """The User-Agent that providers receive."""
 
 
-def make_recognizers(settings: PipelineSettings, resources: Resources, guards: ProviderGuards) -> list[Member]:
-    """The configured recognizers in their order; those that cost money have a guard.
-
-    Raises SettingsError for an unknown name, or a recognizer whose keys are not set.
-    """
+def make_recognizers(
+    names: Iterable[str], settings: PipelineSettings, resources: Resources, guards: ProviderGuards
+) -> list[Member]:
+    """The recognizers of some names, which `checked_names` has checked; those that cost money have a guard."""
     members: list[Member] = []
-    for name in checked_names(settings):
+    for name in names:
         recognizer = REGISTRY[name].factory(settings, resources)
         if REGISTRY[name].free:
             members.append(Member(recognizer, limits_itself=True))
@@ -102,6 +109,11 @@ def checked_names(settings: PipelineSettings) -> tuple[str, ...]:
     return names
 
 
+def choice_of(settings: PipelineSettings) -> RecognizerChoice:
+    """The order and the budgets of the settings. Raises SettingsError."""
+    return RecognizerChoice(names=checked_names(settings), budgets=settings.providers.budgets)
+
+
 def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None = None) -> ProviderGuards:
     """The circuit breakers and budgets of the recognizers that cost money. `usage` counts their questions.
 
@@ -118,9 +130,14 @@ def make_guards(settings: PipelineSettings, clock: Clock, *, usage: Usage | None
 async def open_guards(settings: PipelineSettings, clock: Clock) -> AsyncGenerator[ProviderGuards]:
     """The guards for a standalone process, such as Lambda; questions are counted in SQL, if there is a database.
 
-    The database must have its schema already; without a paid recognizer it is not opened. Raises SettingsError.
+    The database must have its schema already; where no paid recognizer has its keys, it is not opened. Raises
+    SettingsError.
     """
-    if settings.database_url is None or all(REGISTRY[name].free for name in checked_names(settings)):
+    names = {
+        *checked_names(settings),
+        *(name for name in available_names(settings) if REGISTRY[name].by_default(settings)),
+    }
+    if settings.database_url is None or all(REGISTRY[name].free for name in names):
         yield make_guards(settings, clock)
         return
     async with open_database(settings.database_url) as database:
@@ -136,15 +153,22 @@ async def open_members(
     recognition_pool: RecognitionPool | None = None,
     learned_pool: RecognitionPool | None = None,
     catalog_problems: Callable[[], Sequence[str]] = tuple,
+    available: bool = False,
 ) -> AsyncGenerator[list[Member]]:
-    """The configured recognizers, with connections to their providers. Raises SettingsError."""
+    """The configured recognizers, with connections to their providers. Raises SettingsError.
+
+    `available`: also those that could be chosen, and are not.
+    """
     clock = SystemClock()
     guards = guards or make_guards(settings, clock)
-    origins = [origin for name in checked_names(settings) for origin in REGISTRY[name].origins(settings)]
+    names = checked_names(settings)
+    if available:
+        names = tuple(dict.fromkeys((*names, *available_names(settings))))
+    origins = [origin for name in names for origin in REGISTRY[name].origins(settings)]
     async with Fetcher(AllowList.of_origins(origins), on_outcome=on_outcome) as fetcher:
         calls = ProviderCalls(fetcher, clock, agent=AGENT)
         resources = Resources(calls, recognition_pool, learned_pool, catalog_problems)
-        yield make_recognizers(settings, resources, guards)
+        yield make_recognizers(names, settings, resources, guards)
 
 
 @asynccontextmanager
@@ -190,9 +214,12 @@ async def open_recognizers(settings: PipelineSettings) -> AsyncGenerator[Recogni
         yield recognizers
 
 
-def _chain(settings: PipelineSettings, members: Sequence[Member]) -> RecognizerChain:
+def _chain(settings: PipelineSettings, members: Sequence[Member], choose: Choose | None = None) -> RecognizerChain:
     return RecognizerChain(
-        members, recognizer_seconds=settings.recognizer_seconds, together=settings.ask == "together"
+        members,
+        recognizer_seconds=settings.recognizer_seconds,
+        together=settings.ask == "together",
+        choose=choose,
     )
 
 
@@ -215,11 +242,6 @@ def _learned(members: Iterable[Member]) -> LearnedCatalog | None:
         if isinstance(member.recognizer, LearnedRecognizer):
             return cast("LearnedCatalog", member.recognizer)
     return None
-
-
-def _budgeted(settings: PipelineSettings, members: Iterable[Member]) -> list[Member]:
-    """The providers that have a budget: a whole recording is many questions, so no others are asked about it."""
-    return [member for member in members if member.recognizer.name in settings.providers.budgets]
 
 
 @asynccontextmanager
@@ -273,6 +295,7 @@ async def open_pipeline(
     learned_pool: RecognitionPool | None = None,
     catalog_follower: CatalogFollower | None = None,
     background: Background | None = None,
+    choice: CurrentChoice | None = None,
 ) -> AsyncGenerator[Pipeline]:
     """A complete pipeline; its connections and decoder processes live as long as the block.
 
@@ -280,10 +303,12 @@ async def open_pipeline(
     such a store, providers with a budget are not asked. `on_outcome` is called for every upstream call,
     `on_unknown` for what Twitch was not known to send. `decoder`, `recognition_pool` and `learned_pool` are pools
     that are not yet entered; without those, this process searches the catalogs itself. `catalog_follower`: one
-    that is open and that the caller refreshes; by default, shared catalogs are followed here. Raises
-    SettingsError.
+    that is open and that the caller refreshes; by default, shared catalogs are followed here. `choice`: which
+    recognizers are asked, for as long as the block runs; by default, those of the settings. Raises SettingsError.
     """
     clock = SystemClock()
+    current = choice or fixed_choice(choice_of(settings))
+    choose = chosen_by(current)
     breakers = HostCircuitBreakers(clock)
     media_hosts = AllowList.of_media_hosts(settings.twitch.all_media_hosts)
     async with (
@@ -300,10 +325,11 @@ async def open_pipeline(
             recognition_pool=recognition_pool,
             learned_pool=learned_pool,
             catalog_problems=lambda: tuple(follower.problems.values()),
+            available=choice is not None,
         ) as members,
-        _chain(settings, members) as recognizers,
-        _chain(settings, _free(members)) as further,
-        _chain(settings, _budgeted(settings, members)) as paid,
+        _chain(settings, members, choose) as recognizers,
+        _chain(settings, _free(members), choose) as further,
+        _chain(settings, members, budgeted_by(current)) as paid,
         open_resolver(settings, breakers=breakers, on_outcome=on_outcome) as resolver,
         twitch_fetcher(
             media_hosts,

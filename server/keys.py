@@ -33,6 +33,7 @@ from server.identifications.service import IdentificationService
 from server.learning.service import Learner
 from server.observability import Counter, Metrics
 from server.readiness import Readiness
+from server.recognizer_choices import RecognizerChoices
 from server.settings import ServerSettings
 from server.songs.store import SongStore
 from server.vitals import Vitals
@@ -47,6 +48,7 @@ JOBS: Final = web.AppKey("jobs", JobStore)
 ACCESS: Final = web.AppKey("access", Access)
 PROVIDERS: Final = web.AppKey("providers", ProviderGuards)
 """How the recognizers that cost something stand; the operator's pages show it."""
+RECOGNIZERS: Final = web.AppKey("recognizers", RecognizerChoices)
 PROBE_KEYS: Final = web.AppKey("probe_keys", SessionKeys)
 """With which `twitchaudio doctor` proves who asks; set where there is a public address."""
 FORWARDING: Final = web.AppKey("forwarding", UntrustedForwarding)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock, JobOutcome
-from fingerprint.providers.guard import ProviderGuards
+from fingerprint.providers.guard import ProviderStatus
 from fingerprint.worker_pool import WorkerPool
 from server.observability import Histogram, Metrics
 
@@ -86,7 +86,7 @@ class Vitals:
     def __init__(
         self,
         database: Database,
-        guards: ProviderGuards,
+        providers: Callable[[], Awaitable[Sequence[ProviderStatus]]],
         *,
         data_dir: Path,
         clock: Clock,
@@ -94,7 +94,7 @@ class Vitals:
         background: Background,
     ) -> None:
         self._database = database
-        self._guards = guards
+        self._providers = providers
         self._data_dir = data_dir
         self._clock = clock
         self._background = background
@@ -142,11 +142,13 @@ class Vitals:
         self._room = await asyncio.to_thread(room_of, self._data_dir)
         with contextlib.suppress(TwitchAudioError, OSError):
             self._database_bytes = await self._database_size()
-        for status in await self._guards.statuses():
+        for status in await self._providers():
             for usage in status.spending or ():
                 labels = (status.name, str(usage.period))
                 self._asked[labels] = usage.used
-                if usage.most is not None:
+                if usage.most is None:
+                    self._budgets.pop(labels, None)
+                else:
                     self._budgets[labels] = usage.most
 
     async def _measure_all(self) -> None:
@@ -178,7 +180,7 @@ class Vitals:
         )
         metrics.gauges(
             "twitchaudio_provider_budget",
-            "Questions that TWITCHAUDIO_BUDGETS allows in a day and a month.",
+            "Questions that a provider's budget allows in a day and a month.",
             lambda: self._budgets,
             "provider",
             "period",

@@ -62,6 +62,13 @@ def parse_budgets(text: str) -> Budgets:
     return found
 
 
+def budgets_text(budgets: Budgets) -> str:
+    """The budgets in the form that `parse_budgets` reads; empty without any."""
+    return ", ".join(
+        f"{name}={budget.most}/{budget.period}" for name, limits in budgets.items() for budget in limits
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUsage:
     """How many questions were asked in the current period; `most` is None where there is no budget."""

@@ -71,6 +71,12 @@ class ProviderGuard:
             return None
         return Suspension(f"{self._breaker.reason} It is asked again in {seconds:.0f} s.", seconds)
 
+    def set_budgets(self, budgets: Sequence[Budget]) -> None:
+        """Take other budgets from now on; questions that were asked before count in them."""
+        if tuple(budgets) != tuple(self._budgets):
+            self._budgets = budgets
+            self._over = None
+
     async def count_question(self) -> None:
         """Count one question. Raises ProviderError when the budget is used up or, with one, cannot be counted."""
         if self._usage is None:
@@ -150,7 +156,7 @@ class ProviderGuards:
     def __init__(self, clock: Clock, *, usage: Usage | None = None, budgets: Budgets | None = None) -> None:
         self._clock = clock
         self._usage = usage
-        self._budgets: Final = budgets or {}
+        self._budgets = budgets or {}
         self._guards: dict[str, ProviderGuard] = {}
 
     def of(self, name: str) -> ProviderGuard:
@@ -160,6 +166,12 @@ class ProviderGuards:
             guard = ProviderGuard(name, self._clock, self._usage, self._budgets.get(name, ()))
             self._guards[name] = guard
         return guard
+
+    def set_budgets(self, budgets: Budgets) -> None:
+        """Take other budgets for all providers from now on."""
+        self._budgets = budgets
+        for name, guard in self._guards.items():
+            guard.set_budgets(budgets.get(name, ()))
 
     async def statuses(self) -> Sequence[ProviderStatus]:
         """The status of each provider, read at the same time."""

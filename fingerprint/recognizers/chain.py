@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -63,6 +63,10 @@ class Member:
     limits_itself: bool = False
 
 
+Choose = Callable[[Sequence[Member]], Awaitable[Sequence[Member]]]
+"""Those of a chain's members that are asked now, in their order. Fast, and raises nothing."""
+
+
 @dataclass(slots=True)
 class _Attempt:
     """The outcome of asking one recognizer. `matches` is None when it gave no answer."""
@@ -101,7 +105,7 @@ class RecognizerChain:
     One that fails or takes too long is logged by name, and the next one is asked. "No match" is an answer: the
     next one may still know the song, and when none does, the answer is that of the first. One whose circuit is
     open or that is over its budget is skipped. It owns a thread pool: `close` it, or use it as an async context
-    manager.
+    manager. `choose`: says for each recording which of them are asked; by default all, in their order.
     """
 
     def __init__(
@@ -110,7 +114,9 @@ class RecognizerChain:
         *,
         recognizer_seconds: float = RECOGNIZER_SECONDS,
         together: bool = False,
+        choose: Choose | None = None,
     ) -> None:
+        self._choose = choose
         self._members = [each if isinstance(each, Member) else Member(each) for each in recognizers]
         self._seconds = recognizer_seconds
         self._together = together
@@ -129,7 +135,7 @@ class RecognizerChain:
     async def unavailable_reason(self) -> str | None:
         """None when at least one recognizer can answer; otherwise what is missing and how to add it."""
         asked: list[_Attempt] = []
-        for member in self._members:
+        for member in await self._chosen():
             kept = await self._not_asked(member)
             if kept is None:
                 return None
@@ -141,21 +147,32 @@ class RecognizerChain:
 
         Raises TwitchAudioError `recognizer-unavailable` when none could answer.
         """
-        if self._together and len(self._members) > 1:
-            return await self._identify_together(recording, on_stage)
+        members = await self._chosen()
+        if self._together and len(members) > 1:
+            return await self._identify_together(members, recording, on_stage)
         tally = _Tally()
-        for member in self._members:
+        for member in members:
             asked = await self._ask(member, recording, on_stage)
             tally.asked.append(asked)
             if asked.matches:
                 return tally.answer(asked)
         return tally.answer(None)
 
-    async def _identify_together(self, recording: Recording, on_stage: OnStage) -> Recognition:
+    async def _chosen(self) -> Sequence[Member]:
+        return self._members if self._choose is None else await self._choose(self._members)
+
+    async def _identify_together(
+        self, members: Sequence[Member], recording: Recording, on_stage: OnStage
+    ) -> Recognition:
         """Ask all at once: the first match wins, and others may confirm it for a moment."""
+        places = {member.recognizer.name: number for number, member in enumerate(members)}
+
+        def place(asked: _Attempt) -> int:
+            return places[asked.name]
+
         tally = _Tally()
         found: _Attempt | None = None
-        async with _tasks([self._ask(member, recording, on_stage) for member in self._members]) as tasks:
+        async with _tasks([self._ask(member, recording, on_stage) for member in members]) as tasks:
             left = set(tasks)
             until: float | None = None
             while left:
@@ -165,7 +182,7 @@ class RecognizerChain:
                     break
                 left -= done
                 # In the order of the settings when several end at once.
-                for asked in sorted((task.result() for task in done), key=self._place):
+                for asked in sorted((task.result() for task in done), key=place):
                     tally.asked.append(asked)
                     if found is None and asked.matches:
                         found = asked
@@ -179,9 +196,6 @@ class RecognizerChain:
             fingerprint_ms=max(one.fingerprint_ms for one in tally.asked),
             recognize_ms=max(one.recognize_ms for one in tally.asked),
         )
-
-    def _place(self, asked: _Attempt) -> int:
-        return next(place for place, member in enumerate(self._members) if member.recognizer.name == asked.name)
 
     async def _ask(self, member: Member, recording: Recording, on_stage: OnStage) -> _Attempt:
         """Ask one recognizer; every outcome but cancellation is in the returned attempt."""

@@ -105,6 +105,10 @@ class Access:
         """The operator's rules, at most about `RULES_SECONDS` old. Raises TwitchAudioError `busy`."""
         return self._rules.fresh("") or await self._rules.get("", self._read)
 
+    def forget_rules(self) -> None:
+        """Have the next caller read the rules again: they were changed just now."""
+        self._rules.invalidate_all()
+
     async def authenticate(self, context: RequestContext) -> Principal:
         """Check the credentials of a request, and set the principal in its context.
 

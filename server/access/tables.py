@@ -15,6 +15,15 @@ website_settings: Final = Table(
 )
 """Settings that the operator changes at run time. The row `version` changes with every rule in any table."""
 
+recognizer_overrides: Final = Table(
+    "recognizer_overrides",
+    metadata,
+    Column("name", exact_text(32), primary_key=True),
+    Column("value", Text, nullable=False),
+    **MYSQL_TABLE,
+)
+"""The order and the budgets of recognizers that hold in place of the settings'."""
+
 api_keys: Final = Table(
     "api_keys",
     metadata,

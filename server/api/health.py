@@ -91,7 +91,7 @@ async def _readiness(app: web.Application, *, details: bool) -> web.Response:
     if details:
         parts = {name: DependencyJson.of(state) for name, state in states.items()}
         body.dependencies = DependenciesJson(recognizers=recognizers, **parts)
-        statuses = await app[keys.PROVIDERS].statuses()
+        statuses = await app[keys.RECOGNIZERS].statuses()
         body.providers = {status.name: ProviderJson.of(status) for status in statuses}
         body.twitch = TwitchCheckJson.of(app[keys.CANARY].newest)
     return json_response(body, status=200 if ready else 503)

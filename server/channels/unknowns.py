@@ -154,8 +154,9 @@ def pieces_of(pcm: Pcm) -> Sequence[SoundPrint]:
 class Unknowns:
     """This server's part of the notebook. An async context manager that owns its tasks.
 
-    Without a `recognizer`, or with 0 days, nothing is kept. `named` is called with each answer that has a song
-    now, `named_elsewhere` if another process, such as another server or `catalog add`, has found it.
+    Without a `recognizer`, or with 0 days, nothing is kept, nor while the recognizer is not asked. `named` is
+    called with each answer that has a song now, `named_elsewhere` if another process, such as another server or
+    `catalog add`, has found it.
     """
 
     def __init__(
@@ -167,6 +168,7 @@ class Unknowns:
         clock: Clock,
         metrics: Metrics,
         is_busy: Callable[[], bool],
+        is_asked: Callable[[], bool] = lambda: True,
         forbidden: Callable[[Unknown], Awaitable[bool]],
         complete: AnswerEnricher,
         named: Callable[[Identification], Awaitable[None]],
@@ -180,6 +182,7 @@ class Unknowns:
         self._clock = clock
         self._background = background or Background(clock)
         self._is_busy = is_busy
+        self._is_asked = is_asked
         self._forbidden = forbidden
         self._complete = complete
         self._named = named
@@ -209,7 +212,7 @@ class Unknowns:
 
     def no_match(self, answer: Identification, recording: Recording) -> None:
         """Keep the fingerprint of a sound, as an `OnNoMatch` of the pipeline."""
-        if self._recognizer is None:
+        if self._recognizer is None or not self._is_asked():
             return
         if len(self._sounds) >= MAX_WAITING:
             self._count.add("dropped")
@@ -274,7 +277,7 @@ class Unknowns:
         while True:
             with _passing("unknowns_not_searched"):
                 generations = await self._recognizer.generations()
-                if generations != done:
+                if generations != done and self._is_asked():
                     await search_unknowns(
                         self._store,
                         self._recognizer,

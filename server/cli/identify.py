@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -43,6 +44,7 @@ from fingerprint.settings import read_settings
 from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations
+from server.access.rules.store import RulesStore
 from server.cli.explain import draw_explanation
 from server.cli.identify_whole import run_whole, whole_target
 from server.cli.spinner import at_work
@@ -160,7 +162,12 @@ async def counting(settings: PipelineSettings) -> AsyncGenerator[ProviderGuards]
             # Without the count, providers with a budget are not asked, and the others are asked uncounted.
             if error.code is not ProblemCode.BUSY:
                 raise
-        yield make_guards(settings, clock, usage=SqlUsage(database))
+        guards = make_guards(settings, clock, usage=SqlUsage(database))
+        with contextlib.suppress(TwitchAudioError):
+            chosen = (await RulesStore(database).read()).recognizers.budgets
+            if chosen is not None:
+                guards.set_budgets(chosen)
+        yield guards
 
 
 @asynccontextmanager

@@ -165,8 +165,8 @@ class Learner:
     """This server's part in learning. An async context manager that owns its tasks.
 
     `recognizer`: finds what was learned; without it, nothing is learned, and what is left of before is deleted
-    when it is old. `paid`: the recognizers that cost something, in their order. `clip_parts`: how many parts of a
-    clip they are asked about.
+    when it is old. `paid`: the recognizers that cost something and are asked now, in their order.
+    `clip_parts`: how many parts of a clip they are asked about.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Learner:
         clock: Clock,
         metrics: Metrics,
         usage: Usage,
-        paid: Sequence[str],
+        paid: Callable[[], Sequence[str]],
         prices: Mapping[str, Decimal],
         clip_parts: int,
         limits: LearningLimits,
@@ -190,7 +190,7 @@ class Learner:
         self._clock = clock
         self._background = background or Background(clock)
         self._usage = usage
-        self._paid = tuple(paid)
+        self._paid = paid
         self._prices = prices
         self._clip_parts = clip_parts
         self._limits = limits
@@ -230,10 +230,10 @@ class Learner:
         if self._recognizer is None:
             return
         if answer.recognizer == NAME:
-            if self._paid:
+            if self._paid():
                 self._saved += len(split_recording(recording, self._clip_parts))
                 self._news.set()
-        elif answer.recognizer in self._paid and songs_to_learn(answer, recording):
+        elif answer.recognizer in self._paid() and songs_to_learn(answer, recording):
             if len(self._answers) >= MAX_WAITING:
                 self._count.add("dropped")
                 return
@@ -258,10 +258,11 @@ class Learner:
         """What was saved, and what is kept; None where nothing is learned. Raises TwitchAudioError `busy`."""
         if self._recognizer is None:
             return None
+        paid = self._paid()
         captures, size = await self._store.size()
         return Savings(
             usage=await self._usage.spending(NAME, (), self._clock.now()),
-            price=self._prices.get(self._paid[0]) if self._paid else None,
+            price=self._prices.get(paid[0]) if paid else None,
             songs=await asyncio.to_thread(self._folder.tracks),
             captures=captures,
             size_bytes=size,

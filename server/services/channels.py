@@ -8,8 +8,6 @@ from aiohttp import web
 from fingerprint.domain.identification import Identification
 from fingerprint.pipeline import Pipeline
 from fingerprint.providers.usage import SqlUsage
-from fingerprint.recognizers import REGISTRY
-from fingerprint.wiring import checked_names
 from server import keys
 from server.access.identity.api_keys import ApiKeyStore
 from server.channels.feed import ChannelFeed
@@ -119,6 +117,7 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
         clock=clock,
         metrics=app[keys.METRICS],
         is_busy=lambda: service.is_busy,
+        is_asked=lambda: "catalog" in app[keys.RECOGNIZERS].known.names,
         forbidden=forbidden,
         complete=service.completed,
         named=named,
@@ -134,6 +133,7 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
 async def _open_learner(app: web.Application, stack: AsyncExitStack) -> None:
     """Open what learns from providers' answers, which listens to the pipeline where this process has one."""
     settings, clock, pipeline = app[keys.SETTINGS].pipeline, app[keys.CLOCK], app.get(keys.PIPELINE)
+    choices = app[keys.RECOGNIZERS]
     learner = Learner(
         LearnedStore(app[keys.DATABASE], max_bytes=settings.learn_mb << 20),
         None if pipeline is None else pipeline.learned,
@@ -141,7 +141,7 @@ async def _open_learner(app: web.Application, stack: AsyncExitStack) -> None:
         clock=clock,
         metrics=app[keys.METRICS],
         usage=SqlUsage(app[keys.DATABASE]),
-        paid=[name for name in checked_names(settings) if not REGISTRY[name].free],
+        paid=lambda: choices.known.paid,
         prices=settings.providers.prices,
         clip_parts=settings.clip_parts,
         background=app[keys.BACKGROUND],

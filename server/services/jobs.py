@@ -8,6 +8,7 @@ from aiohttp import web
 from fingerprint.configured_database import open_configured_database
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
@@ -45,6 +46,7 @@ from server.readiness import (
     job_trial,
     redis_trial,
 )
+from server.recognizer_choices import RecognizerChoices
 from server.redis_link import RedisLink, open_redis
 from server.services.access import open_access
 from server.services.owner import lease_owner
@@ -85,9 +87,10 @@ async def open_jobs(
     await stack.enter_async_context(old_rows_deleted(database, clock, keep_days=keep_days, background=background))
     await stack.enter_async_context(space_given_back(database, clock, background))
     app[keys.PROVIDERS] = make_guards(settings.pipeline, clock, usage=SqlUsage(database))
+    choices = app[keys.RECOGNIZERS] = _recognizer_choices(app)
     vitals = app[keys.VITALS] = Vitals(
         database,
-        app[keys.PROVIDERS],
+        choices.statuses,
         data_dir=settings.pipeline.data_dir,
         clock=clock,
         metrics=app[keys.METRICS],
@@ -158,6 +161,17 @@ async def open_jobs(
     )
     app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)
     return free
+
+
+def _recognizer_choices(app: web.Application) -> RecognizerChoices:
+    settings = app[keys.SETTINGS]
+
+    async def chosen() -> RecognizerOverride:
+        access = app.get(keys.ACCESS)  # opened after what asks
+        return RecognizerOverride() if access is None else (await access.rules()).recognizers
+
+    elsewhere = settings.runner == "lambda"
+    return RecognizerChoices(settings.pipeline, app[keys.PROVIDERS], chosen, elsewhere=elsewhere)
 
 
 def _both(first: AnswerEnricher, second: AnswerEnricher) -> AnswerEnricher:

@@ -47,7 +47,14 @@ async def open_runner(
         from server.identifications.runners.aws_lambda import LambdaWork, open_lambda_client  # noqa: PLC0415
 
         client = await stack.enter_async_context(open_lambda_client(settings.lambda_endpoint))
-        work = LambdaWork(client, function=settings.lambda_function, store=store, clock=clock, limits=limits)
+        work = LambdaWork(
+            client,
+            function=settings.lambda_function,
+            store=store,
+            clock=clock,
+            limits=limits,
+            chosen=app[keys.RECOGNIZERS].chosen,
+        )
         return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, (), None, None
     trials: Sequence[Trial] = ()
     if pipeline is None:
@@ -60,7 +67,7 @@ async def open_runner(
         names = checked_names(settings.pipeline)
         catalog = searching if "catalog" in names else None
         learned = None
-        if "learned" in names:
+        if settings.pipeline.learns:
             learned = RecognitionPool(settings.pipeline.learned_dir, workers=max(1, settings.cores // 2))
         trials = worker_trials(decoder, catalog, catalog_required=names == ("catalog",))
         pipeline = await stack.enter_async_context(
@@ -73,6 +80,7 @@ async def open_runner(
                 recognition_pool=searching,
                 background=app[keys.BACKGROUND],
                 learned_pool=learned,
+                choice=app[keys.RECOGNIZERS].current,
             )
         )
     app[keys.PIPELINE] = pipeline

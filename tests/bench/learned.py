@@ -270,7 +270,7 @@ async def _measure(tracks: Sequence[Pcm], arguments: argparse.Namespace, questio
                 clock=FakeClock(MORNING),
                 metrics=Metrics(),
                 usage=SqlUsage(database),
-                paid=[PROVIDER],
+                paid=lambda: [PROVIDER],
                 prices={},
                 clip_parts=5,
                 limits=LearningLimits(),

@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from sqlalchemy import insert
 
 from fingerprint.database import Database, open_database
+from fingerprint.domain.budgets import parse_budgets
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from server import migrations
+from server.access.rules.recognizers import Chosen, RecognizerStore
 from server.access.rules.store import RulesStore
 from server.access.rules.website import FIELDS, WebsiteSettings
+from server.access.tables import recognizer_overrides
 
 
 @pytest.fixture
@@ -66,3 +71,26 @@ async def test_many_changes_at_once_all_count(database: Database) -> None:
     await asyncio.gather(*(store.set_website(name, text) for name, text in changes.items()))
     texts = (await store.read()).website.to_texts()
     assert {name: texts[name] for name in changes} == changes
+
+
+async def test_recognizers_that_were_chosen_are_rules_until_they_are_given_back(database: Database) -> None:
+    rules, store = RulesStore(database), RecognizerStore(database)
+    known = await rules.read()
+    assert known.recognizers == RecognizerOverride()
+    await store.choose_order(["audd", "catalog"])
+    await store.choose_budgets(parse_budgets("audd=10/day"))
+    chosen = await rules.read(known)
+    assert chosen.recognizers == RecognizerOverride(
+        order=("audd", "catalog"), budgets=parse_budgets("audd=10/day")
+    )
+    await store.choose_budgets({})
+    assert (await rules.read(chosen)).recognizers.budgets == {}, "none is a choice, too"
+    assert await store.reset(Chosen.ORDER)
+    assert not await store.reset(Chosen.ORDER)
+    assert (await rules.read(chosen)).recognizers == RecognizerOverride(budgets={})
+
+
+async def test_a_choice_that_cannot_be_read_is_none(database: Database) -> None:
+    rows = [{"name": "budgets", "value": "audd=often"}, {"name": "order", "value": " , "}]
+    await database.transact(lambda connection: connection.execute(insert(recognizer_overrides), rows))
+    assert (await RulesStore(database).read()).recognizers == RecognizerOverride()

@@ -65,7 +65,7 @@ class Listeners:
             clock=self.clock,
             metrics=Metrics(),
             usage=self.usage,
-            paid=["acrcloud"],
+            paid=lambda: ["acrcloud"],
             prices={"acrcloud": Decimal("0.004")},
             clip_parts=5,
             limits=LearningLimits(),

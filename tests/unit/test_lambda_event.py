@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from fingerprint.domain.budgets import parse_budgets
 from fingerprint.domain.identification import IdentificationId
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.lambda_event import InvalidEventError, JobEvent, event_from_json, event_to_json
 from fingerprint.ports import Lease
@@ -14,16 +16,18 @@ from fingerprint.ports import Lease
 ID = IdentificationId("job-1")
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 LEASE = Lease(identification_id=ID, target_key="clip:x", owner="server", fence=7, expires_at=NOW)
+CHOSEN = RecognizerOverride(order=("audd", "catalog"), budgets=parse_budgets("audd=10/day"))
 GOOD: dict[str, Any] = {"JobId": "job-1", "Type": "stream", "Identifier": "somechannel"}
 
 
 @pytest.mark.parametrize("target", [ChannelTarget("somechannel"), ClipTarget("Slug-x"), VideoTarget("123", 61.5)])
 @pytest.mark.parametrize("deadline", [None, NOW])
 @pytest.mark.parametrize("lease", [None, LEASE])
+@pytest.mark.parametrize("chosen", [RecognizerOverride(), CHOSEN])
 def test_what_is_written_is_read_back(
-    target: TwitchTarget, deadline: datetime | None, lease: Lease | None
+    target: TwitchTarget, deadline: datetime | None, lease: Lease | None, chosen: RecognizerOverride
 ) -> None:
-    event = JobEvent(job_id=ID, target=target, deadline=deadline, lease=lease)
+    event = JobEvent(job_id=ID, target=target, deadline=deadline, lease=lease, chosen=chosen)
     written = event_to_json(event)
     assert event_from_json(json.loads(json.dumps(written))) == event
     assert event_from_json(json.dumps(written)) == event

@@ -10,10 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.ports import Broadcaster
 from fingerprint.upserts import upsert
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import Blacklist
+from server.access.rules.recognizers import read_override
 from server.access.rules.website import WebsiteSettings, parse_setting, setting_text, website_settings
 from server.access.rules_version import VERSION, change_rules
 from server.access.tables import blacklisted_values, subscribe_broadcasters, whitelisted_users
@@ -29,6 +31,7 @@ class Rules:
     website: WebsiteSettings
     blacklist: Blacklist = field(default_factory=Blacklist)
     whitelist: frozenset[str] = frozenset()
+    recognizers: RecognizerOverride = field(default_factory=RecognizerOverride)
     broadcasters: tuple[Broadcaster, ...] = ()
     """Broadcasters whose subscribers may ask in `subscribers` mode; their logins may be out of date."""
 
@@ -60,6 +63,7 @@ class RulesStore:
             return Rules(
                 version=version,
                 website=website_settings(rows),
+                recognizers=read_override(connection),
                 blacklist=Blacklist.of(
                     ((row.kind, row.value) for row in blocked),
                     {(row.kind, row.value): row.user_id for row in blocked if row.user_id is not None},

@@ -7,7 +7,7 @@ from server.access.quotas.key_jobs import KEY_JOBS
 from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.cli import Subparsers, add_actions, add_command, add_list, lazily, positive_int
-from server.cli.arguments import admin_broadcasters, admin_channels, admin_logs, admin_people
+from server.cli.arguments import admin_broadcasters, admin_channels, admin_logs, admin_people, admin_recognizers
 
 
 def register(commands: Subparsers) -> None:
@@ -18,6 +18,7 @@ def register(commands: Subparsers) -> None:
     _register_keys(groups)
     admin_people.register(groups)
     admin_broadcasters.register(groups)
+    admin_recognizers.register(groups)
     admin_logs.register(groups)
     admin_channels.register(groups)
 

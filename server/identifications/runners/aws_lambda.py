@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import FileTarget, Target, UploadTarget
 from fingerprint.jobs.dynamodb.client import region_of
 from fingerprint.lambda_event import JobEvent, event_to_json
@@ -51,7 +52,10 @@ class _Failure:
 
 
 class LambdaWork:
-    """Runs a job in a Lambda function: a `server.identifications.runners.queued.Work`."""
+    """Runs a job in a Lambda function: a `server.identifications.runners.queued.Work`.
+
+    `chosen`: what an operator chose in place of the function's recognizers and budgets; raises nothing.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,9 @@ class LambdaWork:
         store: JobStore,
         clock: Clock,
         limits: ServiceLimits,
+        chosen: Callable[[], Awaitable[RecognizerOverride]],
     ) -> None:
+        self._chosen = chosen
         self._client = client
         self._function = function
         self._store = store
@@ -78,11 +84,13 @@ class LambdaWork:
     ) -> JobOutcome | None:
         del on_heard  # the function stores the answer, and its invocation ends after that
         assert not isinstance(target, FileTarget | UploadTarget), "a function cannot read files of this machine"
+        chosen = await self._chosen()
         event = JobEvent(
             job_id=identification.id,
             target=target,
             deadline=self._clock.now() + timedelta(seconds=ANSWER_SECONDS),
             lease=lease,
+            chosen=chosen,
         )
         poller = _StorePoller(self._store, lease, self._clock, self._limits, on_stage)
         invoking = asyncio.create_task(self._invoke(event))

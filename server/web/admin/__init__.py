@@ -10,6 +10,7 @@ from server.access.rules.broadcaster_lookup import look_up_broadcaster
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
+from server.access.rules.recognizers import RecognizerStore
 from server.access.rules.store import RulesStore
 from server.audit.changes import ChangeLog
 from server.channels.reports import ReportStore
@@ -22,6 +23,7 @@ from server.web.admin.common import Operator
 from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
 from server.web.admin.pages import AdminPages, AdminServices
 from server.web.admin.queries import AdminQueries
+from server.web.admin.recognizer_choice import RecognizerDesk
 from server.web.admin.recognizer_trials import RecognizerTrials
 
 
@@ -54,7 +56,11 @@ def add_admin_pages(app: web.Application) -> None:
             Reports(ReportStore(database, changes=changes), clock),
             UnknownMoments(UnknownStore(database)),
         )
-        return AdminServices(rules=RulesStore(database, changes=changes), sections=sections)
+        return AdminServices(
+            rules=RulesStore(database, changes=changes),
+            recognizers=RecognizerStore(database, changes=changes),
+            sections=sections,
+        )
 
     catalog = AdminCatalog(app)
 
@@ -63,7 +69,8 @@ def add_admin_pages(app: web.Application) -> None:
         await catalog.close()
 
     app.cleanup_ctx.append(closing)
-    pages = AdminPages(services=services, queries=AdminQueries(app), catalog=catalog, trials=RecognizerTrials(app))
+    recognizers = RecognizerDesk(app, RecognizerTrials(app))
+    pages = AdminPages(services=services, queries=AdminQueries(app), catalog=catalog, recognizers=recognizers)
     app.router.add_get("/admin", pages.overview)
     app.router.add_get("/admin/twitch", pages.twitch)
     app.router.add_get("/admin/logs", pages.logs)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
 from server import keys
+from server.access.rules.recognizers import RecognizerStore
 from server.access.rules.store import RulesStore
 from server.access.rules.website import MOTD_LIMIT, AccessMode, WebsiteSettings
 from server.audit.search import AuditPage
@@ -35,7 +36,7 @@ from server.web.admin.lists import find_section
 from server.web.admin.log_filter import FIELDS, older, read_filter
 from server.web.admin.overview import charts
 from server.web.admin.queries import AdminQueries
-from server.web.admin.recognizer_trials import RecognizerTrials
+from server.web.admin.recognizer_choice import RecognizerDesk
 from server.web.admin.sections import AdminSection, Change, Form, FormField
 
 _SWITCHES: Final = ("on", "off")
@@ -60,6 +61,7 @@ class AdminServices:
     """The stores through which an operator changes things; the audit log names the operator for each change."""
 
     rules: RulesStore
+    recognizers: RecognizerStore
     sections: Sequence[AdminSection]
 
 
@@ -72,10 +74,10 @@ class AdminPages:
         services: Callable[[Operator], AdminServices],
         queries: AdminQueries,
         catalog: AdminCatalog,
-        trials: RecognizerTrials,
+        recognizers: RecognizerDesk,
     ) -> None:
         self._services = services
-        self._trials = trials
+        self._recognizers = recognizers
         self._catalog = catalog
         self._queries = queries
 
@@ -128,15 +130,15 @@ class AdminPages:
 
     async def recognizers(self, request: web.Request) -> web.Response:
         """`GET` and `POST /admin/recognizers`: their order, state and budgets, and what tests one."""
-        navigation, _ = self._open(request)
-        result = await submit(request, self._trials.change)
+        navigation, services = self._open(request)
+        result = await submit(request, lambda form: self._recognizers.change(services.recognizers, form))
         return render(
             "recognizers.html",
             request,
             navigation,
             RECOGNIZERS,
             result=result,
-            rows=await self._queries.recognizers(),
+            shown=await self._recognizers.shown(result.form),
             savings=await self._queries.savings(),
             seconds=round(SECONDS),
         )

@@ -1,16 +1,12 @@
 """What the operator's pages show: the server's state, its figures, its logs and its recognizers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 
 from aiohttp import web
 
 from fingerprint.domain.budgets import Period
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.providers.guard import ProviderStatus
-from fingerprint.recognizers import chosen_names
 from server import keys
 from server.access.rules.website import setting_text
 from server.audit.figures import ANSWER, day_of, read
@@ -19,15 +15,6 @@ from server.audit.store import AuditStore
 from server.learning.service import Savings
 from server.web.admin.overview import DAYS, Figures, RunningJob
 from server.web.admin.sections import Row
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecognizerRow:
-    """A recognizer: its state, what is left of each budget, and what to know before it is tested, if anything."""
-
-    name: str
-    cells: tuple[str, ...]
-    warning: str
 
 
 class AdminQueries:
@@ -80,15 +67,6 @@ class AdminQueries:
         amounts = sorted(self._app[keys.UNKNOWN].amounts().items(), key=lambda item: (-item[1], item[0]))
         return [Row(key="", cells=(*labels, f"{amount:.0f}")) for labels, amount in amounts]
 
-    async def recognizers(self) -> Sequence[RecognizerRow]:
-        """The recognizers in their order: name, state, price, and what is left of each budget."""
-        statuses = {status.name: status for status in await self._app[keys.PROVIDERS].statuses()}
-        settings = self._app[keys.SETTINGS].pipeline
-        return [
-            _recognizer(name, statuses.get(name), settings.providers.prices.get(name))
-            for name in chosen_names(settings)
-        ]
-
     async def savings(self) -> str | None:
         """What the learned catalog saved, as a sentence; None where nothing is learned."""
         try:
@@ -108,24 +86,3 @@ def savings_text(savings: Savings) -> str:
         f"Saved by what was learned: {today} questions today, {month} this month{cost}. "
         f"Songs that can be named: {savings.songs}. Captures kept: {savings.captures} ({size:.1f} MiB)."
     )
-
-
-def _recognizer(name: str, status: ProviderStatus | None, price: Decimal | None) -> RecognizerRow:
-    if status is None:
-        return RecognizerRow(name=name, cells=("free", "no limit", "no limit"), warning="")
-    state = str(status.state) if status.detail is None else f"{status.state}: {status.detail}"
-    warning = f"This asks {name} one question, which counts in its budget and may cost money"
-    return RecognizerRow(
-        name=name,
-        cells=(state, *(_left(status, period) for period in (Period.DAY, Period.MONTH))),
-        warning=f"{warning}." if price is None else f"{warning} ({price}).",
-    )
-
-
-def _left(status: ProviderStatus, period: Period) -> str:
-    if status.spending is None:
-        return "unknown"
-    for each in status.spending:
-        if each.period is period:
-            return f"no limit, {each.used} asked" if each.most is None else f"{each.left} of {each.most}"
-    return "no limit"

@@ -6,6 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.recognizer_choice import available_names
 from fingerprint.recognizers import REGISTRY, chosen_names
 from server import keys
 from server.recognizer_trial import try_recognizer
@@ -26,7 +27,7 @@ class RecognizerTrials:
         """Ask the recognizer that a form names. Raises TwitchAudioError: why it gave no answer."""
         name = form.text("recognizer")
         settings = self._app[keys.SETTINGS].pipeline
-        if name not in chosen_names(settings):
+        if name not in (*chosen_names(settings), *available_names(settings)):
             raise invalid_input("The form names no recognizer that this server asks.")
         if not REGISTRY[name].free and form.text("paid") != "yes":
             raise invalid_input(f"A question to {name} may cost money: confirm it first. Nothing was asked.")

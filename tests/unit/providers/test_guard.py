@@ -210,3 +210,22 @@ def test_budgets_are_read() -> None:
 def test_other_texts_are_no_budgets(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         parse_budgets(text)
+
+
+async def test_another_budget_holds_at_once_and_what_was_asked_counts_in_it() -> None:
+    counts = Counts()
+    guards = ProviderGuards(FakeClock(), usage=counts, budgets={"audd": (DAY,)})
+    guard = guards.of("audd")
+    for _ in range(DAY.most):
+        await guard.count_question()
+    with pytest.raises(ProviderError):
+        await guard.count_question()
+    assert guard.suspension() is not None
+    guards.set_budgets({"audd": (MONTH,)})
+    assert guard.suspension() is None
+    await guard.count_question()
+    with pytest.raises(ProviderError):
+        await guard.count_question()
+    guards.set_budgets({})
+    await guard.count_question()
+    assert guards.of("acrcloud").suspension() is None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import LEASE_SECONDS, Claimed
 from fingerprint.wire import to_json
@@ -43,6 +44,10 @@ class Client:
         return {"Payload": Payload(json.dumps(self._answer).encode())}
 
 
+async def nothing_chosen() -> RecognizerOverride:
+    return RecognizerOverride()
+
+
 @pytest.mark.parametrize("more", [{}, {"stored": False}])
 async def test_a_function_says_whether_its_answer_is_stored(more: dict[str, Any]) -> None:
     clock, store = FakeClock(), MemoryJobStore()
@@ -50,7 +55,9 @@ async def test_a_function_says_whether_its_answer_is_stored(more: dict[str, Any]
     assert isinstance(claim, Claimed)
     answer = answered(id=claim.identification.id)
     client: Any = Client({**to_json(answer), **more})
-    work = LambdaWork(client, function="f", store=store, clock=clock, limits=ServiceLimits())
+    work = LambdaWork(
+        client, function="f", store=store, clock=clock, limits=ServiceLimits(), chosen=nothing_chosen
+    )
     outcome = await work(claim.lease, claim.identification, CHANNEL, lambda _stage: None, lambda: None)
     assert outcome is not None
     assert outcome.identification == answer
