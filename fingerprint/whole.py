@@ -14,12 +14,12 @@ from typing import Final
 import numpy as np
 
 from fingerprint.domain.audio import PART, Pcm, Recording
-from fingerprint.domain.identification import Heard, Song, song_key
+from fingerprint.domain.identification import Heard
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, VideoTarget
 from fingerprint.domain.text import clock_text
 from fingerprint.domain.time_line import Broadcast, TimeLine, speed_of, video_place
-from fingerprint.domain.tracklist import HeardPiece, Tracklist, TracklistEntry
+from fingerprint.domain.tracklist import HeardPiece, Tracklist
 from fingerprint.ports import (
     HeardBefore,
     Match,
@@ -31,21 +31,7 @@ from fingerprint.ports import (
     WholeSound,
     ignore_stage,
 )
-
-BLOCK_SECONDS: Final = 12.0
-"""The sound of one question."""
-
-LEAST_SECONDS: Final = 3.0
-"""Shorter sound, at an end of the recording or of a muted part, is not asked about."""
-
-NEAR_SECONDS: Final = 24.0
-"""A song that would have begun at most so long before it was first heard is taken to have begun there."""
-
-CROSSFADE_SECONDS: Final = 15.0
-"""How long two songs may be heard at once."""
-
-PROBE_SECONDS: Final = 4.0
-"""The sound of a question about where a song began."""
+from fingerprint.song_starts import BLOCK_SECONDS, LEAST_SECONDS, NEAR_SECONDS, SongStarts, song_began
 
 SPEED_EVERY: Final = 4
 """Of the blocks without a match, every so many are also tried at other speeds."""
@@ -92,7 +78,7 @@ class _KnownSpans:
             song=song,
             score=span.score or 0.0,
             recognizer=span.recognizer,
-            began=_began(song, start, earliest=start - NEAR_SECONDS),
+            began=song_began(song, start, earliest=start - NEAR_SECONDS),
             live=span.heard in (Heard.NOW, Heard.LIVE),
         )
 
@@ -106,6 +92,7 @@ class WholeListener:
 
     def __init__(self, free: Recognizers, *, paid: Recognizers | None = None, max_questions: int = 0) -> None:
         self._free = free
+        self._starts = SongStarts(free)
         self._paid = paid
         self._max_questions = max_questions
 
@@ -193,7 +180,7 @@ class WholeListener:
                 recognizer=recognition.recognizer,
             )
             if not any(entry.goes_on(piece) for entry in found.entries[-4:]):
-                piece = replace(piece, began=await self._began(sound, found, piece))
+                piece = replace(piece, began=await self._starts.of(sound, found, piece))
             pieces.append(piece)
         return found.after(end, pieces, captured_seconds=pcm.duration_seconds, questions=asked)
 
@@ -205,63 +192,6 @@ class WholeListener:
             if error.code not in (ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.NO_AUDIO, ProblemCode.TIMEOUT):
                 raise
             return Recognition(matches=(), recognizer=None, fingerprint_ms=0.0, recognize_ms=0.0)
-
-    async def _began(self, sound: WholeSound, found: Tracklist, piece: HeardPiece) -> float:
-        """Where a song that was not heard before began: by its offset, or by what the sound before it says."""
-        last = _last_heard(found, piece)
-        earliest = piece.start - NEAR_SECONDS
-        if last is not None:
-            earliest = max(earliest, last.end - CROSSFADE_SECONDS)
-        for muted_from, muted_to in (*found.muted[-2:], *found.missing[-2:]):
-            if muted_to >= piece.start - BLOCK_SECONDS:
-                # It may have begun where nothing could be heard.
-                earliest = min(earliest, max(muted_from, 0.0 if last is None else last.end))
-        began = _began(piece.song, piece.start, earliest=earliest)
-        if began is not None and await self._is_believable(sound, piece, began):
-            return began
-        began, step = piece.start, PROBE_SECONDS
-        while step >= PROBE_SECONDS / 2:
-            probe = began - step
-            near = probe >= 0.0 and piece.start - probe <= BLOCK_SECONDS
-            if near and await self._is_heard(sound, piece, probe):
-                began = probe
-            else:
-                step /= 2
-        return began if began < piece.start else await self._faded_in(sound, piece)
-
-    async def _faded_in(self, sound: WholeSound, piece: HeardPiece) -> float:
-        """Where in its piece a song begins that was not heard before: a piece tells only that it is heard there.
-
-        It may fade in, so it begins a little before it can be recognized. Where no few seconds of it are enough
-        for that, it is taken to begin where that is least far off.
-        """
-        later = 0.0
-        while later + PROBE_SECONDS <= BLOCK_SECONDS:
-            if await self._is_heard(sound, piece, piece.start + later):
-                return piece.start + max(0.0, later - PROBE_SECONDS / 2)
-            later += PROBE_SECONDS
-        cut_off = sound.duration_seconds is not None and sound.duration_seconds < piece.start + BLOCK_SECONDS
-        return piece.start if cut_off else piece.start + later / 3
-
-    async def _is_believable(self, sound: WholeSound, piece: HeardPiece, began: float) -> bool:
-        """Whether a song was played from its start, and not from its middle: then it is heard there, too.
-
-        It need not be recognized in its first seconds, which are quiet, or where nothing can be heard.
-        """
-        if piece.start - began <= BLOCK_SECONDS:
-            return True
-        for probe in (began + PROBE_SECONDS, (began + piece.start) / 2):
-            if (await sound.part(probe, PROBE_SECONDS)).pcm is None or await self._is_heard(sound, piece, probe):
-                return True
-        return False
-
-    async def _is_heard(self, sound: WholeSound, piece: HeardPiece, start: float) -> bool:
-        """Whether a song is heard in the few seconds from a moment on."""
-        part = await sound.part(start, PROBE_SECONDS)
-        if part.pcm is None or part.pcm.duration_seconds < LEAST_SECONDS:
-            return False
-        recognition = await self._free.identify(Recording(pcm=part.pcm, take=PART), ignore_stage)
-        return any(song_key(match.song) == song_key(piece.song) for match in recognition.matches)
 
 
 class WholeRecordings:
@@ -340,21 +270,3 @@ class _Run:
             return False
         self.paid_until = end + PAID_EVERY_SECONDS
         return True
-
-
-def _last_heard(found: Tracklist, piece: HeardPiece) -> TracklistEntry | None:
-    """The song that was heard last before a piece."""
-    ends = [entry.end for entry in found.entries[-4:]]
-    if not ends:
-        return None
-    newest = max(range(len(ends)), key=lambda number: ends[number])
-    entry = found.entries[-4:][newest]
-    return entry if entry.end <= piece.end else None
-
-
-def _began(song: Song, start: float, *, earliest: float) -> float | None:
-    """Where a song began by its offset; None where that is unknown, or before `earliest`."""
-    if song.offset_seconds is None:
-        return None
-    began = start - song.offset_seconds / speed_of(song)
-    return max(0.0, began) if began >= earliest - 1e-6 or (began < 0.0 and earliest <= 0.0) else None

@@ -122,6 +122,42 @@ async def test_a_song_that_begins_in_its_middle_is_looked_for_in_the_seconds_in_
     assert outline(found) == [("Song 0.2", 26, 84)]
 
 
+class PlayedRecognizers(LevelRecognizers):
+    """Hears a song where two seconds of it are in the sound, and how far into it that is; `own_start`: its second 0."""
+
+    def __init__(self, sound: LevelSound, own_start: float) -> None:
+        super().__init__(0.2)
+        self.sound = sound
+        self.own_start = own_start
+
+    async def identify(self, recording: Recording, on_stage: OnStage) -> Recognition:
+        heard = float((np.abs(recording.pcm.samples[0] - 0.2) < 1e-3).sum()) / SAMPLE_RATE
+        matches: Sequence[Match] = ()
+        if heard >= 2.0:
+            into = self.sound.asked[-1] - self.own_start
+            song = Song(title="Played", position_seconds=max(0.0, -into), offset_seconds=max(0.0, into))
+            matches = [Match(song=replace(song, duration_seconds=500.0), score=0.99)]
+        return Recognition(matches=matches, recognizer="played", fingerprint_ms=0.0, recognize_ms=0.0)
+
+
+@pytest.mark.parametrize("cut", [0.0, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0, 9.5, 11.0, 12.0])
+@pytest.mark.parametrize("own_start", [24.0, 29.0, 35.0])
+async def test_a_song_that_is_cut_in_late_begins_there_and_not_at_its_own_start(
+    own_start: float, cut: float
+) -> None:
+    sound = LevelSound({(own_start + cut, 120.0): 0.2}, 150, NOWHERE)
+    found = await listened(sound, recognizers=PlayedRecognizers(sound, own_start))
+    [entry] = found.songs
+    assert abs(entry.start - (own_start + cut)) <= (3.0 if cut else 0.0)
+    assert entry.song.offset_seconds == pytest.approx(entry.start - own_start), "its offset is that of its start"
+
+
+async def test_a_song_whose_start_was_muted_is_taken_to_have_begun_there() -> None:
+    sound = LevelSound({(36.0, 120.0): 0.2}, 150, (20.0, 36.0))
+    found = await listened(sound, recognizers=PlayedRecognizers(sound, 30.0))
+    assert [entry.start for entry in found.songs] == [30.0]
+
+
 async def test_muted_parts_are_named_and_not_listened_to() -> None:
     found = await listened(LevelSound(SONGS, 150, (30, 60)))
     assert found.muted == ((30, 60),)
