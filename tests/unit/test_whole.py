@@ -123,7 +123,7 @@ async def test_a_song_that_begins_in_its_middle_is_looked_for_in_the_seconds_in_
 
 
 class PlayedRecognizers(LevelRecognizers):
-    """Hears a song where two seconds of it are in the sound, and how far into it that is; `own_start`: its second 0."""
+    """Hears a song where two seconds of it are in the sound, and how far into it. `own_start`: its second 0."""
 
     def __init__(self, sound: LevelSound, own_start: float) -> None:
         super().__init__(0.2)
@@ -142,9 +142,7 @@ class PlayedRecognizers(LevelRecognizers):
 
 @pytest.mark.parametrize("cut", [0.0, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0, 9.5, 11.0, 12.0])
 @pytest.mark.parametrize("own_start", [24.0, 29.0, 35.0])
-async def test_a_song_that_is_cut_in_late_begins_there_and_not_at_its_own_start(
-    own_start: float, cut: float
-) -> None:
+async def test_a_song_that_is_cut_in_late_begins_there_and_not_at_its_start(own_start: float, cut: float) -> None:
     sound = LevelSound({(own_start + cut, 120.0): 0.2}, 150, NOWHERE)
     found = await listened(sound, recognizers=PlayedRecognizers(sound, own_start))
     [entry] = found.songs
