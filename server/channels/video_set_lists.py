@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -34,6 +35,13 @@ _PASSING: Final = (
 """Problems after which the work goes on, a few times. It is begun only while recognizers can answer."""
 
 
+_SWITCHED_OFF: Final = (ProblemCode.MAINTENANCE, ProblemCode.INACTIVE, ProblemCode.STREAMS_DISABLED)
+"""What the operator has switched off for a while: the work waits, and goes on after that."""
+
+CheckVideo = Callable[[VideoTarget], Awaitable[None]]
+"""Raises TwitchAudioError while a VOD may not be listened to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkLimits:
     """Bounds of one server's work on set lists; times are in seconds."""
@@ -52,7 +60,8 @@ class WorkLimits:
 class VideoSetLists:
     """Works on this server's share of all set lists: an async context manager that works while it is open.
 
-    `whole`: what listens; None where this server cannot.
+    `whole`: what listens; None where this server cannot. `check` is asked about a VOD again and again, since the
+    operator may block its channel or switch the service off while it is listened to.
     """
 
     def __init__(
@@ -61,6 +70,7 @@ class VideoSetLists:
         *,
         whole: WholeRecordings | None,
         heard_before: HeardBefore,
+        check: CheckVideo,
         clock: Clock,
         owner: str,
         metrics: Metrics,
@@ -70,6 +80,7 @@ class VideoSetLists:
         self._store = store
         self._whole = whole
         self._heard_before = heard_before
+        self._check = check
         self._clock = clock
         self._background = background or Background(clock)
         self._owner = owner
@@ -182,6 +193,7 @@ class VideoSetLists:
 
     async def _listen_once(self, job: VideoSetList, listening: "_Listening") -> None:
         assert self._whole is not None, "without it, none is taken"
+        await self._until_allowed(job, listening)
         saved_at: float | None = None
         growing = self._whole.listen(
             VideoTarget(job.video, 0.0),
@@ -196,6 +208,20 @@ class VideoSetLists:
                 if saved_at is None or now - saved_at >= self._limits.save_seconds:
                     saved_at = now
                     await self._save(job, listening)
+                    await self._until_allowed(job, listening)
+
+    async def _until_allowed(self, job: VideoSetList, listening: "_Listening") -> None:
+        """Wait while the service is switched off. Raises what the check raises, and _LostError."""
+        while True:
+            try:
+                await self._check(VideoTarget(job.video, 0.0))
+            except TwitchAudioError as error:
+                if error.code not in _SWITCHED_OFF:
+                    raise
+            else:
+                return
+            await self._clock.sleep(self._limits.wait_seconds)
+            await self._save(job, listening)
 
     async def _save(self, job: VideoSetList, listening: "_Listening") -> None:
         """Raises _LostError when the job was cancelled or taken over."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 
@@ -29,6 +30,7 @@ from server.audit.writer import AuditLimits, AuditWriter
 from server.channel_names import ChannelNames
 from server.channels.heard_before import HeardInAnswersAndVideos
 from server.channels.retention import old_rows_deleted
+from server.channels.rules import check_is_on
 from server.channels.song_tokens import SongTokenFollower
 from server.channels.video_set_list_store import VideoSetListStore
 from server.channels.video_set_lists import VideoSetLists, WorkLimits
@@ -153,6 +155,7 @@ async def open_jobs(
         VideoSetListStore(database),
         whole=whole,
         heard_before=heard_before,
+        check=partial(check_is_on, app[keys.ACCESS]),
         clock=clock,
         owner=lease_owner(),
         metrics=app[keys.METRICS],

@@ -25,9 +25,9 @@ from fingerprint.ports import ClipSource, MediaSource, VideoSource
 from fingerprint.upstream_settings import DynamoDbSettings
 from fingerprint.whole import WholeRecordings
 from server import migrations
-from server.channels.video_set_list import SetListStatus
+from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
-from server.channels.video_set_lists import VideoSetLists
+from server.channels.video_set_lists import CheckVideo, VideoSetLists
 from server.observability import Metrics
 from tests.api_client import CLIP, ask, assert_problem, bot_headers, open_api
 from tests.builders import NOON, song
@@ -314,10 +314,53 @@ async def test_leases_and_limits(store: VideoSetListStore) -> None:
     assert refused.value.code is ProblemCode.RATE_LIMITED
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "position"),
+    [
+        (None, SetListStatus.SUCCESSFUL, 300.0),
+        (ProblemCode.MAINTENANCE, SetListStatus.SUCCESSFUL, 300.0),
+        (ProblemCode.INACTIVE, SetListStatus.SUCCESSFUL, 300.0),
+        (ProblemCode.STREAMS_DISABLED, SetListStatus.SUCCESSFUL, 300.0),
+        (ProblemCode.BLACKLISTED, SetListStatus.FAILED, 0.0),
+    ],
+)
+async def test_what_the_operator_switches_off_meanwhile_waits_and_what_is_blocked_ends(
+    store: VideoSetListStore,
+    recording: SteppedRecording,
+    code: ProblemCode | None,
+    status: SetListStatus,
+    position: float,
+) -> None:
+    refusals = [None, *[code] * 7]
+    heard: set[float] = set()
+
+    async def check(target: VideoTarget) -> None:
+        refused = refusals.pop(0) if refusals else None
+        if refused is not None:
+            job = await store.get(target.video_id)
+            assert job is not None
+            heard.add(job.tracklist.position)
+            raise TwitchAudioError(refused, "It is off.")
+
+    made = await _made(store, recording, check)
+    assert (made.status, made.tracklist.position) == (status, position)
+    assert heard == (set() if code is None else {0.0}), "nothing is listened to while it is off"
+
+
+async def _allowed(target: VideoTarget) -> None:
+    """Nothing is blocked or switched off."""
+
+
 async def test_recognizers_that_cannot_answer_for_a_moment_end_nothing(
     store: VideoSetListStore, recording: SteppedRecording
 ) -> None:
     recording.errors[60.0] = TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, "It did not answer in time.")
+    made = await _made(store, recording, _allowed)
+    assert (made.status, recording.begun_at) == (SetListStatus.SUCCESSFUL, [0.0, 60.0])
+
+
+async def _made(store: VideoSetListStore, recording: SteppedRecording, check: CheckVideo) -> VideoSetList:
+    """A set list that was worked on to its end, as fast as it goes."""
     clock = FakeClock(now())
     terms: dict[str, Any] = {"made_by": "user:1", "channel_id": None, "limits": SetListLimits()}
     await store.start(VIDEO, now=clock.now(), **terms)
@@ -327,6 +370,7 @@ async def test_recognizers_that_cannot_answer_for_a_moment_end_nothing(
         store,
         whole=cast("WholeRecordings", recording),
         heard_before=HeardInAnswers(MemoryJobStore()),
+        check=check,
         clock=clock,
         owner="a",
         metrics=Metrics(),
@@ -335,4 +379,4 @@ async def test_recognizers_that_cannot_answer_for_a_moment_end_nothing(
         while (made := await store.get(VIDEO)) is None or not made.status.finished:
             await clock.advance(10.0)
             await asyncio.sleep(0.01)
-    assert (made.status, recording.begun_at) == (SetListStatus.SUCCESSFUL, [0.0, 60.0])
+    return made
