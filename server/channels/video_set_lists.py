@@ -60,8 +60,8 @@ class WorkLimits:
 class VideoSetLists:
     """Works on this server's share of all set lists: an async context manager that works while it is open.
 
-    `whole`: what listens; None where this server cannot. `check` is asked every few seconds, since the operator may
-    block a VOD's channel or switch the service off while it is listened to.
+    `whole`: what listens; None where this server cannot. `check` is asked every few seconds, since the operator
+    may block a VOD's channel or switch the service off while it is listened to.
     """
 
     def __init__(
