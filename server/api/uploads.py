@@ -17,7 +17,7 @@ from aiohttp import BodyPartReader, web
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import UploadTarget
 from server.access.identity.addresses import Address, sources_of
-from server.middleware.forms import UNREADABLE
+from server.middleware.forms import UNREADABLE, bound_form
 from server.middleware.problems import RefusedMediaTypeError, TooLargeError
 
 MAX_UPLOAD_BYTES: Final = 25 << 20
@@ -26,6 +26,9 @@ UPLOAD_SECONDS: Final = 60.0
 
 _FORM_BYTES: Final = 64 << 10
 """How much larger than its file a form may be."""
+
+_MAX_LINES: Final = 100
+"""How many lines a form may have besides its file: boundaries, headers, and what is before and after them."""
 
 _PIECE_BYTES: Final = 1 << 20
 """What is kept in memory before it is written."""
@@ -96,6 +99,7 @@ async def read_upload(request: web.Request) -> UploadTarget:
     size = request.content_length
     if size is not None and size > MAX_UPLOAD_BYTES + _FORM_BYTES:
         raise _too_large()
+    bound_form(request, max_lines=_MAX_LINES, max_bytes=MAX_UPLOAD_BYTES + _FORM_BYTES)
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
             return await _read_form(request)

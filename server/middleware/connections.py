@@ -5,6 +5,8 @@
   Many viewers behind one address fit; one machine cannot take all.
 - A head that is too long, as with too many cookies, and what is no HTTP get problem details like everything else.
 - A request's head, the first and each later one, has to arrive within `head_seconds`.
+- What is left of a request's body after its answer is read for 2 s, no more of it than an upload has, and, of all
+  clients together, so slowly that it costs others little.
 - A client has to read: one that takes nothing of its answers for `write_seconds` is disconnected, and when all
   unread answers together take too much memory, the clients that have not read for the longest.
 
@@ -45,6 +47,15 @@ RESERVED_FILES: Final = 512
 UNREAD_BYTES: Final = 64 << 20
 """How much memory the answers may take that clients have not read, all together."""
 
+LINGERING_BYTES: Final = 32 << 20
+"""How much of a body is read after its answer: all of any upload, so that its client gets to see the answer.
+
+It is also what is read of all such bodies in a second.
+"""
+
+LINGERING_PAUSE: Final = 0.1
+"""For how many seconds a client is not read from when that is used up."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,13 +72,14 @@ class ConnectionLimits:
 class Connection(RequestHandler):
     """aiohttp's handler of one connection, which also knows since when a request's head is arriving."""
 
-    __slots__ = ("head_since", "sources", "stalled_since", "unread")
+    __slots__ = ("head_since", "lingering", "sources", "stalled_since", "unread")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A new connection has to send a head at once.
         self.head_since: float | None = time.monotonic()
         self.sources: tuple[str, ...] = ()
+        self.lingering = 0
         self.unread = 0
         self.stalled_since = 0.0
 
@@ -83,6 +95,10 @@ class Connection(RequestHandler):
         elif self.head_since is None:
             # It waits for a request, and what has arrived is not a whole head yet.
             self.head_since = time.monotonic()
+        if self._current_request is not None or self._messages or self.head_since is not None:
+            self.lingering = 0
+            return
+        self._linger(len(data))
 
     def handle_error(
         self,
@@ -100,6 +116,17 @@ class Connection(RequestHandler):
         refusal.headers.update({**HEADERS, "Server": SERVER})
         refusal.force_close()
         return refusal
+
+    def _linger(self, size: int) -> None:
+        """Note what has arrived of a body whose answer was given, and read the next piece later or not at all."""
+        self.lingering += size
+        transport, server = self.transport, self._manager
+        assert isinstance(server, _Server)
+        if self.lingering > LINGERING_BYTES:
+            self.abort()
+        elif isinstance(transport, asyncio.Transport) and not server.bounds.may_linger(size, time.monotonic()):
+            transport.pause_reading()
+            asyncio.get_running_loop().call_later(LINGERING_PAUSE, transport.resume_reading)
 
     def abort(self) -> None:
         """End the connection at once, without waiting until the client has read everything."""
@@ -134,7 +161,7 @@ class _Server(web.Server):
             handler_cancellation=server.handler_cancellation,
             **settings,
         )
-        self._bounds = bounds
+        self.bounds: Final = bounds
 
     def __call__(self) -> RequestHandler:
         return Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
@@ -142,12 +169,12 @@ class _Server(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         assert isinstance(handler, Connection)
-        if not self._bounds.admit(handler, transport):
+        if not self.bounds.admit(handler, transport):
             transport.abort()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         assert isinstance(handler, Connection)
-        self._bounds.forget(handler)
+        self.bounds.forget(handler)
         super().connection_lost(handler, exc)
 
 
@@ -186,6 +213,7 @@ class ConnectionBounds:
         self._trusted = trusted
         self._open: set[Connection] = set()
         self._by_source: dict[str, int] = {}
+        self._lingering, self._lingering_at = 0.0, 0.0
         self._ended: Counter = metrics.counter(
             "twitchaudio_connections_ended_total", "Connections that the server ended, by reason.", "reason"
         )
@@ -217,6 +245,12 @@ class ConnectionBounds:
             self._by_source[source] -= 1
             if not self._by_source[source]:
                 del self._by_source[source]
+
+    def may_linger(self, size: int, now: float) -> bool:
+        """Count what was read of a body after its answer; False when that is enough for now (monotonic)."""
+        passed = (now - self._lingering_at) * LINGERING_BYTES
+        self._lingering, self._lingering_at = max(0.0, self._lingering - passed) + size, now
+        return self._lingering <= LINGERING_BYTES
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:

@@ -6,6 +6,9 @@ honest client asks for a stored answer, a page and a set list all the while.
 - `p50_ratio`, `p99_ratio`: of the honest times, to those of the same server before the attack
 - `refused`: how many of the attack's requests were refused, of those that were answered
 - `memory_mib`: how much the server has grown during the attack
+
+Each row is printed as it is made. With `--results DIR`, a run that was stopped goes on where it was: each attack
+has a file there. `--minutes N` begins no further attack after so long, so that a run can be made in pieces.
 """
 
 import argparse
@@ -26,7 +29,7 @@ from aiohttp import ClientSession, TCPConnector
 
 from tests.bench.access import ASK
 from tests.bench.overload import percentile99
-from tests.bench.servers import Served, served
+from tests.bench.servers import START_SECONDS, Served, served
 from tests.bench.table import median, print_table, write_json
 
 ATTACKER: Final = "127.0.0.2"
@@ -116,6 +119,39 @@ def _sockets(count: int, *sent: bytes, drip: bytes = b"") -> Attack:
     return attack
 
 
+def _bodies(path: str, content_type: str, begin: bytes, piece: bytes, count: int = 8) -> Attack:
+    """Requests whose bodies go on for as long as there is time, as fast as the server reads them."""
+
+    async def attack(port: int, until: float) -> Counter[str]:
+        seen: Counter[str] = Counter()
+        head = _head(
+            "POST", path, f"Content-Type: {content_type}", "Transfer-Encoding: chunked", "Accept: text/html"
+        )
+
+        async def send() -> None:
+            while time.time() < until:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(ATTACKER, 0))
+                seen["opened"] += 1
+                answered = asyncio.create_task(reader.read(12))
+                try:
+                    async with asyncio.timeout(until - time.time()):
+                        writer.write(head + b"%x\r\n%b\r\n" % (len(begin), begin))
+                        while not answered.done():
+                            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                            await writer.drain()
+                        seen[(await answered)[9:12].decode() or "closed"] += 1
+                except (OSError, TimeoutError):
+                    pass
+                finally:
+                    answered.cancel()
+                    writer.transport.abort()
+
+        await asyncio.gather(*(send() for _ in range(count)), return_exceptions=True)
+        return seen
+
+    return attack
+
+
 def _head(method: str, path: str, *lines: str) -> bytes:
     return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: a", *lines, "", "")).encode()
 
@@ -163,6 +199,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     "idle connections": _sockets(3_000),
     "pipelined requests, unread": _sockets(300, _PIPELINED),
     "uploads that drip": _sockets(200, *_MULTIPART, drip=b"x"),
+    "uploads of empty lines": _bodies(ASK, "multipart/form-data; boundary=x", b"\r\n", b"\n" * 65_536),
+    "uploads of tiny parts": _bodies(ASK, "multipart/form-data; boundary=x", b"--x\r\n", b"\r\n--x\r\n" * 8_192),
+    "forms of empty lines": _bodies("/identify", "multipart/form-data; boundary=x", b"\r\n", b"\n" * 65_536),
 }
 
 
@@ -190,9 +229,12 @@ async def _attacked(name: str, server: Served, seconds: float) -> tuple[list[flo
     port = server.client._base_url.port  # pyright: ignore[reportPrivateUsage]
     command = (sys.executable, "-m", "tests.bench.attack", "--port", str(port), "--seconds", str(seconds), name)
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    await asyncio.wait_for(process.stdout.readline(), timeout=START_SECONDS)
     await asyncio.sleep(1.0)
     times = await _honest(server.client, time.time() + seconds)
-    out, _ = await process.communicate()
+    out = await asyncio.wait_for(process.stdout.read(), timeout=START_SECONDS)
+    await process.wait()
     return times, Counter(json.loads(out))
 
 
@@ -234,21 +276,41 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("attack", nargs="*", metavar="ATTACK", help=f"all when left out: {', '.join(ATTACKS)}")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="a folder for a file of each attack")
+    parser.add_argument("--minutes", type=float, default=600.0, help="begin no further attack after so long")
     chosen = parser.parse_args(argv)
     names: list[str] = chosen.attack or list(ATTACKS)
     if unknown := set(names) - ATTACKS.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     if chosen.port is not None:
+        print("begins", flush=True)
         print(json.dumps(asyncio.run(_run(ATTACKS[names[0]], chosen.port, chosen.seconds))))
         return 0
-    rows = [asyncio.run(measure(name, chosen.seconds)) for name in names]
-    shown = [
-        {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()}
-        for row in rows
-    ]
-    print_table("an honest client beside one that attacks", shown)
+    results: Path | None = chosen.results
+    if results is not None:
+        results.mkdir(parents=True, exist_ok=True)
+    ends = time.monotonic() + 60 * chosen.minutes
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        file = None if results is None else results / f"{name.replace(' ', '-').replace('/', '')}.json"
+        if file is not None and file.exists():
+            rows.append(json.loads(file.read_text(encoding="utf-8")))
+            continue
+        if time.monotonic() > ends:
+            print(f"the time is over: {len(names) - len(rows)} attacks are left", flush=True)
+            break
+        row = asyncio.run(measure(name, chosen.seconds))
+        rows.append(row)
+        write_json(file, row)
+        print(_shown(row), flush=True)
+    if rows:
+        print_table("an honest client beside one that attacks", [_shown(row) for row in rows])
     write_json(chosen.json, {"rows": rows})
     return 0
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    return {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()}
 
 
 async def _run(attack: Attack, port: int, seconds: float) -> Counter[str]:

@@ -4,26 +4,109 @@
 
 One place of a module is changed at a time (a comparison, a condition, a number, a word like `and`, a statement
 that is left out), and the tests run with it. Each change that no test notices is printed; exit status 1 when there
-are any.
+are any that are not explained.
+
+`scripts/bench mutation csrf` tries an area: the modules and tests of `AREAS`. What was read and found to change
+nothing that a test could see, or nothing that matters, is in survivors.csv with the reason, and is printed apart;
+it counts as not noticed all the same.
+
+A change whose tests take longer than `Limit.seconds` is counted apart: it may make something wait for ever, and
+may as well be slow by chance. The limit is ten times what the tests take unchanged, and at least `SECONDS`.
 """
 
 import argparse
 import ast
 import contextlib
 import copy
+import csv
 import importlib.machinery
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, Self, cast
 
 ROOT: Final = Path(__file__).parents[2]
-SECONDS: Final = 120
-"""The longest that the tests of one change may take: a change may make something wait for ever."""
+SECONDS: Final = 20.0
+OWN: Final = ("fingerprint", "server", "simulator", "sql", "tests", "scripts")
+SURVIVORS: Final = Path(__file__).with_name("survivors.csv")
+_ALREADY_LOADED: Final = "ignore::pytest.PytestAssertRewriteWarning"
+_CONTRACT: Final = ("-k", "not mariadb and not dynamodb and not ministack")
+
+AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "access-rules": {
+        "server/access/rules/policy.py": ("tests/unit/access/test_policy.py",),
+        "server/access/rules/lists.py": ("tests/unit/access/test_lists.py",),
+        "server/access/rules/subscriptions.py": ("tests/unit/access/test_subscriptions.py",),
+        "server/access/identity/addresses.py": ("tests/unit/access/test_addresses.py",),
+        "server/access/identity/failed_attempts.py": ("tests/unit/access/test_failed_attempts.py",),
+        "server/access/quotas/budgets.py": ("tests/unit/access/test_budgets.py",),
+    },
+    "tokens": {
+        "server/access/identity/tokens.py": ("tests/unit/access/test_tokens.py",),
+        "server/access/identity/session_keys.py": ("tests/unit/access/test_session_keys.py",),
+        "server/access/identity/api_keys.py": (
+            "tests/unit/access/test_api_keys.py",
+            "tests/contract/test_api_keys.py",
+            *_CONTRACT,
+        ),
+        "server/channels/song_tokens.py": ("tests/unit/access/test_song_tokens.py",),
+    },
+    "single-flight": {"fingerprint/single_flight.py": ("tests/unit/test_single_flight.py",)},
+    "leases": {
+        "fingerprint/leased_job.py": ("tests/unit/test_pipeline.py",),
+        "fingerprint/jobs/sql.py": ("tests/contract/test_job_store.py", *_CONTRACT),
+    },
+    "url-guard": {
+        "fingerprint/media/hosts.py": ("tests/unit/media/test_hosts.py",),
+        "fingerprint/domain/web_addresses.py": ("tests/unit/domain/test_web_addresses.py",),
+    },
+    "csrf": {
+        "server/middleware/foreign_forms.py": ("tests/unit/server/test_csrf.py",),
+        "server/middleware/session.py": ("tests/unit/server/test_csrf.py",),
+        "server/access/identity/session_keys.py": ("tests/unit/access/test_session_keys.py",),
+    },
+}
+"""The modules of each area, and what pytest runs for a change of each."""
+
+
+class Noticed(StrEnum):
+    """What came of a change."""
+
+    YES = "noticed"
+    NO = "not noticed"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the changes of a module, or of an area."""
+
+    tried: int = 0
+    timed_out: int = 0
+    kept: int = 0
+    explained: int = 0
+
+    def add(self, other: Self) -> None:
+        """Count those of a module of an area."""
+        self.tried += other.tried
+        self.timed_out += other.timed_out
+        self.kept += other.kept
+        self.explained += other.explained
+
+    def __str__(self) -> str:
+        noticed = self.tried - self.kept - self.timed_out
+        share = 100 * noticed / max(1, self.tried)
+        return (
+            f"{noticed} of {self.tried} noticed ({share:.0f} %), {self.timed_out} timed out besides, "
+            f"{self.kept} not noticed, of which {self.explained} are explained"
+        )
+
 
 _COMPARED: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -107,19 +190,21 @@ def _is_none(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def _is_logging(node: ast.AST) -> bool:
-    match node:
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log")))):
-            return True
-        case ast.AnnAssign(annotation=_):
-            return False
-        case _:
-            return False
+def _left_alone(tree: ast.Module) -> Generator[ast.AST]:
+    """What is not changed: log lines, and what decorators say, such as `frozen=True` of value classes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log")))):
+                yield node
+            case ast.ClassDef(decorator_list=decorators):
+                yield from decorators
+            case _:
+                pass
 
 
 def mutants(tree: ast.Module) -> Generator[tuple[int, str, ast.Module]]:
     """Each line that may be changed, how, and the changed module."""
-    skipped = {id(inner) for node in ast.walk(tree) if _is_logging(node) for inner in ast.walk(node)}
+    skipped = {id(inner) for node in _left_alone(tree) for inner in ast.walk(node)}
     for place, node in enumerate(ast.walk(tree)):
         if id(node) in skipped:
             continue
@@ -142,23 +227,25 @@ def _replace(tree: ast.Module, old: ast.AST, new: ast.stmt) -> None:
                     statements[statements.index(old)] = new
 
 
-def is_noticed(module: Path, changed: ast.Module, tests: Sequence[str]) -> bool:
+def run_tests(module: Path, changed: ast.Module, tests: Sequence[str], limit: float) -> Noticed:
     """Whether any test fails with the changed module. The tests run in a copy of this process."""
     child = os.fork()
     if child == 0:
         _run_tests(module, changed, tests)
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + limit
     while time.monotonic() < until:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
-            return status != 0
+            return Noticed.NO if status == 0 else Noticed.YES
         time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return True
+    return Noticed.TIMED_OUT
 
 
-def _run_tests(module: Path, changed: ast.Module, tests: Sequence[str]) -> NoReturn:
+def _run_tests(module: Path, changed: ast.Module, tests: Sequence[str], names: int | None = None) -> NoReturn:
+    """Run the tests in this process, and end it; write the names of all loaded modules to `names`."""
     import pytest
 
     os.setsid()
@@ -175,18 +262,75 @@ def _run_tests(module: Path, changed: ast.Module, tests: Sequence[str]) -> NoRet
     os.dup2(null, 2)
     status = 1
     with contextlib.suppress(BaseException):
-        status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests])
+        status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-W", _ALREADY_LOADED, *tests])
+    if names is not None:
+        os.write(names, "\n".join(sys.modules).encode())
     os._exit(int(status))
+
+
+def _warm_up(module: Path, tree: ast.Module, tests: Sequence[str]) -> float | None:
+    """Load what the tests load of others, and return how many seconds they take then; None when they fail."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        _run_tests(module, tree, tests, write)
+    os.close(write)
+    with os.fdopen(read) as names:
+        loaded = names.read().split()
+    if os.waitpid(child, 0)[1] != 0:
+        return None
+    for name in loaded:
+        if name.partition(".")[0] not in (*OWN, "__main__", "conftest"):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+    began = time.monotonic()
+    return None if run_tests(module, tree, tests, 600.0) is not Noticed.NO else time.monotonic() - began
+
+
+def _explanations() -> dict[tuple[str, str, str], str]:
+    """Why changes that no test notices may stay so, by module, the changed line's text, and the change."""
+    if not SURVIVORS.exists():
+        return {}
+    with SURVIVORS.open(encoding="utf-8", newline="") as opened:
+        return {(row["module"], row["line"], row["change"]): row["reason"] for row in csv.DictReader(opened)}
+
+
+def try_module(name: str, tests: Sequence[str], every: int) -> Tally | None:
+    """Try the changes of a module, and print what was not noticed; None when the tests fail without any."""
+    module = (ROOT / name).resolve()
+    text = module.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    tree = ast.parse(text)
+    seconds = _warm_up(module, tree, tests)
+    if seconds is None:
+        print(f"{name}: the tests fail without any change", file=sys.stderr)
+        return None
+    limit = max(SECONDS, 10 * seconds)
+    print(f"{name}: the tests take {seconds:.1f} s, a change's may take {limit:.0f} s", flush=True)
+    explained = _explanations()
+    tally = Tally()
+    for line, how, changed in list(mutants(tree))[::every]:
+        tally.tried += 1
+        noticed = run_tests(module, changed, tests, limit)
+        if noticed is Noticed.YES:
+            continue
+        reason = explained.get((name, lines[line - 1].strip(), how), "")
+        tally.timed_out += noticed is Noticed.TIMED_OUT
+        tally.kept += noticed is Noticed.NO
+        tally.explained += noticed is Noticed.NO and bool(reason)
+        print(f"{name}:{line}: {how}: {noticed}{reason and f': {reason}'}", flush=True)
+    print(f"{name}: {tally}", flush=True)
+    return tally
 
 
 def main(argv: Sequence[str]) -> int:
     """Try all changes."""
     parser = argparse.ArgumentParser(prog="scripts/bench mutation", description=__doc__)
-    parser.add_argument("module", type=Path)
-    parser.add_argument("tests", nargs="+")
+    parser.add_argument("module", help=f"a module, or an area: {', '.join(AREAS)}")
+    parser.add_argument("tests", nargs="*", help="what pytest runs; without, what the areas name for the module")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th change")
     chosen = parser.parse_args(argv)
-    module: Path = (ROOT / chosen.module).resolve()
     for heavy in ("pytest", "aiohttp", "sqlalchemy", "msgspec", "numpy"):
         importlib.import_module(heavy)
 
@@ -194,18 +338,18 @@ def main(argv: Sequence[str]) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    if is_noticed(module, tree, chosen.tests):
-        print("the tests fail without any change", file=sys.stderr)
-        return 2
-    tried, kept = 0, 0
-    for line, how, changed in list(mutants(tree))[:: chosen.every]:
-        tried += 1
-        if not is_noticed(module, changed, chosen.tests):
-            kept += 1
-            print(f"{chosen.module}:{line}: {how}", flush=True)
-    print(f"{chosen.module}: {tried - kept} of {tried} noticed", flush=True)
-    return int(kept > 0)
+    known = {name: tests for area in AREAS.values() for name, tests in area.items()}
+    modules = AREAS.get(chosen.module, {chosen.module: tuple(chosen.tests) or known.get(chosen.module, ())})
+    if not all(modules.values()):
+        parser.error("name the tests of this module")
+    total = Tally()
+    for name, tests in modules.items():
+        tally = try_module(name, tests, chosen.every)
+        if tally is None:
+            return 2
+        total.add(tally)
+    print(f"{chosen.module}: {total}", flush=True)
+    return int(total.kept > total.explained)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Servers in processes of their own, and what they cost."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 from aiohttp import ClientSession, TCPConnector
 
 TICKS = os.sysconf("SC_CLK_TCK")
+START_SECONDS = 600.0
+"""How long a server may take to start: a busy machine takes minutes. One that ends is noticed at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,13 @@ async def served(**options: Any) -> AsyncGenerator[Served]:
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None
-        line = await asyncio.wait_for(process.stdout.readline(), timeout=60)
+        line = await asyncio.wait_for(process.stdout.readline(), timeout=START_SECONDS)
+        if not line:
+            raise RuntimeError(f"the server ended with {await process.wait()} before it listened")
         url = f"http://127.0.0.1:{int(line)}"
         async with ClientSession(base_url=url, connector=TCPConnector(limit=0)) as client:
             yield Served(pid=process.pid, client=client)
     finally:
-        process.terminate()
-        await asyncio.wait_for(process.wait(), timeout=20)
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await asyncio.wait_for(process.wait(), timeout=120)

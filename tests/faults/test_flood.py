@@ -249,3 +249,29 @@ async def test_l6_made_up_pictures_and_songs_of_one_client_leave_the_work_to_oth
         for path in ("/songs/MADE-UP", "/api/v1/songs/MADE-UP"):
             assert await status_of(path) == 429
             assert await status_of(path, "192.0.2.1") == 404
+
+
+@pytest.mark.parametrize("path", [ASK, "/redeem"])
+@pytest.mark.parametrize("begin", [b"\n", b"\r\n--y\r\n", b"--x\r\nA: b\r\n" + b"A: b\r\n", b"x" * 100 + b"\n"])
+async def test_l6_a_form_of_lines_without_end_is_refused_after_some(
+    tmp_path: Path, path: str, begin: bytes
+) -> None:
+    piece = begin * (60_000 // len(begin))
+    head = (
+        "POST {} HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    )
+    async with open_api(FakePipeline(SystemClock()), tmp_path) as api:
+        port = (await api.get("/healthz")).url.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        answer = asyncio.create_task(reader.read(12))
+        try:
+            writer.write(head.format(path).encode())
+            for _ in range(20):
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await asyncio.wait({answer}, timeout=0.1)
+            assert answer.done(), "it goes on reading"
+            assert answer.result()[9:] in (b"400", b"413")
+        finally:
+            answer.cancel()
+            writer.transport.abort()

@@ -19,7 +19,7 @@ from server.access.identity.addresses import Networks, parse_network
 from server.app import make_app
 from server.cli import serving as cli_serving
 from server.cli.supervisor import SharedAddress
-from server.middleware.connections import BoundedRunner, ConnectionBounds, ConnectionLimits
+from server.middleware.connections import LINGERING_BYTES, BoundedRunner, ConnectionBounds, ConnectionLimits
 from server.observability import Metrics
 from server.settings import ServerSettings
 from tests.api_client import until
@@ -139,6 +139,29 @@ async def not_reading(url: URL, count: int) -> AsyncGenerator[None]:
 def unread(bounds: ConnectionBounds) -> list[int]:
     found: Any = vars(bounds)["_open"]
     return [each.transport.get_write_buffer_size() for each in found if each.transport is not None]
+
+
+async def test_what_is_left_of_a_body_after_its_answer_is_read_up_to_a_bound() -> None:
+    async with serving(limits=ConnectionLimits()) as (_, url, _metrics):
+        head = b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000000\r\n\r\n"
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        sent, piece = 0, bytes(1 << 20)
+        writer.write(head)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        with contextlib.suppress(ConnectionError):
+            while sent < 10 * LINGERING_BYTES:
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+        writer.transport.abort()
+        # The system keeps some that the server never reads.
+        assert sent < 2 * LINGERING_BYTES
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        # As much as an upload has is read: its client gets to see the answer, and goes on with the connection.
+        for _ in range(3):
+            writer.write(head.replace(b"4000000000", b"%d" % (25 << 20)) + bytes(25 << 20))
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        writer.transport.abort()
 
 
 async def test_l7_who_never_reads_is_disconnected_and_the_memory_comes_back() -> None:

@@ -368,6 +368,26 @@ async def test_a_failure_is_invalidated_as_well(everything: bool) -> None:
     assert await world.get() == "a1"
 
 
+async def test_every_value_is_invalidated_at_once() -> None:
+    world = World(fresh_seconds=math.inf)
+    assert [await world.get("a"), await world.get("b")] == ["a0", "b1"]
+    world.cache.invalidate_all()
+    assert (world.cache.fresh("a"), world.cache.last("b")) == (None, None)
+    assert [await world.get("a"), await world.get("b")] == ["a2", "b3"]
+
+
+async def test_a_cache_that_is_told_nothing_else_keeps_no_failure_and_gives_nothing_stale() -> None:
+    clock, source = FakeClock(), Source()
+    source.gives = ["a", AWAY, AWAY, "b"]
+    async with SingleFlightCache[str, str](clock=clock, fresh_seconds=1.0) as cache:
+        assert await cache.get("x", source.load("x")) == "a"
+        await clock.advance(1.0)
+        for _ in range(2):
+            with pytest.raises(UpstreamError):
+                await cache.get("x", source.load("x"))
+        assert await cache.get("x", source.load("x")) == "b"
+
+
 async def test_the_failure_of_an_invalidated_call_takes_nothing_away() -> None:
     world = World(failure_seconds=60.0)
     world.source.held, world.source.gives = True, [FAILED]
