@@ -143,6 +143,11 @@ class SongStore:
         """Where a song was heard before a moment, newest first, under any of its ids."""
         return await self._database.read(lambda connection: _read(connection, identifier, limit, before))
 
+    async def newest_live(self, *, limit: int) -> Sequence[Hearing]:
+        """The newest hearings on live channels."""
+        query = select(table).where(table.c.kind == str(Kind.STREAM)).order_by(table.c.last_us.desc()).limit(limit)
+        return [_hearing_of(row) for row in await self._database.rows(query)]
+
 
 def _write(connection: Connection, found: Sequence[Hearing], gap: timedelta) -> None:
     for hearing in found:

@@ -1,6 +1,6 @@
 """The website: server-rendered pages with a little plain JavaScript."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -21,6 +21,7 @@ from server.web.drawn_covers import serve_drawn_cover
 from server.web.languages import Language, known_languages, translate_templates
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
+from server.web.recent_songs import RecentSongs
 from server.web.render import ENVIRONMENTS
 from server.web.song_pages import SongPages
 from server.web.video_pages import VideoPages
@@ -48,7 +49,14 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     }
     for language in known_languages().values():
         _add_templates(app, language, shared)
-    pages = Pages(store_seconds=store_seconds)
+    recent = RecentSongs(app)
+
+    async def closing(_app: web.Application) -> AsyncGenerator[None]:
+        yield
+        await recent.close()
+
+    app.cleanup_ctx.append(closing)
+    pages = Pages(store_seconds=store_seconds, recent=recent)
     app.router.add_get("/", pages.home)
     app.router.add_post("/", pages.ask)
     app.router.add_get("/docs", pages.docs)

@@ -37,6 +37,7 @@ from server.web.dial import dial_peaks
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
 from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
+from server.web.recent_songs import RecentSong, RecentSongs
 from server.web.render import html_response, in_time, render
 from server.web.share import answer_card, card_response
 from server.web.visitor import Visitor, read_visitor
@@ -82,8 +83,9 @@ def words_json(language: Language) -> dict[str, dict[str, str]]:
 class Pages:
     """Handlers of the website's pages. `store_seconds` is how long each waits for the database."""
 
-    def __init__(self, *, store_seconds: float) -> None:
+    def __init__(self, *, store_seconds: float, recent: RecentSongs) -> None:
         self._seconds = store_seconds
+        self._recent = recent
         # `/docs`, by the address that its examples name and whether one can sign in.
         self._docs: LRUCache[tuple[str, bool], str] = LRUCache(8)
         self._words = {language.code: words_json(language) for language in known_languages().values()}
@@ -205,6 +207,7 @@ class Pages:
             sets_up = await _sets_up(request)
             unavailable = as_typed(unavailable) if sets_up else language.gettext(_NOT_SET_UP)
         closed = visitor.website.maintenance or not visitor.website.active
+        recent = () if answer.state != "idle" or visitor.refusal is not None else await self._recent_songs()
         context = {
             "visitor": visitor,
             "closed": closed,
@@ -217,6 +220,7 @@ class Pages:
             "answer": answer,
             "share": None if found is None or visitor_error else answer_card(request, visitor.website, found),
             "examples": [example_of(target, language) for target in request.app[keys.SETTINGS].examples],
+            "recent": recent,
             "typed": typed,
             "asks": asks,
             "unavailable": unavailable,
@@ -233,6 +237,14 @@ class Pages:
                 page.headers["Retry-After"] = "60"
             return page
         return render(TEMPLATES[visitor.website.access_mode], request, context, status=status)
+
+    async def _recent_songs(self) -> Sequence[RecentSong]:
+        """The songs that were named last; none while they cannot be read, since the page is whole without."""
+        try:
+            async with in_time(self._seconds):
+                return await self._recent.newest()
+        except TwitchAudioError:
+            return ()
 
 
 _NOT_SET_UP: Final = marked("This server cannot recognize music yet. Please come back later.")

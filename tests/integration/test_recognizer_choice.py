@@ -60,15 +60,15 @@ def row(page: str, name: str) -> tuple[str, ...]:
 
 async def test_what_the_desk_saves_holds_and_goes_back_to_the_setting(operator: Browser, sql_address: str) -> None:
     page = await (await operator.get("/admin/recognizers")).text()
-    assert "The order is as TWITCHAUDIO_RECOGNIZERS says." in page
+    assert "The order is that of the setting TWITCHAUDIO_RECOGNIZERS." in page
     assert (row(page, "catalog"), row(page, "audd"), row(page, "shazam")) == (("1",), ("2", "", ""), ("", "", ""))
     assert "acrcloud cannot be asked: its keys are not set." in page
     saved = {"place-catalog": "2", "place-audd": "1", "day-audd": "10", "month-audd": "0"}
     status, page = await send(operator, "/recognizers", action="save", **saved)
     assert status == 200
     assert "Saved: asked in the order audd, catalog; budgets are audd=10/day, audd=0/month." in page
-    assert "The order set on this page holds. TWITCHAUDIO_RECOGNIZERS says catalog, audd." in page
-    assert "The budgets set on this page hold. TWITCHAUDIO_BUDGETS says no limits." in page
+    assert "The order set on this page holds. The setting TWITCHAUDIO_RECOGNIZERS has catalog, audd." in page
+    assert "The budgets set on this page hold. The setting TWITCHAUDIO_BUDGETS has no limits." in page
     assert row(page, "audd") == ("1", "10", "0")
     assert "over-budget: The budget of audd (0 a month) is used up" in page
     assert "Nothing was different." in (await send(operator, "/recognizers", action="save", **saved))[1]
@@ -105,8 +105,8 @@ async def test_a_form_with_a_bad_value_says_which_and_changes_nothing(operator: 
     for fields, why in BAD_FORMS:
         status, page = await send(operator, "/recognizers", action="save", **fields)
         assert (status, why in page) == (400, True), fields
-        assert "The order is as TWITCHAUDIO_RECOGNIZERS says." in page
-        assert "The budgets are as TWITCHAUDIO_BUDGETS says." in page
+        assert "The order is that of the setting TWITCHAUDIO_RECOGNIZERS." in page
+        assert "The budgets are those of the setting TWITCHAUDIO_BUDGETS." in page
     assert (await send(operator, "/recognizers", action="reset", what="names"))[0] == 400
     unsigned = await operator.post("/admin/recognizers", data={"action": "save", "place-audd": "1"})
     assert unsigned.status == 403, "without the form's token"

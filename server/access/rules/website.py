@@ -61,6 +61,8 @@ class WebsiteSettings:
     clips_enabled: bool = field(default=True, metadata=_SWITCH)
     motd: str | None = field(default=None, metadata=_TEXT)
     """Message of the day, shown on the website; at most `MOTD_LIMIT` characters."""
+    recent_songs: bool = field(default=False, metadata=_SWITCH)
+    """Whether the start page shows the songs that were named last on live channels."""
 
     @staticmethod
     def check(texts: Mapping[str, str]) -> None:
@@ -97,5 +99,6 @@ def parse_setting(name: str, text: str) -> object:
 
 def website_settings(rows: Mapping[str, str]) -> WebsiteSettings:
     """Parse the rows of the table. Raises TwitchAudioError `invalid-input` for a row with an invalid text."""
-    values: dict[str, Any] = {name: parse_setting(name, text) for name, text in rows.items()}
+    # One that is unknown is a newer version's, which may run beside this one.
+    values: dict[str, Any] = {name: parse_setting(name, text) for name, text in rows.items() if name in FIELDS}
     return WebsiteSettings(**values)

@@ -52,6 +52,12 @@ _SETTINGS: Final = (
     FormField(name="maintenance", label="Maintenance", choices=_SWITCHES, help="on: no one has access for now."),
     FormField(name="streams_enabled", label="Live streams and videos", choices=_SWITCHES),
     FormField(name="clips_enabled", label="Clips", choices=_SWITCHES),
+    FormField(
+        name="recent_songs",
+        label="Songs on the start page",
+        choices=_SWITCHES,
+        help="on: the start page shows the songs that were named last on live channels, and where.",
+    ),
     FormField(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),
 )
 

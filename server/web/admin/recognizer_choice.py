@@ -164,12 +164,12 @@ def _what_holds(
     order, budgets = VARIABLES[Chosen.ORDER], VARIABLES[Chosen.BUDGETS]
     of_order, of_budgets = ", ".join(of_settings.names), budgets_text(of_settings.budgets) or "no limits"
     return [
-        (f"The order is as {order} says.", None)
+        (f"The order is that of the setting {order}.", None)
         if override.order is None
-        else (f"The order set on this page holds. {order} says {of_order}.", Chosen.ORDER),
-        (f"The budgets are as {budgets} says.", None)
+        else (f"The order set on this page holds. The setting {order} has {of_order}.", Chosen.ORDER),
+        (f"The budgets are those of the setting {budgets}.", None)
         if override.budgets is None
-        else (f"The budgets set on this page hold. {budgets} says {of_budgets}.", Chosen.BUDGETS),
+        else (f"The budgets set on this page hold. The setting {budgets} has {of_budgets}.", Chosen.BUDGETS),
     ]
 
 

@@ -6,9 +6,10 @@ import { remember } from "./finds_store.js";
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
 import { keepListening } from "./listening.js";
-import { gettext } from "./messages.js";
+import { gettext, locale } from "./messages.js";
 import { byId, showMoments, showPosition, show, spoken } from "./receiver.js";
 import { root } from "./root.js";
+import { momentText } from "./times.js";
 
 const { parseTarget, toQuestion } = globalThis.twitchaudio.targets;
 
@@ -316,6 +317,9 @@ if (navigator.clipboard) {
   byId("share").hidden = true;
   copies("copy-song", () => ["title", "artists"]
     .map((slot) => document.querySelector(`[data-slot="${slot}"]`)?.textContent).filter(Boolean).join(" – "));
+}
+for (const time of document.querySelectorAll(".recent time")) {
+  time.textContent = momentText(new Date(time.getAttribute("datetime") ?? ""), new Date(), locale());
 }
 showMoments();
 setInterval(showMoments, 15_000);
