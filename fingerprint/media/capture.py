@@ -17,7 +17,7 @@ from fingerprint.hls.timing import duration_ratio
 from fingerprint.media.clip_body import CONTAINER, ClipBody, DescriptionLastError
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
-from fingerprint.media.fetch import Fetched, Fetcher
+from fingerprint.media.fetch import STALL_SECONDS, Fetched, Fetcher, too_slow_to_go_on
 from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.late_clips import (
@@ -156,6 +156,7 @@ class StreamCapture:
                 max_bytes=MAX_CLIP_BYTES,
                 total_seconds=_CLIP_LIMIT_SECONDS,
                 headers=CLIP_HEADERS,
+                stall_seconds=STALL_SECONDS,
                 new_filter=new_body,
             )
             kept = self._clip_file(fetched)
@@ -191,7 +192,7 @@ class StreamCapture:
 
 def _another_file_may_play(error: TwitchAudioError) -> bool:
     """Whether another file of a clip, which is larger, may play although this one failed so."""
-    if isinstance(error, ClipTooLongError) or error.code is ProblemCode.TIMEOUT:
+    if isinstance(error, ClipTooLongError) or too_slow_to_go_on(error):
         return False
     return error.code is ProblemCode.CLIP_NOT_FOUND or another_may_play(error)
 

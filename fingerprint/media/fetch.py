@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from fingerprint.circuit_breaker import CircuitOpenError, HostCircuitBreakers
-from fingerprint.domain.problems import ProblemCode, UpstreamError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.web_addresses import read_address
 from fingerprint.media.host_pauses import HostPausedError, HostPauses
 from fingerprint.media.hosts import AllowList
@@ -27,6 +27,10 @@ from fingerprint.retry import retry, retry_after_seconds
 
 CONNECT_SECONDS: Final = 2.0
 MAX_REDIRECTS: Final = 3
+STALL_SECONDS: Final = 2.0
+LEAST_BYTES: Final = 4_096
+"""A body of sound that comes more slowly than this is not worth waiting for: AAC of 16 kbit/s is as fast."""
+
 _KEEP_ALIVE_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
@@ -59,6 +63,14 @@ class HostWantsPauseError(UpstreamError):
         super().__init__(step, detail, retry_after_seconds=wait)
 
 
+class StalledError(UpstreamError):
+    """A body of which next to nothing comes: another one may come faster."""
+
+    def __init__(self, step: str, upstream: str) -> None:
+        detail = f"{upstream}'s {step} service sends next to nothing. Try again in a moment."
+        super().__init__(step, detail, code=ProblemCode.TIMEOUT)
+
+
 class TooLongError(UpstreamError):
     """An answer that is longer than its limit of bytes."""
 
@@ -87,6 +99,7 @@ class _Call:
     max_bytes: int
     headers: Mapping[str, str] | None
     body: bytes | None = None
+    stall_seconds: float | None = None
     new_filter: Callable[[int], BodyFilter] | None = None
 
 
@@ -162,14 +175,16 @@ class Fetcher:
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
+        stall_seconds: float | None = None,
         new_filter: Callable[[int], BodyFilter] | None = None,
     ) -> Fetched:
         """GET, following redirects to allowed hosts; repeated once after a lost connection, a 5xx or a 429.
 
+        A body of which fewer than LEAST_BYTES come in each `stall_seconds` is given up with a StalledError.
         With `new_filter`, which is called for each response, only what its filter keeps of a 200 or 206 is
         returned; its argument says which byte of the resource is the body's first.
         """
-        call = _Call("GET", step, max_bytes, headers, new_filter=new_filter)
+        call = _Call("GET", step, max_bytes, headers, stall_seconds=stall_seconds, new_filter=new_filter)
         return await self._call(call, url, total_seconds, _may_pass)
 
     def get_partial(
@@ -194,10 +209,10 @@ class Fetcher:
             task.add_done_callback(self._partial_tasks.discard)
         return partial
 
-    async def _collect(self, call: _Call, url: URL, partial: PartialResponse, total_seconds: float) -> None:
+    async def _collect(self, call: _Call, url: URL, came: PartialResponse, total_seconds: float) -> None:
         try:
-            async with _Deadline(call.step, total_seconds, self.upstream) as deadline:
-                fetched, _ = await self._request(call, url, deadline, partial)
+            async with _Deadline(total_seconds, partial(too_slow, call.step, self.upstream)) as deadline:
+                fetched, _ = await self._request(call, url, deadline, came)
         except UpstreamError as error:
             self._on_outcome(call.step, _failure_of(error))
         else:
@@ -234,8 +249,8 @@ class Fetcher:
         try:
             with nullcontext() if breaker is None else breaker.probed_call():
                 outcome = await self._outcome(call, url, total_seconds, retry_after)
-                if breaker is None or isinstance(outcome, HostWantsPauseError):
-                    pass  # a host that asks for a pause works
+                if breaker is None or isinstance(outcome, (HostWantsPauseError, StalledError)):
+                    pass  # a host that asks for a pause, or has begun to answer, works
                 elif _host_failed(outcome):
                     breaker.record_failure()
                 else:
@@ -262,7 +277,7 @@ class Fetcher:
     ) -> Fetched | UpstreamError:
         """The response, or the error as a value; after a retry where `retry_after` asks for one."""
         try:
-            async with _Deadline(call.step, total_seconds, self.upstream) as deadline:
+            async with _Deadline(total_seconds, partial(too_slow, call.step, self.upstream)) as deadline:
                 return await retry(
                     partial(self._follow, call, url, deadline),
                     errors=UpstreamError,
@@ -362,12 +377,17 @@ class Fetcher:
             kept = call.new_filter(_first_byte(response))
         left = call.max_bytes
         announced = response.content_length or 0
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            left -= len(chunk)
-            if left < 0 or announced > call.max_bytes:
-                response.close()
-                raise TooLongError(call.step, self.upstream, call.max_bytes)
-            chunks.append(chunk if kept is None else await kept.feed(chunk))
+        missing = LEAST_BYTES
+        async with _Deadline(call.stall_seconds, partial(StalledError, call.step, self.upstream)) as pace:
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0 or announced > call.max_bytes:
+                    response.close()
+                    raise TooLongError(call.step, self.upstream, call.max_bytes)
+                missing -= len(chunk)
+                with pace.suspended(starts_again=missing <= 0):
+                    chunks.append(chunk if kept is None else await kept.feed(chunk))
+                missing = missing if missing > 0 else LEAST_BYTES
         if kept is not None:
             chunks.append(kept.finish())
         return b"".join(chunks)
@@ -395,6 +415,11 @@ def _first_byte(response: aiohttp.ClientResponse) -> int:
 
 def _wants_pause(fetched: Fetched) -> bool:
     return fetched.status == 429 or (fetched.status == 503 and fetched.retry_after > 0)
+
+
+def too_slow_to_go_on(error: TwitchAudioError) -> bool:
+    """Whether so much time was lost with an error that no more may be lost in the same way."""
+    return error.code is ProblemCode.TIMEOUT and not isinstance(error, StalledError)
 
 
 def _host(url: URL) -> str:
@@ -433,11 +458,11 @@ def _failure_of(error: UpstreamError) -> str:
 
 
 class _Deadline:
-    """`asyncio.timeout` whose expiry is an UpstreamError `timeout`."""
+    """`asyncio.timeout` whose expiry is an UpstreamError; without `seconds` it never expires."""
 
-    def __init__(self, step: str, seconds: float, upstream: str) -> None:
-        self._step = step
-        self._upstream = upstream
+    def __init__(self, seconds: float | None, expired: Callable[[], UpstreamError]) -> None:
+        self._seconds = seconds
+        self._expired = expired
         self._timeout = asyncio.timeout(seconds)
 
     async def __aenter__(self) -> Self:
@@ -445,14 +470,14 @@ class _Deadline:
         return self
 
     @contextmanager
-    def suspended(self) -> Generator[None]:
-        """The time inside the block does not count."""
+    def suspended(self, *, starts_again: bool = False) -> Generator[None]:
+        """The time inside the block does not count; after it all of the time is there if it `starts_again`."""
         until = self._timeout.when()
-        if until is None or self._timeout.expired():
+        if self._seconds is None or until is None or self._timeout.expired():
             yield
             return
         loop = asyncio.get_running_loop()
-        left = until - loop.time()
+        left = self._seconds if starts_again else until - loop.time()
         self._timeout.reschedule(None)
         try:
             yield
@@ -466,4 +491,4 @@ class _Deadline:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as expired:
-            raise too_slow(self._step, self._upstream) from expired
+            raise self._expired() from expired

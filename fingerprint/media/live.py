@@ -14,7 +14,7 @@ from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, ne
 from fingerprint.hls.live import content_around, newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError, too_slow_to_go_on
 from fingerprint.media.joined import EXTRA_SECONDS, Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.placing import PlacedSound, longest_seconds
@@ -235,7 +235,7 @@ class LiveCapture:
                     if not another_may_play(error) or self._clock.monotonic() > deadline - _MAX_POLL_SECONDS:
                         raise
                     failure = failure or error
-                    slow += error.code is ProblemCode.TIMEOUT
+                    slow += too_slow_to_go_on(error)
                     failed += 1
                     unheard = unheard or not isinstance(error, UpstreamError) or error.step != STEP
                 if ended or (renewed and unheard) or _MAX_FAILURES in (slow, refused if source.cached else 0):
@@ -373,9 +373,12 @@ def _poll_seconds(playlist: MediaPlaylist) -> float:
 def _gave_up(playlist: MediaPlaylist, ad_left: float | None) -> TwitchAudioError:
     if ad_is_running(playlist):
         left = _AD_GUESS_SECONDS if ad_left is None else ad_left
+        how_long = (
+            ", and Twitch does not say for how long" if ad_left is None else f", for about {left:.0f} more seconds"
+        )
         return TwitchAudioError(
             ProblemCode.AD_BREAK,
-            f"Only advertisements are playing at the moment, for about {left:.0f} more seconds.",
+            f"Only advertisements are playing at the moment{how_long}.",
             retry_after_seconds=max(1.0, round(left + MIN_TAKE_SECONDS, 1)),
         )
     return too_slow()

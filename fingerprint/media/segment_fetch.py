@@ -13,7 +13,7 @@ from fingerprint.media.containers import (
     transport_stream_start,
     unknown_boxes,
 )
-from fingerprint.media.fetch import BodyFilter, Fetcher, TooLongError
+from fingerprint.media.fetch import STALL_SECONDS, BodyFilter, Fetcher, TooLongError
 from fingerprint.media.fragment_filter import FragmentError, FragmentFilter
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.sound_filter import SoundFilter
@@ -135,6 +135,7 @@ async def fetch_resource(
             max_bytes=MAX_SEGMENT_BYTES,
             total_seconds=TOTAL_SECONDS,
             headers=headers,
+            stall_seconds=STALL_SECONDS,
             new_filter=new_filter,
         )
     except UpstreamError as error:

@@ -22,7 +22,7 @@ from fingerprint.media.containers import (
     has_protected_sound,
     missing_bytes,
 )
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError, StalledError, TooLongError, too_slow_to_go_on
 from fingerprint.media.fragment_filter import FragmentFilter, SoundTracks, sound_tracks
 from fingerprint.media.joined import (
     EXTRA_SECONDS,
@@ -185,9 +185,7 @@ class SegmentCache:
     ) -> dict[int, bytes]:
         """The wanted segments that arrived, and older ones in place of those that failed."""
         came = _that_came(wanted, results)
-        # Where segments come too slowly, older ones would only take more time.
-        slow = any(isinstance(result, UpstreamError) and result.code is ProblemCode.TIMEOUT for result in results)
-        spare = [] if slow else list(older)
+        spare = [] if _come_too_slowly(results) else list(older)
         for _ in range(_REPLACEMENT_ROUNDS):
             missing = min(len(wanted) - len(came), len(spare))
             if missing == 0:
@@ -195,6 +193,8 @@ class SegmentCache:
             replacements, spare = spare[-missing:], spare[:-missing]
             more = await _all(self._segment(segment) for segment in replacements)
             came |= _that_came(replacements, more)
+            if _come_too_slowly(more):
+                break
         if not came:
             raise next(result for result in results if isinstance(result, UpstreamError))
         return came
@@ -334,6 +334,13 @@ def _that_came(segments: Sequence[Segment], results: Sequence[bytes | UpstreamEr
         for segment, result in zip(segments, results, strict=True)
         if not isinstance(result, UpstreamError)
     }
+
+
+def _come_too_slowly(results: Sequence[bytes | UpstreamError]) -> bool:
+    """Whether older segments would only take more time: all stall, or one took all of its time."""
+    failures = [result for result in results if isinstance(result, UpstreamError)]
+    stalled = [failure for failure in failures if isinstance(failure, StalledError)]
+    return any(too_slow_to_go_on(failure) for failure in failures) or (bool(stalled) and failures == [*results])
 
 
 def _may_still_come(head: Head | UpstreamError) -> bool:

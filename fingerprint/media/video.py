@@ -24,7 +24,7 @@ from fingerprint.hls.timing import (
     fit_with_late_sound,
 )
 from fingerprint.media.containers import clock_wrap
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError
+from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError, too_slow_to_go_on
 from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.live import StreamSources, another_may_play, too_slow
@@ -163,7 +163,7 @@ class VideoCapture:
                 error = caught
                 renewable = renewable and isinstance(error, UpstreamError) and bool(error.retry_after_seconds)
             failures.append(error)
-            slow += error.code is ProblemCode.TIMEOUT
+            slow += too_slow_to_go_on(error)
             if slow >= _MAX_SLOW or (renewed and renditions):
                 break
         nearest = await self._nearest(renditions, source.at_seconds, wanted_seconds)
@@ -254,7 +254,7 @@ class VideoCapture:
             except UpstreamError as error:
                 rendition.has_failed({segment.sequence for segment in wanted}, error)
                 rendition.nothing_came = True
-                if error.code is ProblemCode.TIMEOUT:
+                if too_slow_to_go_on(error):
                     raise
                 return None
             if joined.failed:

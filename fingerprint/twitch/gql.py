@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from yarl import URL
 
-from fingerprint.domain.problems import UpstreamError
+from fingerprint.domain.problems import ProblemCode, UpstreamError
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.ports import OnOutcome, ignore_outcome
@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 class Gql:
     """Sends queries. An answer without what is needed leads to the next way.
 
-    After a failure that may pass, one more is tried: what fails may be a field that only the first way asks for. A
-    network that fails, and a host that wants a pause, end it.
+    After a failure that may pass, one more is tried: what fails may be a field that only the first way asks for.
+    Likewise after no answer in time, since the connection may have been lost while it was idle. Another failure of
+    the network, and a host that wants a pause, end it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Gql:
         Raises UpstreamError with step `gql`, quoting Twitch's answer to the first way, and what `parse` raises.
         """
         failures: list[GqlFailure] = []
+        timeout: UpstreamError | None = None
         budget = RetryBudget(1)
         ways = deque(self._ways(query))
 
@@ -75,7 +77,11 @@ class Gql:
                 failures.append(failure)
                 if failure.kind is GqlFailureKind.TRANSIENT:
                     break
-        raise _error(failures)
+            except UpstreamError as error:
+                if error.code is not ProblemCode.TIMEOUT or timeout is not None:
+                    raise
+                timeout = error
+        raise _error(failures) if failures else timeout or AssertionError("settings name at least one way")
 
     def _ways(self, query: Query) -> Iterator[tuple[GqlAttempt, bytes]]:
         for attempt in self._attempts:

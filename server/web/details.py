@@ -41,6 +41,7 @@ DETAILS: Final = (
     marked("The live stream has moved on."),
     marked("This moment cannot be heard any more: the live stream has moved on, and no recording has it."),
     marked("Only advertisements are playing at the moment, for about %(seconds)s more seconds."),
+    marked("Only advertisements are playing at the moment, and Twitch does not say for how long."),
     marked("There is no answer under this address."),
     marked("The server answered %(status)s."),
     marked("There is no song with this id, or it was not heard here yet."),

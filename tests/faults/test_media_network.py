@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -205,6 +206,56 @@ async def test_t4_t14_silence_and_drips_end_in_a_timeout(listener: Listener, ste
     with pytest.raises(TwitchAudioError) as caught:
         await asking
     assert is_upstream(caught.value, step, ProblemCode.TIMEOUT)
+
+
+def never_comes(step: Step, **more: Any) -> Fault:
+    """A body of which a twentieth comes every 25 s."""
+    return Fault(step=step, kind=FaultKind.DRIP, seconds=500.0, **more)
+
+
+@pytest.mark.parametrize(
+    "renditions", [["audio_only"], ["audio_only", "160p30"], ["audio_only", "160p30", "480p30"]]
+)
+async def test_t14_a_rendition_whose_segments_hardly_come_is_left(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, renditions: list[str]
+) -> None:
+    """Soon, within the time of a job, and without asking for older ones of the same."""
+    monkeypatch.setattr("fingerprint.media.segment_fetch.STALL_SECONDS", 0.2)
+    for name in renditions:
+        listener.twitch.fail(never_comes(Step.SEGMENT, only=name))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 5.9
+    assert listener.twitch.count(Step.SEGMENT) == 3 + len(renditions) - 1 + 3
+
+
+async def test_t14_a_segment_that_hardly_comes_is_replaced_by_an_older_one(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fingerprint.media.segment_fetch.STALL_SECONDS", 0.2)
+    listener.twitch.fail(never_comes(Step.SEGMENT, times=1))
+    assert (await listener.listen("ladder")).pcm.duration_seconds >= 3.9
+    assert listener.twitch.count(Step.SEGMENT) == 4
+
+
+@pytest.mark.parametrize(
+    ("target", "step"), [(f"https://clips.twitch.tv/{SLUG}", Step.CLIP), (VIDEO, Step.SEGMENT)]
+)
+async def test_t14_another_file_or_rendition_is_taken_for_one_that_hardly_comes(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, target: str, step: Step
+) -> None:
+    for module in ("segment_fetch", "capture"):
+        monkeypatch.setattr(f"fingerprint.media.{module}.STALL_SECONDS", 0.2)
+    listener.twitch.fail(never_comes(step, times=1))
+    assert (await listener.listen(target)).pcm.duration_seconds >= 9.9
+
+
+async def test_t4_gql_is_asked_once_more_after_silence(listener: Listener) -> None:
+    """A connection that was kept may be dead, and nobody says so."""
+    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.SLOW, seconds=100.0, times=1))
+    asking = asyncio.create_task(listener.listen("ladder"))
+    await until(lambda: listener.twitch.count(Step.GQL) == 1)
+    skip_time(3.5)
+    assert (await asking).pcm.duration_seconds >= 5.9
+    assert listener.twitch.count(Step.GQL) == 2
 
 
 @pytest.mark.parametrize("step", [Step.USHER, Step.PLAYLIST])

@@ -438,6 +438,7 @@ class OneFile(Fetcher):
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
+        stall_seconds: float | None = None,
         new_filter: Callable[[int], BodyFilter] | None = None,
     ) -> Fetched:
         return Fetched(200, self._content, "video/mp4")

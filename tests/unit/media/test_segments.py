@@ -43,6 +43,7 @@ class Shop(Fetcher):
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
+        stall_seconds: float | None = None,
         new_filter: Callable[[int], BodyFilter] | None = None,
     ) -> Fetched:
         self.asked.append(url.name)

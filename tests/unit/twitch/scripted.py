@@ -57,6 +57,7 @@ class ScriptedFetcher(Fetcher):
         max_bytes: int,
         total_seconds: float,
         headers: Mapping[str, str] | None = None,
+        stall_seconds: float | None = None,
         new_filter: Callable[[int], BodyFilter] | None = None,
     ) -> Fetched:
         return self._note(Sent("GET", url, headers or {}))
