@@ -60,6 +60,7 @@ const HANDLERS = {
       const body = note ? { reason, note } : { reason };
       await call(context, `/identifications/${id}/reports`, { method: "POST", body });
     }),
+  "picture": ({ path }, { server }) => api.picture(account.network, server, path),
   "settings": () => storage.settings(),
   "open-options": async () => {
     await browser.runtime.openOptionsPage();

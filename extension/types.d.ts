@@ -98,6 +98,10 @@ interface SongView {
   artists: string;
   album: string;
   label: string;
+  /** The path of its cover on the server; empty without one. */
+  cover: string;
+  /** What a cover is drawn of without one: when and how high its landmarks are, 0 to 1. */
+  points: [number, number][];
   links: Partial<Record<Service, string>>;
   /** Where in the song the captured sound begins, as a clock shows it; empty when unknown. */
   moment: string;
@@ -247,6 +251,7 @@ interface Messages {
   "poll": { request: { id: string; ago?: number }; reply: View };
   "stored": { request: { slug: string }; reply: View | null };
   "report": { request: { id: string; reason: "wrong-song" | "other"; note: string }; reply: ProblemView | null };
+  "picture": { request: { path: string }; reply: string | null };
   "settings": { request: {}; reply: Settings };
   "open-options": { request: {}; reply: null };
   "open-welcome": { request: {}; reply: null };
@@ -391,7 +396,9 @@ interface TwitchAudioContent {
   /** Whether the page has a script of the installed extension already. */
   isCurrent?: () => boolean;
   say: Say;
-  icons: Record<"note" | "bars" | "close" | "copy" | "check" | "open" | "search" | "flag", () => SVGSVGElement>;
+  icons: Record<"note" | "bars" | "close" | "copy" | "check" | "open" | "search" | "flag", () => SVGSVGElement> & {
+    landmarks(points: [number, number][]): SVGSVGElement;
+  };
   button: {
     create(label: string, onPress: (byKeyboard: boolean) => void): {
       element: HTMLButtonElement;
@@ -416,6 +423,8 @@ interface PanelActs {
   isEditable(element: EventTarget | null): boolean;
   /** Whether a press on it is for a control of the player, not for the picture. */
   isControl(element: EventTarget | null): boolean;
+  /** A picture of the server, as an address that any page can show; null without one. Left out where there is no server. */
+  picture?(path: string): Promise<string | null>;
   /** Left out where nothing can be reported. */
   report?(id: string, reason: "wrong-song" | "other", note: string): Promise<ProblemView | null>;
 }

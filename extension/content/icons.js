@@ -26,6 +26,21 @@ twitchaudio.icons = (() => {
     };
   }
 
+  /** A song's landmarks, the lower ones larger. @param {[number, number][]} points when and how high, 0 to 1 */
+  function landmarks(points) {
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", "0 0 100 100");
+    svg.setAttribute("aria-hidden", "true");
+    svg.append(...points.map(([when, height]) => {
+      const dot = document.createElementNS(SVG, "circle");
+      dot.setAttribute("cx", (6 + 88 * when).toFixed(1));
+      dot.setAttribute("cy", (94 - 88 * height).toFixed(1));
+      dot.setAttribute("r", (1.2 + 2 * (1 - height)).toFixed(1));
+      return dot;
+    }));
+    return svg;
+  }
+
   /** Four bars that move while something is listened to. */
   function bars() {
     const svg = document.createElementNS(SVG, "svg");
@@ -46,6 +61,7 @@ twitchaudio.icons = (() => {
   return {
     note: icon("M17 2.2v10.9a2.9 2.9 0 1 1-2-2.75V6.1L8 7.6v7.9a2.9 2.9 0 1 1-2-2.75V4.6l11-2.4z"),
     bars,
+    landmarks,
     close: icon("M5 5l10 10M15 5L5 15", true),
     copy: icon("M7 7V3.5h9.5V13H13M3.5 7H13v9.5H3.5z", true),
     check: icon("M4 10.5l4 4 8-9", true),

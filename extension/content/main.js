@@ -56,6 +56,7 @@
     leave: () => button.element.focus(),
     isEditable: site.isEditable,
     isControl: site.isControl,
+    picture: (path) => send("picture", { path }).catch(() => null),
     report: (id, reason, note) => send("report", { id, reason, note }).catch(() => problem("extension-silent")),
   });
   const send = twitchaudio.asking.sender((message) => browser.runtime.sendMessage(message), isCurrent);

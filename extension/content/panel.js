@@ -227,14 +227,29 @@ twitchaudio.panel = (() => {
       const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
       const links = song.links.map((link) => drawnLink(link));
       return [
-        probably ? h("p", { class: "probably", "data-field": "probably" }, probably) : null,
-        title, artists, album, drawnPosition(song),
+        h("div", { class: "song" }, drawnCover(song), h("div", {},
+          probably ? h("p", { class: "probably", "data-field": "probably" }, probably) : null, title, artists, album)),
+        drawnPosition(song),
         note ? h("p", { class: "text", "data-field": "note" }, note) : null,
         h("div", { class: "links" }, ...links),
         others.length ? drawnOthers(others) : null,
         live ? drawnEarlier() : null,
         drawnFoot(id, song, kind),
       ].filter((node) => node !== null);
+    }
+
+    /** The cover, and until it is there, or without one, a drawing of the song's landmarks. @param {ShownSong} song */
+    function drawnCover({ cover, points }) {
+      if (!points.length && !cover) return null;
+      const frame = h("div", { class: "cover", "aria-hidden": "true" }, points.length ? icons.landmarks(points) : null);
+      const asked = cover ? acts.picture?.(cover) : undefined;
+      void asked?.then((address) => {
+        if (!address) return;
+        const picture = h("img", { alt: "", src: address });
+        // A page may forbid it.
+        picture.addEventListener("load", () => frame.replaceChildren(picture));
+      });
+      return frame;
     }
 
     /** @param {SongLink} link */

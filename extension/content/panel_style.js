@@ -76,6 +76,10 @@ header { display: flex; align-items: center; gap: 8px; padding-block: 6px 0; pad
 .body { padding: 2px 14px 12px; overflow-y: auto; min-height: 0; scrollbar-width: thin; scrollbar-color: var(--field-edge) transparent; }
 h2 { margin: 0; font-size: 16px; font-weight: 600; line-height: 1.25; }
 [dir="auto"] { text-align: -webkit-match-parent; text-align: match-parent; }
+.song { display: flex; gap: 12px; align-items: center; }
+.song > div:last-child { flex: 1; min-width: 0; }
+.cover { flex: none; width: 56px; height: 56px; border-radius: 4px; overflow: hidden; background: var(--field); border: 1px solid var(--edge); }
+.cover svg, .cover img { display: block; width: 100%; height: 100%; object-fit: cover; fill: var(--accent); }
 .title { font-size: 18px; }
 .artists { margin: 2px 0 0; font-size: 14px; }
 .probably { margin: 0; color: var(--muted); }

@@ -60,6 +60,36 @@ export function safeLink(service, address) {
   return plain && HOSTS[service].test(url.hostname) ? url.href : null;
 }
 
+/** Up to 64 points, two bytes of base64url for each. */
+const POINTS = /^[A-Za-z0-9_-]{2,171}$/;
+
+/**
+ * When and how high a song's landmarks are, 0 to 1; none when there are none that can be read.
+ * @param {unknown} text
+ * @returns {[number, number][]}
+ */
+export function pointsOf(text) {
+  if (typeof text !== "string" || !POINTS.test(text) || text.length % 4 === 1) return [];
+  const bytes = Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0) / 255);
+  return Array.from({ length: Math.floor(bytes.length / 2) }, (_, n) => [bytes[2 * n] ?? 0, bytes[2 * n + 1] ?? 0]);
+}
+
+/** A picture of a song on its server. */
+const PICTURE = /^\/api\/v1\/artwork\/[0-9a-f]{32}-\d{1,3}\.jpg$/;
+
+/** From this width a cover is large enough for the panel. */
+const COVER_PIXELS = 112;
+
+/** The path of the smallest cover that is large enough, else of the largest; empty without one. @param {unknown} artwork */
+export function smallCover(artwork) {
+  const covers = (Array.isArray(artwork) ? artwork : []).filter((each) => isPicture(each?.url) && number(each.width) !== null);
+  covers.sort((a, b) => a.width - b.width);
+  return textOf((covers.find(({ width }) => width >= COVER_PIXELS) ?? covers.at(-1))?.url);
+}
+
+/** @param {unknown} path */
+export const isPicture = (path) => typeof path === "string" && PICTURE.test(path);
+
 /** @param {SongOfServer} song @returns {SongView} */
 function songView(song) {
   const [offset, duration] = [number(song.offset), number(song.duration)];
@@ -75,6 +105,8 @@ function songView(song) {
     artists: song.artists.filter((artist) => typeof artist === "string").join(", "),
     album: textOf(song.album),
     label: textOf(song.label),
+    cover: smallCover(song.artwork),
+    points: pointsOf(song.landmarks),
     links,
     moment: offset === null ? "" : clockText(offset),
     length: onScale ? clockText(duration) : "",

@@ -60,6 +60,33 @@ export async function call(network, server, path, { method = "GET", body, wait, 
   throw new ProblemError(json.code, textOf(json.detail), retryAfter(json, response), textOf(json.title));
 }
 
+/** More than any picture of 300 pixels. */
+const MAX_PICTURE_BYTES = 200_000;
+
+/**
+ * A picture of the server as a `data:` address, which pages may show wherever the server is; null without one.
+ * @param {Network} network
+ * @param {string} server
+ * @param {string} path checked to be a JPEG picture's
+ * @returns {Promise<string | null>}
+ */
+export async function picture(network, server, path) {
+  if (!isSafe(server)) return null;
+  try {
+    const response = await network.fetch(server + path, {
+      credentials: "omit", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(CALL_SECONDS * 1000),
+    });
+    if (!response.ok || response.headers.get("Content-Type") !== "image/jpeg") return null;
+    if (Number(response.headers.get("Content-Length") ?? Infinity) > MAX_PICTURE_BYTES) return null;
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    let letters = "";
+    for (const byte of bytes) letters += String.fromCharCode(byte);
+    return `data:image/jpeg;base64,${btoa(letters)}`;
+  } catch {
+    return null;
+  }
+}
+
 /** The body, or null when it is longer than any answer of ours: the rest is not read. @param {Response} response */
 async function bounded(response) {
   const decoder = new TextDecoder();

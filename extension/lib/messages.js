@@ -1,5 +1,7 @@
 /** Checks messages: their names, their senders and their contents. A message that fails a check gets no reply. */
 
+import { isPicture } from "./answer.js";
+
 const SLUG = /^[A-Za-z0-9_-]{1,128}$/;
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -31,6 +33,7 @@ const SHAPES = {
   "poll": ({ id, ago }) => text(id, 64) && ID.test(id) && (ago === undefined || isAgo(ago)),
   "stored": ({ slug }) => text(slug, 128) && SLUG.test(slug),
   "report": ({ id, reason, note }) => text(id, 64) && ID.test(id) && ["wrong-song", "other"].includes(reason) && text(note, 500),
+  "picture": ({ path }) => isPicture(path),
   "settings": () => true,
   "open-options": () => true,
   "open-welcome": () => true,
@@ -49,7 +52,7 @@ const SHAPES = {
 };
 
 /** What a content script, which runs beside a page's own scripts, may ask for. */
-const FROM_PAGES = new Set(["ask", "poll", "stored", "report", "settings", "open-options", "open-welcome", "sign-in"]);
+const FROM_PAGES = new Set(["ask", "poll", "stored", "report", "picture", "settings", "open-options", "open-welcome", "sign-in"]);
 const PAGES = new Set(["https://www.twitch.tv", "https://clips.twitch.tv", "https://player.twitch.tv"]);
 
 /**

@@ -46,6 +46,7 @@ async def test_a_click_on_a_live_channel_names_the_song(extension: Installed) ->
         address = await tab.attribute(f'{PANEL} >>> [data-field="{service}"]', "href")
         assert address is not None
         assert address.startswith(f"https://{host}/")
+    assert await tab.of(f"{PANEL} >>> .cover", "(cover) => cover.querySelectorAll('circle').length") > 20
     await extension.picture(tab, "found-dark")
     await tab.run("twitch.look('light')")
     await tab.click(f"{PANEL} >>> .close")

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { ADDRESS_REASONS, addressProblem, isHome, isSafe, parseServer, permissionPattern } from "../../../extension/lib/address.js";
-import { answerView, safeLink } from "../../../extension/lib/answer.js";
-import { call, identification, asVersionProblem, status } from "../../../extension/lib/api.js";
+import { answerView, pointsOf, safeLink, smallCover } from "../../../extension/lib/answer.js";
+import { call, identification, asVersionProblem, picture, status } from "../../../extension/lib/api.js";
 import { MAX_ENTRIES, added, csv, json, matching } from "../../../extension/lib/history.js";
 import { accepted } from "../../../extension/lib/messages.js";
 import { LOCAL_CODES, ProblemError } from "../../../extension/lib/problem.js";
@@ -251,6 +251,26 @@ test("a refusal names its next steps", () => {
   assert.ok(LOCAL_CODES.every((each) => steps(each).length > 0 || each === "offline"));
 });
 
+test("a cover is one of the server's own pictures, or drawn of landmarks that can be read", async () => {
+  const url = (/** @type {number} */ edge) => `/api/v1/artwork/${"3f".repeat(16)}-${edge}.jpg`;
+  const sizes = [640, 300, 120].map((width) => ({ url: url(width), width, height: width }));
+  assert.equal(smallCover(sizes), url(120));
+  assert.equal(smallCover([{ url: url(64), width: 64, height: 64 }]), url(64));
+  for (const wrong of [null, [], "x", [null], [{ url: "https://evil.example/a.jpg", width: 300 }], [{ url: "/api/v1/me", width: 300 }]]) {
+    assert.equal(smallCover(wrong), "");
+  }
+  assert.deepEqual(pointsOf("AP8"), [[0, 1]]);
+  for (const wrong of [null, undefined, "", "A", "AAAAA", "!!!", "<svg>", "A".repeat(172), {}]) assert.deepEqual(pointsOf(wrong), []);
+
+  const of = (/** @type {() => Response} */ respond) => picture({ online: () => true, fetch: async () => respond() }, SERVER, url(120));
+  const jpeg = (/** @type {Record<string, string>} */ more = {}) => ({ headers: { "Content-Type": "image/jpeg", "Content-Length": "3", ...more } });
+  assert.equal(await of(() => new Response("abc", jpeg())), "data:image/jpeg;base64,YWJj");
+  for (const wrong of [
+    () => new Response("abc", jpeg({ "Content-Type": "image/svg+xml" })), () => new Response("abc", jpeg({ "Content-Length": "300000" })),
+    () => new Response("abc", { ...jpeg(), status: 404 }), () => { throw new TypeError("gone"); },
+  ]) assert.equal(await of(wrong), null);
+});
+
 test("links lead to the service or nowhere", () => {
   assert.equal(safeLink("spotify", "https://open.spotify.com/track/1"), "https://open.spotify.com/track/1");
   assert.equal(safeLink("youtube", "https://music.youtube.com/watch?v=1"), "https://music.youtube.com/watch?v=1");
@@ -294,6 +314,10 @@ test("messages are answered only from where, and only if, they may come", () => 
   assert.equal(accepted({ name: "ask", question: { channel: "x" }, fresh: "yes" }, page, self), null);
   assert.ok(accepted({ name: "poll", id: "x", ago: 30 }, page, self));
   assert.equal(accepted({ name: "poll", id: "x", ago: "30" }, page, self), null);
+  assert.ok(accepted({ name: "picture", path: `/api/v1/artwork/${"0".repeat(32)}-120.jpg` }, page, self));
+  for (const path of ["/api/v1/me", "//evil.example/a.jpg", `/api/v1/artwork/${"0".repeat(32)}-120.jpg/../me`, 1]) {
+    assert.equal(accepted({ name: "picture", path }, page, self), null);
+  }
   for (const [message, sender] of [
     [{ name: "ask", question: { channel: "x", clip: "y" } }, page], [{ name: "ask", question: { channel: 7 } }, page],
     [{ name: "poll", id: "../admin" }, page], [{ name: "constructor" }, own], [null, own], ["ask", own], [{ name: "stored", slug: "a/b" }, page],

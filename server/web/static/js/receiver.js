@@ -1,6 +1,6 @@
 /** Puts an answer's texts into the slots of the start page. Texts only ever go through textContent. */
 
-import { clockText } from "./lib/answer.js";
+import { clockText, pointsOf } from "./lib/answer.js";
 import { positionNow } from "./listening.js";
 import { gettext, locale } from "./messages.js";
 import { root } from "./root.js";
@@ -67,16 +67,9 @@ function showStage(answer) {
   line.textContent = answer.state === "working" ? doing || line.dataset["waiting"] || "" : "";
 }
 
-/** Times and heights of an answer's landmarks, 0 to 1. @param {string} text base64url, two bytes for each */
-function pointsOf(text) {
-  const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
-  return Array.from({ length: Math.floor(bytes.length / 2) }, (_, n) => [(bytes[2 * n] ?? 0) / 255, (bytes[2 * n + 1] ?? 0) / 255]);
-}
-
 /** The landmarks that were heard, the lower ones larger. server/web/dial.py draws the same. @param {string} landmarks */
 function showPeaks(landmarks) {
-  const heard = /^[\w-]{0,171}$/.test(landmarks) ? pointsOf(landmarks) : [];
-  byId("peaks").replaceChildren(...heard.map(([when = 0, height = 0]) => {
+  byId("peaks").replaceChildren(...pointsOf(landmarks).map(([when, height]) => {
     const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
     dot.setAttribute("cx", `${(100 * when).toFixed(1)}%`);
     dot.setAttribute("cy", `${(12 + 52 * (1 - height)).toFixed(1)}%`);
