@@ -19,7 +19,7 @@ from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.library import Library
 from fingerprint.catalog.manifest import require_no_file
-from fingerprint.catalog.missing import too_many_missing
+from fingerprint.catalog.missing import is_gone, too_many_missing
 from fingerprint.catalog.shared_store import SharedStore
 from fingerprint.catalog.sidecar import Sidecars
 from fingerprint.catalog.tracks import Source, changed_seconds
@@ -358,12 +358,12 @@ class _Ingest:
             known = self._library.source(source.key)
             if known is None or known[1].missing_since is not None:
                 continue
-            if os.path.lexists(source.path):
-                # It is there, but patterns leave it out now.
+            if self._walk.leaves_out(source.path):
                 self._changed |= self._library.forget(source.key)
                 self._report_so_far.excluded += 1
-            else:
+            elif is_gone(source.path):
                 gone.append(source.key)
+            # Else it was named itself, or is behind a link that is not followed.
         if too_many_missing(len(gone), len(under_roots)) and not force:
             self._report_so_far.too_many_missing = len(gone)
             return

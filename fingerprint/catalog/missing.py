@@ -1,6 +1,8 @@
 """Files that are gone: taken out of a catalog, unless a disk looks as if it were not mounted."""
 
+import errno
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +46,7 @@ def plan_pruning(entries: Sequence[TrackEntry]) -> Pruning:
             files[source.root] += not source.owner
             if source.missing_since is None:
                 left.append(source)
-            elif not _is_gone(source.path):
+            elif not is_gone(source.path):
                 left.append(source)
                 back += 1
             else:
@@ -61,16 +63,26 @@ def plan_pruning(entries: Sequence[TrackEntry]) -> Pruning:
 
 def _looks_unmounted(root: str, gone: int, files: int) -> bool:
     """Whether a folder's disk may not be mounted. In one that is there, a few files may be all that it had."""
-    if root and _is_gone(root):
+    if root and _folder_is_gone(root):
         return too_many_missing(gone, files)
     return gone > MISSING_FILES and too_many_missing(gone, files)
 
 
-def _is_gone(path: str) -> bool:
+def is_gone(path: str) -> bool:
+    """Whether a file is not there: a link that leads nowhere is not, nor is anything else in the file's place.
+
+    One that cannot be looked at now, such as in a folder that may not be entered, is not gone.
+    """
     try:
-        os.lstat(path)
+        return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - the path is text
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return True
-    except OSError:  # such as a folder that may not be entered now
-        return False
-    return False
+    except OSError as error:
+        return error.errno == errno.ELOOP
+
+
+def _folder_is_gone(path: str) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 - likewise
+    except (OSError, ValueError):
+        return True

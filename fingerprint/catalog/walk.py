@@ -42,8 +42,8 @@ class Walk:
     """What a walk found, in the order of the names.
 
     `skipped`: files and folders that were left out, each with the reason. `missing`: paths that do not exist.
-    `roots`: the folders that were walked. `closed`: those in them that could not be read. `listings`: the names
-    in the others.
+    `roots`: the folders that were walked. `closed`: those in them that could not be read. `left_out`: what
+    patterns leave out, a folder with a slash at its end. `listings`: the names in the others.
     """
 
     files: list[FoundFile] = field(default_factory=list[FoundFile])
@@ -51,7 +51,19 @@ class Walk:
     missing: list[Path] = field(default_factory=list[Path])
     roots: list[str] = field(default_factory=list[str])
     closed: list[str] = field(default_factory=list[str])
+    left_out: set[str] = field(default_factory=set[str])
     listings: Listings = field(default_factory=Listings)
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether patterns leave out a file, or a folder that it is in."""
+        if path in self.left_out:
+            return True
+        end = path.rfind("/")
+        while end > 0:
+            if path[: end + 1] in self.left_out:
+                return True
+            end = path.rfind("/", 0, end)
+        return False
 
 
 class Patterns:
@@ -176,11 +188,15 @@ def _walk_folder(found: Walk, seen: set[str], root: str, excluded: Sequence[str]
         patterns = [*patterns, *_own_patterns(found, folder, entries)]
         below: list[tuple[str, list[Patterns]]] = []
         for entry in entries:
-            if entry.name.startswith("."):
+            hidden = entry.name.startswith(".")
+            if hidden and not patterns:
                 continue
             try:
                 is_folder = entry.is_dir()
                 if _left_out(patterns, entry.path, folder=is_folder):
+                    found.left_out.add(f"{entry.path}/" if is_folder else entry.path)
+                    continue
+                if hidden:
                     continue
                 if is_folder:
                     if entry.is_symlink():

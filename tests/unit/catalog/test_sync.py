@@ -9,6 +9,7 @@ import pytest
 
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import IngestReport, Sync, ingest
+from fingerprint.catalog.missing import plan_pruning
 from fingerprint.catalog.tracks import TrackEntry
 from fingerprint.catalog.walk import walk
 from fingerprint.worker_pool import worker_program
@@ -343,3 +344,66 @@ def test_files_with_odd_names_go_through_list_tables_export_and_import(
     )
     report = shelf.sync()
     assert (report.updated, report.skipped) == (len(names), [])
+
+
+@pytest.mark.parametrize(
+    "in_place", ["a link that leads nowhere", "a link to itself", "a FIFO", "a folder", "a file above"]
+)
+def test_what_took_a_files_place_is_not_the_file_and_nothing_is_removed_at_once(
+    tmp_path: Path, in_place: str
+) -> None:
+    shelf = Shelf(tmp_path)
+    (tmp_path / "disk").mkdir()
+    (shelf.music / "album").mkdir()
+    for number in range(4):
+        (tmp_path / "disk" / f"{number}.mp3").write_text(f"music {number}")
+        (shelf.music / "album" / f"{number}.mp3").symlink_to(tmp_path / "disk" / f"{number}.mp3")
+    assert shelf.sync().added == 4
+    # The disk that the links lead to is not mounted.
+    (tmp_path / "disk").rename(tmp_path / "away")
+    if in_place == "a file above":
+        (shelf.music / "album").rename(tmp_path / "album")
+        (shelf.music / "album").write_text("no folder")
+    elif in_place != "a link that leads nowhere":
+        for path in list((shelf.music / "album").iterdir()):
+            path.unlink()
+            if in_place == "a FIFO":
+                os.mkfifo(path)
+            elif in_place == "a folder":
+                path.mkdir()
+            else:
+                path.symlink_to(path)
+    report = shelf.sync()
+    assert (report.too_many_missing, report.gone, report.excluded) == (4, 0, 0)
+    assert len(shelf.entries()) == 4
+    report = shelf.sync(force=True)
+    assert (report.gone, report.excluded) == (4, 0)
+    assert [entry.missing for entry in shelf.entries()] == [True] * 4
+    assert len(plan_pruning(shelf.entries()).gone) == 4
+    if in_place == "a link that leads nowhere":
+        (tmp_path / "away").rename(tmp_path / "disk")
+        assert plan_pruning(shelf.entries()).back == 4
+        assert shelf.sync().already == 4
+        assert [entry.missing for entry in shelf.entries()] == [False] * 4
+
+
+def test_music_that_a_sync_does_not_come_to_stays(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    (shelf.music / "album").mkdir()
+    (shelf.music / "album" / "a.mp3").write_text("music 1")
+    assert shelf.sync().added == 1
+    # The folder is on a larger disk now, and a link in its place.
+    (shelf.music / "album").rename(tmp_path / "larger")
+    (shelf.music / "album").symlink_to(tmp_path / "larger")
+    (shelf.music / ".hidden.mp3").write_text("music 2")
+    (shelf.music / "b.odd").write_text("music 3")
+    named = [shelf.music / ".hidden.mp3", shelf.music / "b.odd"]
+    assert ingest(shelf.catalog, named, program=STAND_IN, workers=1).added == 2
+    report = shelf.sync()
+    assert (report.gone, report.excluded, report.too_many_missing) == (0, 0, 0)
+    assert [entry.missing for entry in shelf.entries()] == [False] * 3
+    # A pattern takes them out, also one for the folder.
+    (shelf.music / ".twitchaudioignore").write_text("album\n.hidden.mp3\n*.odd\n")
+    report = shelf.sync()
+    assert report.excluded == 3
+    assert shelf.entries() == []
