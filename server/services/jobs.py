@@ -56,6 +56,7 @@ from server.services.runners import open_runner
 from server.songs.store import SongStore
 from server.sqlite_space import space_given_back
 from server.vitals import Vitals
+from server.webhooks.store import WebhookFollower
 
 
 async def open_jobs(
@@ -76,7 +77,7 @@ async def open_jobs(
     await stack.enter_async_context(migrations.kept_upgraded(database, background))
     app[keys.DATABASE] = database
     clock = app[keys.CLOCK]
-    followers = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower())
+    followers = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower(), WebhookFollower())
     names = ChannelNames(database, directory, clock=clock, followers=followers, background=background)
     app[keys.NAMES] = await stack.enter_async_context(names)
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))

@@ -25,7 +25,7 @@ async def store_later_play(store: WebhookStore, jobs: JobStore, answer: Identifi
     told: Sequence[Webhook] = [
         each
         for each in await store.active()
-        if answer.target in each.channels and EventType.LATER_PLAY in each.events
+        if each.is_of(answer.target, answer.channel_id) and EventType.LATER_PLAY in each.events
     ]
     if not told:
         return False

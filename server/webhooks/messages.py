@@ -45,10 +45,21 @@ class Webhook:
     channels: tuple[str, ...]
     secret: Secret
     created_at: datetime
+    channel_ids: tuple[str | None, ...] = ()
+    """The id of each of `channels`, where Twitch has named it."""
+
     disabled: str | None = None
     failing_since: datetime | None = None
     last_delivery_at: datetime | None = None
     last_error: str | None = None
+
+    def is_of(self, login: str, channel_id: str | None) -> bool:
+        """Whether it is told of the plays of a channel, which another one may have had the login of."""
+        named = zip(self.channels, self.channel_ids or (None,) * len(self.channels), strict=True)
+        return any(
+            (login == channel and None in (known, channel_id)) or (known is not None and known == channel_id)
+            for channel, known in named
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

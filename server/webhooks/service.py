@@ -76,9 +76,9 @@ class Webhooks:
         self._background = background or Background(clock)
         self._check_channel = check_channel
         self._active: Sequence[Webhook] = ()
-        # What has happened: an answer and who asked for it, or a channel on which a song was heard.
+        # What has happened: an answer and who asked for it, or a channel (login and id) on which a song was heard.
         self._answers: deque[tuple[str, Identification]] = deque(maxlen=MAX_NEWS)
-        self._heard: deque[str] = deque(maxlen=MAX_NEWS)
+        self._heard: deque[tuple[str, str | None]] = deque(maxlen=MAX_NEWS)
         self._news = asyncio.Event()
         self._due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,8 +130,8 @@ class Webhooks:
         answer = outcome.identification
         if answer.kind is not Kind.STREAM or answer.song is None or answer.asked_at is not None:
             return
-        if any(answer.target in webhook.channels for webhook in self._active):
-            self._heard.append(answer.target)
+        if any(webhook.is_of(answer.target, answer.channel_id) for webhook in self._active):
+            self._heard.append((answer.target, answer.channel_id))
             self._news.set()
 
     async def _forever(self, step: Callable[[], Awaitable[None]], wake: asyncio.Event) -> None:
@@ -159,12 +159,12 @@ class Webhooks:
                 await self._store.add([(each, identification_message(each, answer)) for each in told], now=now)
             self._due.set()
         while self._heard:
-            with first_of(self._heard) as channel:
-                await self._store_play(channel, now)
+            with first_of(self._heard) as (channel, channel_id):
+                await self._store_play(channel, channel_id, now)
             self._due.set()
 
-    async def _store_play(self, channel: str, now: datetime) -> None:
-        told = [each for each in self._active if channel in each.channels and EventType.PLAY in each.events]
+    async def _store_play(self, channel: str, channel_id: str | None, now: datetime) -> None:
+        told = [each for each in self._active if each.is_of(channel, channel_id) and EventType.PLAY in each.events]
         told = told if await self._may_be_told(channel) else []
         play = next(plays(await self._service.recent_answers(channel, limit=_ANSWERS)), None) if told else None
         # One that is heard on is no news.

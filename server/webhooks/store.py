@@ -1,9 +1,10 @@
 """Webhooks and their deliveries in SQL. A delivery's row is its lease: one server at a time sends it."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any, Final
 
 from sqlalchemy import delete, func, select, update
@@ -11,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.ports import Broadcaster
 from fingerprint.setting_formats import Secret
 from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
@@ -32,6 +34,9 @@ LEASE_SECONDS: Final = 30.0
 
 WAITS: Final = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0)
 """Seconds from each failed attempt to the next one; after the last, a message is given up."""
+
+_Channel = tuple[str, str | None]
+"""A channel's login, and its id where Twitch has named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,7 @@ class WebhookStore:
 
         One that was disabled is enabled again. Raises TwitchAudioError `not-found`, `invalid-input`, `busy`.
         """
-        values = {
+        values: dict[str, str | None] = {
             "url": url,
             "events": ",".join(events),
             "channels": ",".join(channels),
@@ -79,6 +84,8 @@ class WebhookStore:
                 (row for row in mine if row.id == webhook_id or (not webhook_id and row.url == url)), None
             )
             if known is not None:
+                ids = dict(_channels(known))
+                values["channel_ids"] = ",".join(ids.get(login) or "" for login in channels)
                 connection.execute(update(webhooks).where(webhooks.c.id == known.id).values(**values))
                 self._changes.record(connection, "change webhook", known.id, before=known.url, after=url)
                 return str(known.id), False
@@ -235,6 +242,54 @@ class WebhookStore:
         connection.execute(update(webhook_deliveries).where(this).values(due_us=due_us, lease_us=0))
 
 
+class WebhookFollower:
+    """Lets webhooks follow their channels when these are renamed."""
+
+    def unbound(self, connection: Connection) -> Collection[str]:
+        """The logins of channels that have no id yet."""
+        return {login for row in _following(connection) for login, known in _channels(row) if known is None}
+
+    def bound(self, connection: Connection) -> Collection[str]:
+        """The ids of channels that have one."""
+        return {known for row in _following(connection) for _, known in _channels(row) if known is not None}
+
+    def follow(self, connection: Connection, account: Broadcaster) -> None:
+        """Fill in the id of channels with this login, and the login of those with this id; each is named once."""
+        for row in _following(connection):
+            before = _channels(row)
+            after = {
+                known or login: (login, known)
+                for login, known in (_followed(channel, account) for channel in before)
+            }
+            if [*after.values()] != before:
+                changed = {
+                    "channels": ",".join(login for login, _ in after.values()),
+                    "channel_ids": ",".join(known or "" for _, known in after.values()),
+                }
+                connection.execute(update(webhooks).where(webhooks.c.id == row.id).values(**changed))
+
+
+def _following(connection: Connection) -> Sequence[Any]:
+    """The webhooks that are told of events and name channels, at most MOST."""
+    told = (webhooks.c.disabled.is_(None), webhooks.c.channels != "")
+    columns = (webhooks.c.id, webhooks.c.channels, webhooks.c.channel_ids)
+    return connection.execute(select(*columns).where(*told).order_by(webhooks.c.id)).all()
+
+
+def _followed(channel: _Channel, account: Broadcaster) -> _Channel:
+    login, known = channel
+    if known == account.id or (known is None and login == account.login):
+        return account.login, account.id
+    return channel
+
+
+def _channels(row: Any) -> list[_Channel]:
+    """The channels of a row."""
+    logins = [login for login in row.channels.split(",") if login]
+    ids = (row.channel_ids or "").split(",")
+    return [(login, known or None) for login, known in zip_longest(logins, ids[: len(logins)])]
+
+
 def _unknown() -> TwitchAudioError:
     return TwitchAudioError(ProblemCode.NOT_FOUND, "You have no webhook with this id.")
 
@@ -245,7 +300,8 @@ def _webhook(row: Any) -> Webhook:
         owner=row.owner,
         url=row.url,
         events=tuple(EventType(each) for each in row.events.split(",")),
-        channels=tuple(filter(None, row.channels.split(","))),
+        channels=tuple(login for login, _ in _channels(row)),
+        channel_ids=tuple(channel_id for _, channel_id in _channels(row)),
         secret=Secret(row.secret),
         created_at=from_us(row.created_us),
         disabled=row.disabled,

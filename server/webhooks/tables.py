@@ -16,6 +16,8 @@ webhooks: Final = Table(
     # Separated by commas.
     Column("events", exact_text(100), nullable=False),
     Column("channels", Text, nullable=False),
+    # The ids of these channels in the same order, empty where Twitch has not named one yet; null: of none.
+    Column("channel_ids", Text),
     # As it is: signing takes the secret itself.
     Column("secret", exact_text(100), nullable=False),
     Column("created_us", BigInteger, nullable=False),

@@ -1,7 +1,9 @@
 """Channels that are renamed, and logins that Twitch gives to other people: what is set up keeps to the channel."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Broadcaster, LiveSource, MediaSource, VideoSource
+from fingerprint.setting_formats import Secret
 from fingerprint.settings import read_settings
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.resolve import TwitchResolver
@@ -30,7 +33,9 @@ from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import song_tokens, watches
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import WatcherLimits
-from tests.api_client import ask, assert_problem, open_api
+from server.webhooks.messages import Webhook
+from server.webhooks.tables import webhook_deliveries, webhooks
+from tests.api_client import ask, assert_problem, bot_headers, open_api
 from tests.fakes import FakeClock, FakePipeline, song
 from tests.integration.simulator_client import LIVE, a_viewer
 
@@ -201,6 +206,49 @@ async def test_a_token_for_song_txt_follows_its_channel(
     assert "not valid for this channel" in await line(OLD, later.reveal())
     answers = await (await api.get(f"/api/v1/channels/{NEW}/songs")).json()
     assert answers["channel"] == NEW
+
+
+async def test_a_webhook_follows_its_channels_and_is_told_nothing_of_an_heir(
+    api: ClientSession, database: Database, parts: FakePipeline, twitch: Accounts
+) -> None:
+    bot = await bot_headers(database, "webhooks")
+    wish = {"url": "https://bot.example/hook", "events": ["play.started"], "channels": [OTHER, OLD]}
+    hook = await (await api.put("/api/v1/webhooks", json=wish, headers=bot)).json()
+    await until(database, webhooks, lambda rows: rows[0].channel_ids == ",42")
+    twitch.rename(OLD, NEW)
+    twitch.ids[OLD] = "77"
+    play(parts, "Not theirs")
+    await heard(api, OLD)
+    play(parts, "Mine")
+    await heard(api, NEW)
+    (row,) = await until(database, webhooks, lambda rows: NEW in rows[0].channels)
+    assert (row.channels, row.channel_ids) == (f"{OTHER},{NEW}", ",42")
+    (message,) = await until(database, webhook_deliveries, bool)
+    told = json.loads(message.body)["data"]
+    assert (told["channel"], told["song"]["title"]) == (NEW, "Mine")
+    shown = await (await api.get(f"/api/v1/webhooks/{hook['id']}", headers=bot)).json()
+    assert shown["channels"] == [OTHER, NEW]
+    # Who changes it keeps the ids that are known, and an old login is another channel's now.
+    await api.put("/api/v1/webhooks", json={**wish, "channels": [NEW, OLD]}, headers=bot)
+    await until(database, webhooks, lambda rows: rows[0].channel_ids == "42,77")
+
+
+def test_what_a_webhook_is_told_of_is_the_channels_own() -> None:
+    hook = replace(
+        Webhook(
+            id="1",
+            owner="key:1",
+            url="https://bot.example/",
+            events=(),
+            channels=(OLD, OTHER),
+            secret=Secret("whsec_x"),
+            created_at=now(),
+        ),
+        channel_ids=("42", None),
+    )
+    told = [(OLD, "42"), (NEW, "42"), (OLD, None), (OTHER, "77"), (OTHER, None)]
+    assert all(hook.is_of(*channel) for channel in told)
+    assert not any(hook.is_of(*channel) for channel in [(OLD, "77"), (NEW, None), (NEW, "77")])
 
 
 @pytest.mark.parametrize("target", [{"channel": NEW}])
