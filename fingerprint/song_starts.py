@@ -29,11 +29,11 @@ PROBE_SECONDS: Final = 4.0
 
 LATE_PROBES: Final = (8, 12, 16)
 """So many seconds after its own start, a song that was cut in late is looked for. If it is not heard there either,
-a few seconds are not enough for it, and tell nothing."""
+a few seconds are not enough for it, and tell nothing. Songs fade in within the first of these times."""
 
 CUT_IN_SECONDS: Final = (0.0, 0.0, 1.7, 2.9)
 """How long after its own start a song was cut in, by the second from which it is heard. Half of a probe is enough
-for that, and a song that fades in over the one before is inaudible at first. Measured on 180 joints of music."""
+for that. Measured on 180 joints of music."""
 
 CUT_IN_AFTER_SECONDS: Final = 1.5
 """Likewise after that second, where it is later."""
@@ -57,14 +57,14 @@ class SongStarts:
                 earliest = min(earliest, max(muted_from, 0.0 if last is None else last.end))
         began = song_began(piece.song, piece.start, earliest=earliest)
         if began is not None and piece.start - began <= BLOCK_SECONDS:
-            return began + await self._cut_in(sound, piece, began)
+            return began + await self._cut_in(sound, piece, began, last)
         if began is not None and await self._is_believable(sound, piece, began):
             return began
         began, step = piece.start, PROBE_SECONDS
         while step >= PROBE_SECONDS / 2:
             probe = began - step
             near = probe >= 0.0 and piece.start - probe <= BLOCK_SECONDS
-            if near and await self._is_heard(sound, piece, probe):
+            if near and await self._is_heard(sound, piece.song, probe):
                 began = probe
             else:
                 step /= 2
@@ -78,26 +78,35 @@ class SongStarts:
         """
         later = 0.0
         while later + PROBE_SECONDS <= BLOCK_SECONDS:
-            if await self._is_heard(sound, piece, piece.start + later):
+            if await self._is_heard(sound, piece.song, piece.start + later):
                 return piece.start + max(0.0, later - PROBE_SECONDS / 2)
             later += PROBE_SECONDS
         cut_off = sound.duration_seconds is not None and sound.duration_seconds < piece.start + BLOCK_SECONDS
         return piece.start if cut_off else piece.start + later / 3
 
-    async def _cut_in(self, sound: WholeSound, piece: HeardPiece, began: float) -> float:
-        """How many seconds after its own start a song begins to be heard: 0, or more where it was cut in late."""
-        if (await sound.part(began, PROBE_SECONDS)).pcm is None or await self._is_heard(sound, piece, began):
+    async def _cut_in(
+        self, sound: WholeSound, piece: HeardPiece, began: float, last: TracklistEntry | None
+    ) -> float:
+        """How many seconds after its own start a song begins to be heard: 0, or more where it was cut in late.
+
+        A song that fades in under the `last` one is not heard at its own start, either. So where that one still
+        plays there, only what is not heard for longer than songs fade in was cut in.
+        """
+        song = piece.song
+        if (await sound.part(began, PROBE_SECONDS)).pcm is None or await self._is_heard(sound, song, began):
             return 0.0
         unheard = 0
         for heard in LATE_PROBES:
-            if await self._is_heard(sound, piece, began + heard):
+            if await self._is_heard(sound, song, began + heard):
                 break
             unheard = heard
         else:
             return 0.0
+        if not unheard and last is not None and await self._is_heard(sound, last.song, max(0.0, began - 1.0)):
+            return 0.0
         while heard - unheard > 1:
             middle = (heard + unheard) // 2
-            if await self._is_heard(sound, piece, began + middle):
+            if await self._is_heard(sound, song, began + middle):
                 heard = middle
             else:
                 unheard = middle
@@ -109,17 +118,19 @@ class SongStarts:
         It need not be recognized in its first seconds, which are quiet, or where nothing can be heard.
         """
         for probe in (began + PROBE_SECONDS, (began + piece.start) / 2):
-            if (await sound.part(probe, PROBE_SECONDS)).pcm is None or await self._is_heard(sound, piece, probe):
+            if (await sound.part(probe, PROBE_SECONDS)).pcm is None or await self._is_heard(
+                sound, piece.song, probe
+            ):
                 return True
         return False
 
-    async def _is_heard(self, sound: WholeSound, piece: HeardPiece, start: float) -> bool:
+    async def _is_heard(self, sound: WholeSound, song: Song, start: float) -> bool:
         """Whether a song is heard in the few seconds from a moment on."""
         part = await sound.part(start, PROBE_SECONDS)
         if part.pcm is None or part.pcm.duration_seconds < LEAST_SECONDS:
             return False
         recognition = await self._recognizers.identify(Recording(pcm=part.pcm, take=PART), ignore_stage)
-        return any(song_key(match.song) == song_key(piece.song) for match in recognition.matches)
+        return any(song_key(match.song) == song_key(song) for match in recognition.matches)
 
 
 def _last_heard(found: Tracklist, piece: HeardPiece) -> TracklistEntry | None:

@@ -123,10 +123,13 @@ async def test_a_song_that_begins_in_its_middle_is_looked_for_in_the_seconds_in_
 
 
 class PlayedRecognizers(LevelRecognizers):
-    """Hears a song where two seconds of it are in the sound, and how far into it. `own_start`: its second 0."""
+    """Hears a song where two seconds of it are in the sound, and how far into it. `own_start`: its second 0.
+
+    The one before it, without an offset, is heard where most of the sound is of it.
+    """
 
     def __init__(self, sound: LevelSound, own_start: float) -> None:
-        super().__init__(0.2)
+        super().__init__(0.5)
         self.sound = sound
         self.own_start = own_start
 
@@ -137,6 +140,8 @@ class PlayedRecognizers(LevelRecognizers):
             into = self.sound.asked[-1] - self.own_start
             song = Song(title="Played", position_seconds=max(0.0, -into), offset_seconds=max(0.0, into))
             matches = [Match(song=replace(song, duration_seconds=500.0), score=0.99)]
+        before = await super().identify(recording, on_stage)
+        matches = [*matches, *before.matches]
         return Recognition(matches=matches, recognizer="played", fingerprint_ms=0.0, recognize_ms=0.0)
 
 
@@ -148,6 +153,16 @@ async def test_a_song_that_is_cut_in_late_begins_there_and_not_at_its_start(own_
     [entry] = found.songs
     assert abs(entry.start - (own_start + cut)) <= (3.0 if cut else 0.0)
     assert entry.song.offset_seconds == pytest.approx(entry.start - own_start), "its offset is that of its start"
+
+
+@pytest.mark.parametrize(("heard_after", "begins_after"), [(2.0, 0.0), (5.0, 0.0), (7.0, 0.0), (11.0, 11.0)])
+async def test_a_song_that_fades_in_under_another_one_begins_at_its_own_start(
+    heard_after: float, begins_after: float
+) -> None:
+    sound = LevelSound({(0.0, 35.0 + heard_after): 0.5, (35.0 + heard_after, 120.0): 0.2}, 150, NOWHERE)
+    found = await listened(sound, recognizers=PlayedRecognizers(sound, 35.0))
+    [start] = [entry.start for entry in found.songs if entry.song.title == "Played"]
+    assert abs(start - (35.0 + begins_after)) <= (3.0 if begins_after else 0.0)
 
 
 async def test_a_song_whose_start_was_muted_is_taken_to_have_begun_there() -> None:
