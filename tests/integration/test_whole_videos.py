@@ -19,6 +19,7 @@ from fingerprint.wiring import open_clip_owners, open_pipeline
 from simulator.content import ChannelPlan, Content, VideoPlan
 from simulator.faults import Fault, FaultKind, Step
 from simulator.library import own_songs
+from simulator.media import TICKS
 from simulator.program import Item, Playlist
 from simulator.simulator import Simulator
 from tests.integration.test_clip_songs import write_song
@@ -60,6 +61,25 @@ async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator)
     assert newest.position == newest.duration, "a hole is passed over"
     video.reset()
     twitch.video(VIDEO).configure(recording=True, recorded_seconds=25.0)
+
+
+async def assert_two_days_are_bounded(whole: WholeRecordings, twitch: Simulator) -> None:
+    """The longest broadcast that Twitch has: refused where it is too long, and else gone on with near its end."""
+    channel = twitch.channel("somechannel")
+    twitch.clock.advance(48 * 3600 - channel.ticks / TICKS)
+    target = VideoTarget(channel.recording_id, 0.0)
+    segments = twitch.count(Step.SEGMENT)
+    with pytest.raises(TwitchAudioError, match=r"47:59:\d\d long; the longest is 24:00:00"):
+        await anext(whole.listen(target, max_seconds=24 * 3600.0))
+    assert twitch.count(Step.SEGMENT) == segments
+    reached = 48 * 3600.0 - 60.0
+    found = [each async for each in whole.listen(target, Tracklist(position=reached), max_seconds=48 * 3600.0)]
+    assert [each.position for each in found] == sorted(each.position for each in found)
+    assert found[-1].growing
+    assert found[-1].position == found[-1].duration
+    assert {each.song.title for each in found[-1].songs} <= {"Song 1", "Song 2"}
+    assert 0 < twitch.count(Step.SEGMENT) - segments < 12, "what comes before is not fetched again"
+    twitch.clock.reset()
 
 
 async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) -> None:
@@ -104,6 +124,7 @@ async def test_a_vod_is_listened_to_from_its_start_to_its_end(tmp_path: Path) ->
             async for newest in pipeline.whole.listen(VideoTarget(VIDEO, 0.0), found):
                 assert newest.position >= reached
                 found = newest
+            await assert_two_days_are_bounded(pipeline.whole, twitch)
     assert not found.growing
     assert found.duration is not None
     assert abs(found.duration - 54.0) < 1.0
