@@ -8,6 +8,7 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, UploadTarget
 from server import keys
+from server.access.identity.addresses import widely_counted
 from server.access.service import fair_share_key
 from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.requests import max_age, no_unknown_query, preferred_wait, read_question
@@ -57,7 +58,7 @@ async def ask(request: web.Request) -> web.Response:
     identification = asked.identification
     if wait is not None:
         end_turn(request)
-        identification = await request.app[keys.SERVICE].wait(asked, wait)
+        identification = await request.app[keys.SERVICE].wait(asked, wait, source=source_of(request))
     return await identification_response(
         request,
         identification,
@@ -89,7 +90,7 @@ async def get(request: web.Request) -> web.Response:
     identification = asked.identification
     if wait is not None:
         end_turn(request)
-        identification = await request.app[keys.SERVICE].wait(asked, wait)
+        identification = await request.app[keys.SERVICE].wait(asked, wait, source=source_of(request))
     if identification.status.finished:
         # So that `song.id` leads to a page.
         await request.app[keys.SONGS].note_old(identification)
@@ -116,8 +117,14 @@ async def events(request: web.Request) -> web.StreamResponse:
         name = b"result" if state.status.finished else b"status"
         return encode_event(name, encoder.encode(state, paths=paths), event_id=f"{state.id}-{state.stage}")
 
-    states = request.app[keys.SERVICE].states(asked, keep_alive, after=after)
+    states = request.app[keys.SERVICE].states(asked, keep_alive, after=after, source=source_of(request))
     return await send_events(request, states, encode, first_is_there=True)
+
+
+def source_of(request: web.Request) -> str | None:
+    """Whose room a request takes while it waits: its address's, or its /56's; None for a Unix socket."""
+    address = request[keys.CONTEXT].credentials.address
+    return None if address is None else widely_counted(address)
 
 
 def _stage_of(event_id: str | None, identification: Identification) -> Stage | None:

@@ -128,7 +128,7 @@ class SongText:
             if recent is None:
                 raise
             return recent
-        return await self._service.wait(asked, left())
+        return await self._service.wait(asked, left(), source=caller)
 
     async def _token(self, context: RequestContext, target: ChannelTarget, text: str) -> SongToken:
         """The token for this channel. It is accepted in every access mode, but not for what is switched off.

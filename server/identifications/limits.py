@@ -1,6 +1,10 @@
 """Bounds and times of the identification service."""
 
 from dataclasses import dataclass
+from typing import Final
+
+WAITERS_SHARE: Final = 5
+"""Of one address may wait this many times those that there is still room for: thousands, and never all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

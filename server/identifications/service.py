@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from server.channel_name_table import NameSpan
 from server.channel_names import ChannelNames
 from server.identifications.admission import Admit
 from server.identifications.jobs import AnswerEnricher, Job, JobRegistry, JobState, no_enrichment
-from server.identifications.limits import ServiceLimits
+from server.identifications.limits import WAITERS_SHARE, ServiceLimits
 from server.identifications.news import JobNews, NoNews
 from server.identifications.progress import JobProgress
 from server.identifications.runners import Runner
@@ -92,6 +93,7 @@ class IdentificationService:
             clock=clock, fresh_seconds=self._fresh_seconds, max_entries=self._limits.kept
         )
         self._waiters = 0
+        self._waiters_of: Counter[str] = Counter()
         self._asked = metrics.counter(
             "twitchaudio_asked_total", "Requests for a target, by what they got.", "kind", "got"
         )
@@ -264,14 +266,17 @@ class IdentificationService:
             cursor = page[-1].created_at
         return _page(list(plays(rows)), limit, more=True)
 
-    async def wait(self, handle: IdentificationHandle, seconds: float) -> Identification:
-        """The finished identification, or its state after `seconds`.
+    async def wait(
+        self, handle: IdentificationHandle, seconds: float, *, source: str | None = None
+    ) -> Identification:
+        """The finished identification, or its state after `seconds`. `source`: the address, or None for our own.
 
-        Raises TwitchAudioError `busy` when too many wait or the server stops first.
+        Raises TwitchAudioError `busy` when too many wait or the server stops first, `rate-limited` when too many
+        of the source's do.
         """
         if handle.progress is None:
             return handle.identification
-        with self._waiting():
+        with self._waiting(source):
             end = await handle.progress.wait_for_end(seconds)
         if end is None:
             return handle.progress.current or handle.identification
@@ -280,11 +285,16 @@ class IdentificationService:
         return end
 
     async def states(
-        self, handle: IdentificationHandle, idle_seconds: float, *, after: Stage | None = None
+        self,
+        handle: IdentificationHandle,
+        idle_seconds: float,
+        *,
+        after: Stage | None = None,
+        source: str | None = None,
     ) -> AsyncGenerator[Identification | None]:
         """The current state and all later ones, or all `after` a stage; None after `idle_seconds` without one.
 
-        The last is finished, unless the server stops first. Raises TwitchAudioError `busy` when too many wait.
+        The last is finished, unless the server stops first. Raises TwitchAudioError as `wait` does.
         """
         if handle.progress is None:
             if after is not None:
@@ -293,7 +303,7 @@ class IdentificationService:
                         yield state
             yield handle.identification
             return
-        with self._waiting():
+        with self._waiting(source):
             async with aclosing(handle.progress.states(idle_seconds, after=after)) as states:
                 async for state in states:
                     yield state
@@ -313,17 +323,27 @@ class IdentificationService:
     # --- Inside ---------------------------------------------------------------------------------------
 
     @contextmanager
-    def _waiting(self) -> Generator[None]:
-        """Count a request that waits. Raises TwitchAudioError `busy` when there are too many."""
-        if self._waiters >= self._limits.waiters:
+    def _waiting(self, source: str | None) -> Generator[None]:
+        """Count a request that waits. Raises TwitchAudioError `busy` or `rate-limited` when there are too many."""
+        left = self._limits.waiters - self._waiters
+        if left <= 0:
             raise TwitchAudioError(
                 ProblemCode.BUSY, "Too many are waiting. Try again in a moment.", retry_after_seconds=5.0
             )
+        if source is not None and self._waiters_of[source] >= WAITERS_SHARE * left:
+            detail = "Too many requests from your address are waiting. Try again in a moment."
+            raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=5.0)
         self._waiters += 1
+        if source is not None:
+            self._waiters_of[source] += 1
         try:
             yield
         finally:
             self._waiters -= 1
+            if source is not None:
+                self._waiters_of[source] -= 1
+                if not self._waiters_of[source]:
+                    del self._waiters_of[source]
 
     async def _reusable_answer(self, target: AskedTarget, max_age: float | None) -> Identification | None:
         """The stored answer, if it may be given again to a request that takes one of at most `max_age` seconds."""

@@ -124,7 +124,10 @@ class Connection(RequestHandler):
         assert isinstance(server, _Server)
         if self.lingering > LINGERING_BYTES:
             self.abort()
-        elif isinstance(transport, asyncio.Transport) and not server.bounds.may_linger(size, time.monotonic()):
+            return
+        if not isinstance(transport, asyncio.Transport) or not transport.is_reading():
+            return
+        if not server.bounds.may_linger(size, time.monotonic()):
             transport.pause_reading()
             asyncio.get_running_loop().call_later(LINGERING_PAUSE, transport.resume_reading)
 

@@ -55,7 +55,7 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "tests/contract/test_api_keys.py",
             *_CONTRACT,
         ),
-        "server/channels/song_tokens.py": ("tests/unit/access/test_song_tokens.py",),
+        "server/channels/song_tokens.py": ("tests/contract/test_song_tokens.py", *_CONTRACT),
     },
     "single-flight": {"fingerprint/single_flight.py": ("tests/unit/test_single_flight.py",)},
     "leases": {
@@ -68,7 +68,10 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "csrf": {
         "server/middleware/foreign_forms.py": ("tests/unit/server/test_csrf.py",),
-        "server/middleware/session.py": ("tests/unit/server/test_csrf.py",),
+        "server/middleware/session.py": (
+            "tests/unit/server/test_csrf.py",
+            "tests/unit/server/test_session_cookie.py",
+        ),
         "server/access/identity/session_keys.py": ("tests/unit/access/test_session_keys.py",),
     },
 }
@@ -100,11 +103,11 @@ class Tally:
         self.explained += other.explained
 
     def __str__(self) -> str:
-        noticed = self.tried - self.kept - self.timed_out
-        share = 100 * noticed / max(1, self.tried)
+        noticed, tried = self.tried - self.kept - self.timed_out, max(1, self.tried)
         return (
-            f"{noticed} of {self.tried} noticed ({share:.0f} %), {self.timed_out} timed out besides, "
-            f"{self.kept} not noticed, of which {self.explained} are explained"
+            f"{noticed} of {self.tried} noticed ({100 * noticed / tried:.0f} %), {self.timed_out} timed out "
+            f"besides ({100 * (noticed + self.timed_out) / tried:.0f} % with them), {self.kept} not noticed, "
+            f"of which {self.explained} are explained"
         )
 
 

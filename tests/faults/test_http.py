@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -329,6 +329,37 @@ async def test_too_many_who_wait_are_busy_and_the_job_goes_on(parts: FakePipelin
         await assert_problem(await ask(api, wait=30), "busy", 503)
         parts.capture.gate.set()
         assert [(await task).status for task in waiting] == [200, 200]
+
+
+async def test_l6_one_client_that_waits_or_listens_leaves_room_for_others(
+    parts: FakePipeline, tmp_path: Path
+) -> None:
+    async with (
+        open_api(parts, tmp_path, service_limits=ServiceLimits(waiters=18)) as api,
+        ClientSession(
+            base_url=api._base_url,  # pyright: ignore[reportPrivateUsage] - the client has no other word for it
+            connector=TCPConnector(limit=0, local_addr=("127.0.0.2", 0)),
+        ) as client,
+    ):
+        parts.capture.gate.clear()
+        # Five times what is left to others: 15 of 18.
+        waiting = [asyncio.create_task(ask(client, wait=30)) for _ in range(10)]
+        await until_metric(api, "twitchaudio_waiters", 10)
+        job = f"{ASK}/{(await (await ask(api)).json())['id']}"
+        listening = [await client.get(f"{job}/events") for _ in range(5)]
+        assert {response.status for response in listening} == {200}
+        for refused in (
+            await client.get(f"{job}/events"),
+            await client.get(job, headers={"Prefer": "wait=5"}),
+            await ask(client, wait=5),
+        ):
+            await assert_problem(refused, "rate-limited", 429)
+        waiting += [asyncio.create_task(ask(api, wait=30)) for _ in range(3)]
+        await until_metric(api, "twitchaudio_waiters", 18)
+        parts.capture.gate.set()
+        assert {(await task).status for task in waiting} == {200}
+        assert [(await read_events(response))[-1][0] for response in listening] == ["result"] * 5
+        await until_metric(api, "twitchaudio_waiters", 0)
 
 
 async def test_l7_a_listener_that_leaves_or_stays_silent_harms_nobody(parts: FakePipeline, tmp_path: Path) -> None:

@@ -388,6 +388,44 @@ async def test_a_cache_that_is_told_nothing_else_keeps_no_failure_and_gives_noth
         assert await cache.get("x", source.load("x")) == "b"
 
 
+async def test_with_no_time_to_keep_it_a_new_value_takes_the_old_one_away() -> None:
+    seconds = [10.0, 0.0]
+    world = World(fresh_seconds=lambda _: seconds.pop(0))
+    assert await world.get() == "a0"
+    await world.clock.advance(10)
+    assert world.cache.last("a") == "a0"
+    assert await world.get() == "a1"
+    assert world.cache.last("a") is None
+
+
+async def test_what_has_ended_is_let_go() -> None:
+    world = World(failure_seconds=60.0)
+    world.source.gives = ["a", FAILED]
+    await world.get("a")
+    with pytest.raises(TwitchAudioError):
+        await world.get("b")
+    await world.steps()
+    cache = world.cache
+    assert (len(cache._flights), len(cache._tasks)) == (0, 0)  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_call_that_an_invalidation_replaced_ends_without_ending_the_new_one() -> None:
+    world = World()
+    world.source.held = True
+    old = world.ask()
+    await world.steps()
+    world.cache.invalidate("a")
+    new = world.ask()
+    await world.steps()
+    world.let_go(0)
+    assert await old == "a0"
+    await world.steps()
+    joined = world.ask()
+    await world.steps()
+    world.let_go(1)
+    assert [await new, await joined] == ["a1", "a1"], "the third joins the second's call"
+
+
 async def test_the_failure_of_an_invalidated_call_takes_nothing_away() -> None:
     world = World(failure_seconds=60.0)
     world.source.held, world.source.gives = True, [FAILED]
@@ -426,7 +464,8 @@ async def test_expired_by_a_herd_it_is_loaded_once() -> None:
 async def test_closing_ends_every_call_and_waits_for_it() -> None:
     world = World()
     world.source.held = True
-    async with world.cache:
+    async with world.cache as cache:
+        assert cache is world.cache
         waiting = [world.ask("a"), world.ask("b")]
         await world.steps()
         world.cache.invalidate("b")
@@ -434,7 +473,7 @@ async def test_closing_ends_every_call_and_waits_for_it() -> None:
     for task in waiting:
         with pytest.raises(TwitchAudioError) as caught:
             await task
-        assert caught.value.code is ProblemCode.BUSY
+        assert (caught.value.code, caught.value.retry_after_seconds) == (ProblemCode.BUSY, 5.0)
     with pytest.raises(TwitchAudioError) as refused:
         await world.get("c")
     assert refused.value.code is ProblemCode.BUSY

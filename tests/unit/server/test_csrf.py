@@ -163,3 +163,33 @@ def test_pages_are_what_browsers_ask_for_outside_the_api() -> None:
     assert not wanted("/", "application/json")
     assert not wanted("/", None)
     assert not wanted("/api/v1/me", "text/html")
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
+@pytest.mark.parametrize(
+    ("path", "headers", "field", "refused"),
+    [
+        ("/redeem", FORM, TOKEN, False),
+        ("/redeem", FORM, KEYS.csrf_token("other"), True),
+        ("/redeem", FORM, "", True),
+        ("/redeem", FORM, None, True),
+        # The header counts, where there is one.
+        ("/redeem", {**FORM, "X-CSRF-Token": "wrong"}, TOKEN, True),
+        ("/redeem", {**FORM, "X-CSRF-Token": TOKEN}, "wrong", False),
+        ("/redeem", {"Content-Type": "text/plain"}, TOKEN, True),
+        ("/redeem", {**FORM, "Sec-Fetch-Site": "cross-site"}, TOKEN, True),
+        # The API reads no forms for it: only scripts of our own pages can send the header.
+        ("/api/v1/watches", FORM, TOKEN, True),
+    ],
+)
+async def test_forms_of_pages_bring_the_token_in_a_field(
+    path: str, headers: dict[str, str], field: str | None, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(_request: web.Request, _seconds: float) -> dict[str, str]:
+        return {} if field is None else {"csrf_token": field}
+
+    monkeypatch.setattr("server.middleware.session.read_form", read)
+    assert await _session_refused("POST", path, headers, "mine") is refused
