@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fingerprint.domain.identification import ExternalIds, Stage
+from fingerprint.domain.landmark_points import points_to_text
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server.own_command import as_typed, own_command
@@ -299,6 +300,7 @@ async def test_hostile_names_are_text_and_fit(visit: Visit, stage: OnStageNow, w
     context, tab = await visit(width=width, height=800)
     for number, text in enumerate(HOSTILE):
         nasty = replace(song(text, text, text), album=text, label=text, duration_seconds=10.0, offset_seconds=99.0)
+        nasty = replace(nasty, landmarks=points_to_text([(0.1, 0.2), (0.5, 1.0), (0.9, 0.4)]))
         stage.matches = [Match(song=nasty, score=0.9)]
         await context.go(tab, "/")
         await ask(tab, f"hostile{number}")
@@ -307,11 +309,12 @@ async def test_hostile_names_are_text_and_fit(visit: Visit, stage: OnStageNow, w
         assert shown
         # The service takes control characters out and bounds the length; what is left stands there as it is.
         assert " ".join(shown.strip("…").split()) in " ".join(text.translate(BIDI).split())
+        assert await tab.count("#peaks circle") == 3, "the dial is drawn of what was heard"
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
         assert await tab.count("#receiver img:not(#cover), #receiver h2 script") == 0
         await context.go(tab, f"/channels/hostile{number}")
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert await tab.count(".plays img, .plays script") == 0
+        assert await tab.count(".plays img:not(.small-cover), .plays script") == 0
 
 
 async def test_everything_can_be_done_by_keyboard_and_focus_is_seen(visit: Visit, stage: OnStageNow) -> None:
