@@ -43,6 +43,7 @@ MAX_DATE_RANGES: Final = 1_000
 MAX_PREFETCH: Final = 10
 MAX_SEGMENT_SECONDS: Final = 120.0
 _MAX_RANGE_SECONDS: Final = 86_400.0
+_MAX_BROADCAST_SECONDS: Final = 1e8
 _UNKNOWN_BANDWIDTH: Final = 2**40
 """More than any other, so that it is chosen last."""
 
@@ -66,7 +67,6 @@ _SILENT_TAGS: Final = frozenset(
         "#EXT-X-ALLOW-CACHE",
         "#EXT-X-START",
         "#EXT-X-TWITCH-INFO",
-        "#EXT-X-TWITCH-ELAPSED-SECS",
         "#EXT-X-TWITCH-TOTAL-SECS",
     }
 )
@@ -290,6 +290,8 @@ class MediaPlaylist:
     prefetch: tuple[str, ...] = field(default=(), repr=False)
     last_signs: tuple[str, ...] = ()
     unknown_tags: tuple[str, ...] = ()
+    elapsed_seconds: float | None = None
+    """How long the broadcast had run when the first segment began, as Twitch says."""
 
     @property
     def duration_seconds(self) -> float:
@@ -335,6 +337,7 @@ class _MediaReader:
         self._range_text: str | None = None
         self._signs: list[str] = []
         self._unknown_tags: dict[str, None] = {}
+        self._elapsed_seconds: float | None = None
 
     def playlist(self) -> MediaPlaylist:
         if self._encrypted and not self._has_clear:
@@ -349,6 +352,7 @@ class _MediaReader:
             prefetch=tuple(self._prefetch),
             last_signs=tuple(self._signs),
             unknown_tags=tuple(self._unknown_tags),
+            elapsed_seconds=self._elapsed_seconds,
         )
 
     def tag(self, line: str) -> None:  # noqa: PLR0912 - one branch for each tag
@@ -376,6 +380,8 @@ class _MediaReader:
                     self._sequence = whole(value.strip()) or 0
             case "#EXT-X-TARGETDURATION":
                 self._target_seconds = seconds(value.strip(), most=MAX_SEGMENT_SECONDS) or 0.0
+            case "#EXT-X-TWITCH-ELAPSED-SECS":
+                self._elapsed_seconds = seconds(value.strip(), most=_MAX_BROADCAST_SECONDS)
             case "#EXT-X-ENDLIST":
                 self._ended = True
             case "#EXT-X-KEY":

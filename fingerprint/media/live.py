@@ -142,7 +142,7 @@ class LiveCapture:
                 return
             await self._clock.sleep(pause)
             try:
-                playlist = await fetch_playlist(self._fetcher, source.playlist)
+                playlist = await fetch_playlist(self._fetcher, source.playlist, began=_beginning(source))
             except (TwitchAudioError, PlaylistRefusedError):
                 return
 
@@ -153,7 +153,7 @@ class LiveCapture:
         """
         for rendition in _renditions(source)[:EDGE_RENDITIONS]:
             try:
-                playlist = await fetch_playlist(self._fetcher, rendition.playlist)
+                playlist = await fetch_playlist(self._fetcher, rendition.playlist, began=_beginning(source))
             except (TwitchAudioError, PlaylistRefusedError):
                 continue
             if playlist.ended or not playlist.segments or self._has_stalled(source, playlist):
@@ -269,7 +269,7 @@ class LiveCapture:
         segments = SegmentCache(self._fetcher, source.playlist)
         failure: UpstreamError | None = None
         while True:
-            playlist = await fetch_playlist(self._fetcher, source.playlist)
+            playlist = await fetch_playlist(self._fetcher, source.playlist, began=_beginning(source))
             if not (playlist.segments or playlist.ended or patient):
                 raise UpstreamError(STEP, "Twitch's list of segments is empty.")
             if self._has_stalled(source, playlist):
@@ -327,6 +327,11 @@ def _renditions(source: LiveSource) -> list[LiveSource]:
     """The source once for each of its renditions that are to be tried."""
     playlists = (source.playlist, *source.alternatives)[:MAX_RENDITIONS]
     return [dataclasses.replace(source, playlist=playlist) for playlist in playlists]
+
+
+def _beginning(source: LiveSource) -> datetime | None:
+    """When the broadcast began, where Twitch tells."""
+    return None if source.broadcast is None else source.broadcast.started_at
 
 
 def _may_pass(failure: TwitchAudioError | None) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from yarl import URL
@@ -44,13 +45,15 @@ class PlaylistRefusedError(Exception):
         self.status = status
 
 
-async def fetch_playlist(fetcher: Fetcher, url: URL, *, video: bool = False) -> MediaPlaylist:
-    """The current playlist; that of a VOD (`video`) may be much longer.
+async def fetch_playlist(
+    fetcher: Fetcher, url: URL, *, video: bool = False, began: datetime | None = None
+) -> MediaPlaylist:
+    """The current playlist; that of a VOD (`video`) may be much longer. `began`: when a live broadcast did.
 
     Raises PlaylistRefusedError, UpstreamError with step `playlist`, and `restricted-stream` when it is encrypted.
     """
     try:
-        return await _playlist(fetcher, url, video=video)
+        return await _playlist(fetcher, url, video=video, began=began)
     except (TooLongError, LongPlaylistError) as error:
         if not video:
             raise _unusable(fetcher, error) from error
@@ -66,7 +69,7 @@ def _unusable(fetcher: Fetcher, error: TooLongError | PlaylistError) -> Upstream
     return UpstreamError(STEP, f"{fetcher.upstream}'s list of segments cannot be used: {error}.")
 
 
-async def _playlist(fetcher: Fetcher, url: URL, *, video: bool) -> MediaPlaylist:
+async def _playlist(fetcher: Fetcher, url: URL, *, video: bool, began: datetime | None) -> MediaPlaylist:
     fetched = await fetcher.get(
         url,
         step=STEP,
@@ -81,9 +84,9 @@ async def _playlist(fetcher: Fetcher, url: URL, *, video: bool) -> MediaPlaylist
         )
     try:
         if len(fetched.body) > _LONG_BYTES:
-            playlist = await asyncio.to_thread(_parsed, fetched.text, video=video)
+            playlist = await asyncio.to_thread(_parsed, fetched.text, video=video, began=began)
         else:
-            playlist = _parsed(fetched.text, video=video)
+            playlist = _parsed(fetched.text, video=video, began=began)
     except EncryptedPlaylistError as error:
         raise TwitchAudioError(ProblemCode.RESTRICTED_STREAM, PROTECTED) from error
     if not video:
@@ -91,8 +94,10 @@ async def _playlist(fetcher: Fetcher, url: URL, *, video: bool) -> MediaPlaylist
     return playlist
 
 
-def _parsed(text: str, *, video: bool) -> MediaPlaylist:
+def _parsed(text: str, *, video: bool, began: datetime | None) -> MediaPlaylist:
     playlist = parse_media(text)
     if video:
         return playlist
-    return with_true_dates(replace(playlist, segments=playlist.segments[-MAX_LIVE_SEGMENTS:]))
+    if len(playlist.segments) > MAX_LIVE_SEGMENTS:
+        playlist = replace(playlist, segments=playlist.segments[-MAX_LIVE_SEGMENTS:], elapsed_seconds=None)
+    return with_true_dates(playlist, began=began)

@@ -11,10 +11,21 @@ START = datetime(2026, 11, 30, 6, 0, tzinfo=UTC)
 
 
 def starts(
-    ahead: list[float], *, server: float | None = None, breaks: frozenset[int] = frozenset()
+    ahead: list[float],
+    *,
+    server: float | None = None,
+    breaks: frozenset[int] = frozenset(),
+    listed: float = 2.0,
+    elapsed: float | None = None,
 ) -> list[float]:
-    """Where segments of 2 s are put, in seconds; `ahead`: of each, how far its date is ahead of its place."""
+    """Where segments of 2 s are put, in seconds; `ahead`: of each, how far its date is ahead of its place.
+
+    `listed`: how long the playlist says that they are. `elapsed`: how long the broadcast had run then; it began
+    1,000 s before the first.
+    """
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2"]
+    if elapsed is not None:
+        lines.append(f"#EXT-X-TWITCH-ELAPSED-SECS:{elapsed:.3f}")
     if server is not None:
         clock = START.timestamp() + server
         lines.append(
@@ -23,8 +34,9 @@ def starts(
     for number, seconds in enumerate(ahead):
         lines += ["#EXT-X-DISCONTINUITY"] if number in breaks else []
         date = START + timedelta(seconds=2 * number + seconds)
-        lines += [f"#EXT-X-PROGRAM-DATE-TIME:{date.isoformat()}", "#EXTINF:2.000,live", f"{number}.ts"]
-    playlist = with_true_dates(parse_media("\n".join(lines)))
+        lines += [f"#EXT-X-PROGRAM-DATE-TIME:{date.isoformat()}", f"#EXTINF:{listed:.3f},live", f"{number}.ts"]
+    began = START - timedelta(seconds=1_000.0)
+    playlist = with_true_dates(parse_media("\n".join(lines)), began=began)
     return [(each.started_at - START).total_seconds() for each in playlist.segments if each.started_at]
 
 
@@ -53,6 +65,30 @@ def test_a_jump_back_is_taken_back() -> None:
 )
 def test_of_dates_that_jump_to_and_fro_those_ahead_of_the_servers_clock_are_wrong(ahead: list[float]) -> None:
     assert starts(ahead, server=12.3) == TRUE
+
+
+@pytest.mark.parametrize("listed", [1.5, 1.6, 2.4, 2.9])
+@pytest.mark.parametrize(
+    "ahead", [[0, 47, 0, 47, 0, 47], [0, 0, 0, 47, 47, 0], [0, 0, 2, 2, 0, 0], [0, 0, 0, -9, -9, -9]]
+)
+def test_dates_that_jump_among_durations_that_are_wrong(ahead: list[float], listed: float) -> None:
+    assert starts(ahead, server=12.3, listed=listed) == pytest.approx(TRUE)
+
+
+def test_durations_that_are_wrong_are_no_jumps() -> None:
+    for listed in (1.3, 1.6, 2.4, 3.2):
+        assert starts([0.0] * 6, server=12.3, listed=listed) == TRUE
+
+
+@pytest.mark.parametrize(
+    "ahead", [[0, 0, 1, 1, 0, 0], [1, 0, 1, 0, 1, 0], [1.5, 1.5, 1.5, 0, 0, 1.5], [0, 0, -2, -2, 0, 0]]
+)
+def test_of_dates_that_jump_to_and_fro_those_that_fit_the_broadcast_are_right(ahead: list[float]) -> None:
+    assert starts(ahead, server=15.0, elapsed=1_000.1) == TRUE
+    # A broadcast that seems to have begun at another time tells nothing: the later ones are taken.
+    latest = max(ahead)
+    for elapsed in (1_000.6, 990.0, 1_060.0, None):
+        assert starts(ahead, server=15.0, elapsed=elapsed)[-1] == pytest.approx(TRUE[-1] + latest)
 
 
 def test_where_the_servers_clock_is_slow_the_later_ones_of_dates_that_jump_are_right() -> None:
