@@ -8,7 +8,8 @@ ones. Queries are clips of the corpus, or cuts of the made music with noise.
 
 `query_ms` is the median wall time of a question about six seconds of decoded sound, with fingerprinting and
 a warm page cache; each question counts with the better of two rounds. `rss_mb`: the most resident memory meanwhile
-that is no mapped file. The largest catalog needs 16 GB of disk for a while (`TMPDIR` says where).
+that is no mapped file. `duplicates_ms`: processor time a track of `catalog duplicates`, over the first 200. The
+largest catalog needs 16 GB of disk for a while (`TMPDIR` says where).
 """
 
 import argparse
@@ -20,6 +21,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Final, Self, cast
 
@@ -33,6 +35,7 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.index_build import PostingsWriter, place_tracks, reserve_sections
 from fingerprint.catalog.index_file import IndexSegment
 from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
+from fingerprint.catalog.near_duplicates import near_duplicates
 from fingerprint.catalog.packed_peaks import pack_peaks
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
 from fingerprint.catalog.search import likeliest
@@ -52,6 +55,7 @@ TRACK_SECONDS: Final = 240.0
 PEAKS_A_SECOND: Final = 48
 CHUNK: Final = 1 << 22
 QUERIES: Final = 40
+DUPLICATES_OF: Final = 200
 UNMATCHED_SHARE: Final = 2
 """There are half as many questions without a match as with one."""
 
@@ -186,6 +190,9 @@ def measure(folder: Path, queries: Sequence[tuple[Pcm, frozenset[str]]]) -> dict
                     cpu[number] = min(cpu[number], (time.process_time() - used) * 1000)
                 answers[number] = best is not None and best.confidence >= WHOLE_THRESHOLD
                 right += best is not None and answers[number] and best.track.id in accept
+    used = time.process_time()
+    looked_at = sum(1 for _ in islice(near_duplicates(snapshot), DUPLICATES_OF))
+    duplicates_ms = (time.process_time() - used) * 1000 / looked_at
     matched = [place for place, (_, accept) in enumerate(queries) if accept]
     without = [place for place, (_, accept) in enumerate(queries) if not accept]
     named = sum(1 for place in without if answers[place])
@@ -203,6 +210,7 @@ def measure(folder: Path, queries: Sequence[tuple[Pcm, frozenset[str]]]) -> dict
         "bytes_per_track": size / len(snapshot),
         "kib_per_minute": catalog.stats().bytes_per_minute / 1024,
         "open_ms": open_ms,
+        "duplicates_ms": duplicates_ms,
         "top1": right / len(matched),
     }
 

@@ -63,7 +63,7 @@ def timed(catalog: Path, *command: str) -> dict[str, object]:
         raise RuntimeError(done.stderr[-2000:])
     cpu_s, rss_kib = map(float, done.stderr.split("\n")[-2].split())
     return {
-        "command": command[0],
+        "command": " ".join([command[0], *(word for word in command[1:] if word.startswith("--"))]),
         "seconds": seconds,
         "cpu_s": cpu_s,
         "rss_mb": rss_kib / 1024,
@@ -99,6 +99,7 @@ def main(argv: Sequence[str]) -> int:
             timed(catalog, "stats"),
             timed(catalog, "sync", os.fspath(music)),
             timed(catalog, "list"),
+            timed(catalog, "list", "--json"),
             timed(catalog, "search", "Song", str(tracks - 1)),
             timed(catalog, "duplicates", "--exact"),
         ]
