@@ -95,7 +95,6 @@ class VideoSetListStore:
             "owner": "",
             "lease_us": 0,
         }
-        empty = {"body": msgspec.json.encode(Tracklist()).decode(), "captured_s": 0}
 
         def work(connection: Connection) -> VideoSetList:
             lock(connection, "video_set_lists")
@@ -108,9 +107,12 @@ class VideoSetListStore:
             _check(connection, made_by, limits, now)
             self._changes.record(connection, "set list of a video", video)
             if row is None:
-                insert_new(connection, table, {"video": video, "fence": 1, **fresh, **empty})
+                insert_new(connection, table, {"video": video, "fence": 1, **fresh, **_empty(0)})
             else:
-                values = {**fresh, **(empty if again else {}), "fence": table.c.fence + 1}
+                # What was listened to today stays counted.
+                today = row.created_us > to_us(now - _DAY)
+                values = {**fresh, **(_empty(row.captured_s if today else 0) if again else {})}
+                values["fence"] = table.c.fence + 1
                 connection.execute(update(table).where(mine).values(**values))
             return _set_list(connection.execute(select(table).where(mine)).one())
 
@@ -183,12 +185,18 @@ class VideoSetListStore:
         mine = (table.c.video == job.video, table.c.fence == job.fence, _UNFINISHED)
         kept = {
             "body": msgspec.json.encode(tracklist).decode(),
-            "captured_s": round(tracklist.captured_seconds),
+            "captured_s": round(tracklist.captured_seconds + tracklist.earlier_seconds),
             "broadcast_id": tracklist.broadcast,
             "channel": tracklist.channel,
             **values,
         }
         return bool(await self._database.change(update(table).where(*mine).values(**kept)))
+
+
+def _empty(earlier_seconds: int) -> Mapping[str, Any]:
+    """The columns of a set list of which nothing was heard yet. `earlier_seconds`: heard today for the one before."""
+    body = msgspec.json.encode(Tracklist(earlier_seconds=float(earlier_seconds))).decode()
+    return {"body": body, "captured_s": earlier_seconds}
 
 
 def _check(connection: Connection, made_by: str, limits: SetListLimits, now: datetime) -> None:
