@@ -194,7 +194,7 @@ class VideoSetListStore:
 
 
 def _empty(earlier_seconds: int) -> Mapping[str, Any]:
-    """The columns of a set list of which nothing was heard yet. `earlier_seconds`: heard today for the one before."""
+    """The columns of a new set list. `earlier_seconds`: what was heard today for the one before."""
     body = msgspec.json.encode(Tracklist(earlier_seconds=float(earlier_seconds))).decode()
     return {"body": body, "captured_s": earlier_seconds}
 

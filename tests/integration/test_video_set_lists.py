@@ -312,15 +312,16 @@ async def test_leases_and_limits(store: VideoSetListStore) -> None:
     with pytest.raises(TwitchAudioError) as refused:
         await store.start("3", now=now(), **used_up)
     assert refused.value.code is ProblemCode.RATE_LIMITED
+    three_hours: dict[str, Any] = {**terms, "limits": SetListLimits(hours_a_day=3)}
     # Who has one VOD listened to over and over uses the day up as well.
-    again = await store.start("1", now=now(), again=True, **{**terms, "limits": SetListLimits(hours_a_day=3)})
+    again = await store.start("1", now=now(), again=True, **three_hours)
     assert (again.tracklist.position, again.tracklist.captured_seconds) == (0.0, 0.0)
     half = await store.take(owner="b", now=over, lease_seconds=60)
     assert half is not None
     heard = replace(half.tracklist, position=20.0, captured_seconds=3600.0)
     assert await store.finish(half, heard, now=over)
     with pytest.raises(TwitchAudioError) as refused:
-        await store.start("1", now=now(), again=True, **{**terms, "limits": SetListLimits(hours_a_day=3)})
+        await store.start("1", now=now(), again=True, **three_hours)
     assert refused.value.code is ProblemCode.RATE_LIMITED
     tomorrow = now() + timedelta(days=2)
     fresh = await store.start("1", now=tomorrow, again=True, **used_up)
