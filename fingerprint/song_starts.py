@@ -35,7 +35,7 @@ CUT_IN_SECONDS: Final = (0.0, 0.0, 1.7, 2.9)
 """How long after its own start a song was cut in, by the second from which it is heard. Half of a probe is enough
 for that. Measured on 180 joints of music."""
 
-CUT_IN_AFTER_SECONDS: Final = 1.5
+CUT_IN_AFTER_SECONDS: Final = 1.0
 """Likewise after that second, where it is later."""
 
 
