@@ -244,7 +244,9 @@ async def _operators_address(app: web.Application) -> AsyncGenerator[None]:
     if address is None:
         yield
         return
-    runner = web.AppRunner(operator_app(app), handle_signals=False, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(
+        operator_app(app), handle_signals=False, access_log=None, auto_decompress=False, shutdown_timeout=0.5
+    )
     await runner.setup()
     try:
         # The workers of one server share it: each scrape reads one of them, as at the server's own address.
@@ -270,6 +272,7 @@ async def running(app: web.Application) -> AsyncGenerator[web.AppRunner]:
         handle_signals=False,
         handler_cancellation=True,
         access_log=None,
+        auto_decompress=False,
         keepalive_timeout=limits.keep_alive_seconds,
         shutdown_timeout=limits.shutdown_seconds,
         lingering_time=2.0,

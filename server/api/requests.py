@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, lru_cache
@@ -17,6 +18,7 @@ from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import TwitchTarget, channel_target
 from server import keys
 from server.api.json_forms import QUESTIONS, Question, moment_from
+from server.middleware.forms import content_encoding
 from server.server_limits import ServerLimits
 
 JSON: Final = "application/json"
@@ -66,12 +68,33 @@ async def _read(request: web.Request, limits: ServerLimits, takes: str) -> bytes
         body = request.content.read_nowait()
         if len(body) > limits.body_bytes:
             raise web.HTTPRequestEntityTooLarge(max_size=limits.body_bytes, actual_size=len(body))
-        return body
+    else:
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                body = await request.read()
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout from error
+    encoding = content_encoding(request)
+    return body if encoding is None else _unpacked(body, encoding, limits.body_bytes)
+
+
+def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """A compressed body as it was before. Raises TwitchAudioError `invalid-input`, aiohttp's 413."""
+    if encoding not in ("gzip", "deflate"):
+        raise invalid_input("The body may be compressed with gzip or deflate, not in another way.")
+    # Either of the two, by its own header.
+    unpacking = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
     try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
+        unpacked = unpacking.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise invalid_input(
+            f"The body is not compressed with {encoding}, as its Content-Encoding says."
+        ) from error
+    if len(unpacked) > max_bytes:
+        raise web.HTTPRequestEntityTooLarge(max_size=max_bytes, actual_size=len(unpacked))
+    if not unpacking.eof:
+        raise invalid_input("The compressed body is cut off.")
+    return unpacked
 
 
 def parse_json(body: bytes, *, takes: str = TARGET_FORMS) -> object:

@@ -24,15 +24,20 @@ VERSION: Final = _version()
 """The version of the installed package. Read once, since reading its files would block the event loop."""
 
 
+_FIELDS: Final = frozenset(StatusJson.__struct_fields__)
+"""Settings of the website that the API does not describe stay on its pages."""
+
+
 async def status(request: web.Request) -> web.Response:
     """Access mode, toggles, message of the day, what a sign-in takes, and whether anything can recognize music."""
     no_unknown_query(request)
     access = request.app[keys.ACCESS]
     rules = await access.rules()
     missing = await request.app[keys.SERVICE].unavailable_reason()
+    shown = {name: value for name, value in dataclasses.asdict(rules.website).items() if name in _FIELDS}
     body = StatusJson(
         version=VERSION,
-        **dataclasses.asdict(rules.website),
+        **shown,
         twitch_client_id=request.app[keys.SETTINGS].twitch_client_id,
         twitch_scopes=sorted(await access.sign_in_scopes()),
         website_sign_in=access.sessions is not None,

@@ -60,11 +60,24 @@ class _BoundedBody:
         return getattr(self._content, name)
 
 
+def content_encoding(request: web.Request) -> str | None:
+    """How the request's body is compressed, in small letters; None when it is not.
+
+    aiohttp unpacks nothing here: it would also unpack what is refused or read by nobody, and 60 KB can be 60 MB.
+    """
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    return encoding if encoding not in ("", "identity") else None
+
+
 def bound_form(request: web.Request, *, max_lines: int, max_bytes: int) -> None:
     """Limit what is read of a multipart form, its boundaries and the lines around it included.
 
     `max_bytes` is looked at with each of these lines; what is read of fields and files is for others to limit.
+
+    Raises TwitchAudioError `invalid-input` when the form is compressed.
     """
+    if content_encoding(request) is not None:
+        raise invalid_input("Forms are read as they are, not compressed.")
     bounded = _BoundedBody(request.content, max_lines, max_bytes)
     request._payload = cast("StreamReader", bounded)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 

@@ -1,11 +1,13 @@
 """What the HTTP side does when clients, parts or the store misbehave (fault ids of the reliability table)."""
 
 import asyncio
+import gzip
 import json
 import logging
 import sqlite3
+import time
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.api.requests import parse_json, parse_question
 from server.identifications.limits import ServiceLimits
 from server.server_limits import ServerLimits
-from tests.api_client import ASK, CLIP, ask, assert_problem, metric, open_api, read_events, until_metric
+from tests.api_client import ASK, CLIP, STREAM, ask, assert_problem, metric, open_api, read_events, until_metric
 from tests.builders import NOON
 from tests.fakes import FakePipeline
 
@@ -123,6 +125,40 @@ async def test_c3_a_body_that_unpacks_to_much_is_refused(api: ClientSession) -> 
     headers = JSON | {"Content-Encoding": "deflate"}
     response = await api.post(ASK, data=packed, headers=headers)
     await assert_problem(response, "invalid-input", 413)
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, gzip.compress])
+async def test_c3_a_compressed_body_is_read_when_it_is_one(
+    api: ClientSession, pack: Callable[[bytes], bytes]
+) -> None:
+    name = "gzip" if pack is gzip.compress else "deflate"
+    packed = pack(json.dumps(STREAM).encode())
+    assert (await api.post(ASK, data=packed, headers=JSON | {"Content-Encoding": name.upper()})).status == 202
+    plain = json.dumps(STREAM).encode()
+    for body, encoding in ((packed[:-1], name), (plain, name), (packed, "br"), (packed, "gzip, gzip")):
+        response = await api.post(ASK, data=body, headers=JSON | {"Content-Encoding": encoding})
+        await assert_problem(response, "invalid-input", 400)
+    for path, kind in ((ASK, "multipart/form-data; boundary=x"), ("/redeem", "application/x-www-form-urlencoded")):
+        headers = {"Content-Type": kind, "Content-Encoding": name}
+        assert (await api.post(path, data=packed, headers=headers)).status == 400
+
+
+async def test_c3_what_nobody_reads_is_not_unpacked(api: ClientSession) -> None:
+    bomb = zlib.compress(b" " * 30_000_000)
+
+    async def cpu_seconds(body: bytes) -> float:
+        """Of this process, for answers that need no body, and refusals of one."""
+        began = time.process_time()
+        for _ in range(5):
+            for method, path in (("GET", "/docs"), ("POST", ASK), ("POST", "/redeem"), ("DELETE", "/docs")):
+                headers = {"Content-Encoding": "deflate", "Content-Type": "multipart/form-data; boundary=x"}
+                async with api.request(method, path, data=body, headers=headers) as answer:
+                    await answer.read()
+        return time.process_time() - began
+
+    await cpu_seconds(b"x")
+    # Unpacking it takes more than ten times what all the rest does.
+    assert await cpu_seconds(bomb) < 4 * await cpu_seconds(bytes(len(bomb))) + 0.05
 
 
 _ANY_JSON = st.recursive(
