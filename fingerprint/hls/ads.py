@@ -41,6 +41,9 @@ HARMLESS_CLASSES: Final = frozenset(
 )
 RECORDED_AD_CLASSES: Final = frozenset({"twitch-stitched-ad", "twitch-ad-quartile"})
 
+_AD_TITLE: Final = re.compile(r"\s*[^\s|]+\|\S*\s*")
+"""`Amazon|<creative>`, whoever sells it; a title with words around a bar may be the stream's own."""
+
 _AD_CLASS: Final = re.compile(r"(twitch-)?stitched(-|$)|twitch-ad(-|$)", re.IGNORECASE)
 _AD_ID: Final = "stitched-ad-"
 _AD_WORD: Final = re.compile(
@@ -203,7 +206,7 @@ def _comes_before_a_return(playlist: MediaPlaylist) -> int:
 
 def is_titled_ad(segment: Segment) -> bool:
     """Whether the title alone says that a segment is an ad."""
-    return "|" in segment.title or "amazon" in segment.title.lower()
+    return _AD_TITLE.fullmatch(segment.title) is not None or "amazon" in segment.title.lower()
 
 
 def _is_titled_live(segment: Segment) -> bool:

@@ -63,6 +63,10 @@ class HostWantsPauseError(UpstreamError):
         super().__init__(step, detail, retry_after_seconds=wait)
 
 
+class HostRefusedError(UpstreamError):
+    """An address on a host that is not on the list: another way may lead elsewhere."""
+
+
 class StalledError(UpstreamError):
     """A body of which next to nothing comes: another one may come faster."""
 
@@ -318,7 +322,7 @@ class Fetcher:
                 f"{self.upstream}'s {call.step} points to {(url.host or '')[:100]!r}, "
                 f"which is not on the list of hosts.{self._allow.how_to_add}"
             )
-            raise UpstreamError(call.step, detail, retry_after_seconds=None)
+            raise HostRefusedError(call.step, detail, retry_after_seconds=None)
         pauses = self._pauses
         if pauses is None:
             return await self._send(call, url, partial)

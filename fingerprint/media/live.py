@@ -14,7 +14,7 @@ from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, ne
 from fingerprint.hls.live import content_around, newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError, too_slow_to_go_on
+from fingerprint.media.fetch import Fetcher, HostRefusedError, HostWantsPauseError, TooLongError, too_slow_to_go_on
 from fingerprint.media.joined import EXTRA_SECONDS, Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.placing import PlacedSound, longest_seconds
@@ -338,12 +338,15 @@ def _may_pass(failure: TwitchAudioError | None) -> bool:
     """Whether another source may play although no rendition of this one does; None: all playlists were refused."""
     if failure is None or isinstance(failure, SegmentRefusedError):
         return True
-    return isinstance(failure, UpstreamError) and failure.retry_after_seconds is not None
+    if isinstance(failure, TooLongError):
+        return False
+    passes = isinstance(failure, HostRefusedError) and failure.step == STEP
+    return passes or (isinstance(failure, UpstreamError) and failure.retry_after_seconds is not None)
 
 
 def another_may_play(error: TwitchAudioError) -> bool:
     """Whether another rendition may play although this one failed so."""
-    if isinstance(error, (HostWantsPauseError, TooLongError)):
+    if isinstance(error, HostWantsPauseError) or (isinstance(error, TooLongError) and error.step != STEP):
         return False
     return isinstance(error, UpstreamError) or error.code in (
         ProblemCode.RESTRICTED_STREAM,

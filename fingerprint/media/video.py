@@ -24,7 +24,7 @@ from fingerprint.hls.timing import (
     fit_with_late_sound,
 )
 from fingerprint.media.containers import clock_wrap
-from fingerprint.media.fetch import Fetcher, HostWantsPauseError, TooLongError, too_slow_to_go_on
+from fingerprint.media.fetch import Fetcher, HostRefusedError, HostWantsPauseError, TooLongError, too_slow_to_go_on
 from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.live import StreamSources, another_may_play, too_slow
@@ -161,7 +161,9 @@ class VideoCapture:
                 if not another_may_play(caught):
                     raise
                 error = caught
-                renewable = renewable and isinstance(error, UpstreamError) and bool(error.retry_after_seconds)
+                passes = isinstance(error, HostRefusedError) and error.step == PLAYLIST_STEP
+                passes = passes or (isinstance(error, UpstreamError) and bool(error.retry_after_seconds))
+                renewable = renewable and passes
             failures.append(error)
             slow += too_slow_to_go_on(error)
             if slow >= _MAX_SLOW or (renewed and renditions):

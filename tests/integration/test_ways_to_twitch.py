@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -147,6 +148,7 @@ SPOILED: dict[str, dict[str, Any]] = {
     "nothing": {"kind": FaultKind.EMPTY},
     "no segments": {"kind": FaultKind.EMPTY_LIST},
     "another host": {"kind": FaultKind.FOREIGN_HOST},
+    "no end": {"kind": FaultKind.ENDLESS},
 }
 
 
@@ -294,6 +296,21 @@ async def test_where_one_version_of_usher_fails_the_other_is_asked(
     await listener.listen(target)
     assert listener.twitch.requests.counts["usher"] == 2
     assert listener.twitch.requests.counts["gql"] == 1
+
+
+@pytest.mark.parametrize("target", ["ladder", VideoTarget(VIDEO, 5.0)], ids=["live", "video"])
+async def test_where_one_version_of_usher_leads_to_hosts_that_are_not_listed_the_other_is_asked(
+    listener: Listener, target: str | Target
+) -> None:
+    fault = Fault(step=Step.USHER, kind=FaultKind.FOREIGN_HOST, only="v2")
+    listener.twitch.fail(fault)
+    await listener.listen(target)
+    fresh = listener.afresh()
+    fresh.twitch.fail(replace(fault, only=None))
+    error = await failure(fresh, target)
+    assert "not on the list of hosts" in error.detail
+    assert error.retry_after_seconds is None
+    assert listener.twitch.requests.counts["usher"] == 2
 
 
 async def test_the_other_names_of_the_token_are_tried(listener: Listener) -> None:

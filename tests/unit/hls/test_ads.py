@@ -30,7 +30,7 @@ def newest(playlist: MediaPlaylist, wanted: float = 6.0) -> list[int]:
 
 
 def test_ads_are_told_by_the_title_alone() -> None:
-    for title in ("Amazon|abc", "x|y", "amazon"):
+    for title in ("Amazon|abc", "x|y", "amazon", " DCM|1234 "):
         assert newest(Builder().segments(4, title).segments(2).playlist()) == [104, 105]
         assert ad_is_running(Builder().segments(4, title).playlist())
 
@@ -223,7 +223,7 @@ def test_cues_of_other_services_count_too(builder: Builder, letters: str) -> Non
     assert judged(builder) == letters
 
 
-@pytest.mark.parametrize("title", ["", "offline", "live2", "Ad", "advert", "x" * 5_000])
+@pytest.mark.parametrize("title", ["", "offline", "live2", "Ad", "advert", "Live music | all day", "x" * 5_000])
 def test_an_unknown_title_is_content_only_where_nothing_better_is_listed(title: str) -> None:
     assert newest(Builder().segments(3).segments(9, title).playlist()) == [100, 101, 102]
     assert newest(Builder().segments(1).segments(9, title).playlist()) == [107, 108, 109]
