@@ -361,3 +361,31 @@ async def test_the_answer_can_be_copied_and_shared(visit: Visit, stage: OnStageN
     assert await tab.evaluate("navigator.clipboard.readText()") == IN_FULL
     await tab.click("button :: Copy link")
     await tab.wait_for("navigator.clipboard.readText().then((text) => text === location.href)", of="the link")
+
+
+async def test_an_answer_is_in_sight_on_a_phone_and_prints_as_its_song(visit: Visit, stage: OnStageNow) -> None:
+    stage.matches = [Match(song=SONG, score=0.93)]
+    _, tab = await visit(width=390, height=800)
+    await ask(tab)
+    await at_state(tab, "found")
+    assert await tab.of(".song h2", "(heading) => heading.getBoundingClientRect().top") < 300
+    session = (await tab.connection.command("goog:cdp.getSession", context=tab.id))["session"]
+
+    async def medium(name: str) -> None:
+        await tab.connection.command(
+            "goog:cdp.sendCommand", method="Emulation.setEmulatedMedia", params={"media": name}, session=session
+        )
+
+    await medium("print")
+    try:
+        assert await tab.visible(".song h2")
+        assert await tab.visible('[data-link="spotify"]')
+        assert (
+            await tab.evaluate(
+                "[...document.querySelectorAll('button, input, nav a')].filter(e => e.checkVisibility())"
+            )
+            == []
+        )
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= 390
+    finally:
+        await medium("")

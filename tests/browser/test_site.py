@@ -14,7 +14,10 @@ from tests.browser.stage import OnStageNow
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PAGES = ("/", "/docs", "/channels/somechannel", "/nothing-here", "/?id=unknown", "/overlay", "/extension")
+PAGES = (
+    *("/", "/docs", "/channels/somechannel", "/videos/123456", "/nothing-here", "/?id=unknown"),
+    *("/overlay", "/extension", "/finds", "/privacy"),
+)
 FIRST_PAGE_BYTES = 60_000
 
 # Contrast as WCAG 2.2 defines it (relative luminance, success criterion 1.4.3), for every visible text.
@@ -45,7 +48,10 @@ CONTRAST = """(() => {
 
 # Each color scheme and each narrow width once; tests/browser/test_both_browsers.py has the wide one, too.
 IN_EACH_RUN = ((320, "light"), (390, "dark"))
-AT_NIGHT = ((320, "dark"), (390, "light"), (1280, "light"), (1280, "dark"))
+AT_NIGHT = (
+    *((320, "dark"), (390, "light"), (768, "light"), (768, "dark")),
+    *((1280, "light"), (1280, "dark"), (1920, "light"), (1920, "dark")),
+)
 
 
 @pytest.mark.parametrize(
