@@ -122,6 +122,7 @@ _PATH_PARAMETERS: Final = {
     "/artwork/{name}": parameter("path", "name", "As in the `url` of an `artwork`."),
     "{slug}": parameter("path", "slug", "The clip's slug; its case counts."),
     "/webhooks/{id}": parameter("path", "id", "The webhook's id."),
+    "/me/finds/{id}": parameter("path", "id", "The identification's id."),
     "/song-tokens/{id}": parameter("path", "id", "The token's id."),
 }
 

@@ -450,6 +450,39 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             problems=CREDENTIALS,
         )
     },
+    f"{BASE}/me/finds": {
+        "get": ApiOperation(
+            id="finds",
+            summary="Your finds",
+            description="The songs that you found while signed in on the website, newest first: at most 500, for "
+            "at most 400 days. Only you can read them. Takes a Twitch token or the website's session.",
+            responses={"200": json_of("Finds", "Your finds.")},
+            problems=(*CREDENTIALS, ProblemCode.LOGIN_REQUIRED),
+        ),
+        "delete": ApiOperation(
+            id="deleteFinds",
+            summary="Delete your finds",
+            description="Deletes all of them from your account.",
+            responses={"204": {"description": "There are none any more."}},
+            problems=(*CREDENTIALS, ProblemCode.LOGIN_REQUIRED, ProblemCode.CSRF),
+        ),
+    },
+    f"{BASE}/me/finds/{{id}}": {
+        "put": ApiOperation(
+            id="keepFind",
+            summary="Keep a song among your finds",
+            description="Keeps the song of an answer. One song on one channel within 15 minutes is one find.",
+            responses={"204": {"description": "It is kept."}},
+            problems=(
+                *CREDENTIALS,
+                ProblemCode.LOGIN_REQUIRED,
+                ProblemCode.CSRF,
+                ProblemCode.BLACKLISTED,
+                ProblemCode.NOT_FOUND,
+                ProblemCode.INVALID_INPUT,
+            ),
+        )
+    },
     f"{BASE}/access-codes/redeem": {
         "post": ApiOperation(
             id="redeemAccessCode",

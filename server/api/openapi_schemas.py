@@ -7,6 +7,7 @@ from msgspec.json import schema_components
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.links import SERVICES
 from fingerprint.wire import IDENTIFICATION_NAMES, SONG_NAMES, STORE_ONLY, ProblemDetails
+from server.api.find_forms import FindsJson
 from server.api.health_forms import AliveJson, ReadinessJson
 from server.api.json_forms import (
     QUESTIONS,
@@ -28,7 +29,7 @@ FORMS: Final[tuple[Any, ...]] = (
     WebhookWish, WebhookJson, WebhooksJson, WebhookTestJson,
     *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, SongHistoryJson,
     NewSongTokenJson,
-    TracklistJson, SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, AliveJson, ReadinessJson,
+    TracklistJson, SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, FindsJson, AliveJson, ReadinessJson,
 )  # fmt: skip
 """The bodies of requests and answers; the document also describes the forms that they contain."""
 

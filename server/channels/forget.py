@@ -33,6 +33,7 @@ from server.channels.tables import (
 )
 from server.channels.unknown_store import of_channel
 from server.learning.store import forget_learned
+from server.songs.finds import forget_finds
 from server.songs.store import forget_hearings
 
 SWEEP_SECONDS: Final = 86_400.0
@@ -177,6 +178,7 @@ def _delete_rows(connection: Connection, traces: ChannelTraces, now: datetime) -
         statements.append(delete(clip_owners).where(clip_owners.c.broadcaster_id == traces.channel_id))
     rows = sum(connection.execute(statement).rowcount for statement in statements)
     rows += forget_learned(connection, traces, logins, now=now)
+    rows += forget_finds(connection, traces, logins)
     return rows + forget_hearings(connection, traces)
 
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Table, delete, select, true
+from sqlalchemy import Column, ColumnElement, Table, delete, select, true, tuple_
 from sqlalchemy.engine import Connection
 
 from fingerprint.background import Background, unhurried
@@ -22,7 +22,8 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from server.access.tables import clip_owners
 from server.channels.tables import reports
-from server.songs.tables import song_hearings
+from server.songs.finds import FIND_DAYS
+from server.songs.tables import finds, song_hearings
 
 MAX_CLIP_OWNERS: Final = 100_000
 _ROWS_PER_DELETE: Final = 250
@@ -49,6 +50,27 @@ async def delete_old_rows(database: Database, clock: Clock, *, before: datetime)
             async with unhurried(clock):
                 await database.transact(work)
             count += len(ids)
+    return count
+
+
+async def delete_old_finds(database: Database, clock: Clock, *, keep_days: int | None) -> int:
+    """Delete finds that are older than `FIND_DAYS`, or than `keep_days`; returns how many.
+
+    Raises TwitchAudioError `busy`.
+    """
+    days = FIND_DAYS if keep_days is None else min(FIND_DAYS, keep_days)
+    old = finds.c.found_us < to_us(clock.now() - timedelta(days=days))
+    oldest = select(finds.c.user_id, finds.c.identification_id).where(old).limit(_ROWS_PER_DELETE)
+    count = 0
+    while keys := [tuple(row) for row in await database.rows(oldest)]:
+
+        def work(connection: Connection, keys: Any = keys) -> None:
+            chosen = tuple_(finds.c.user_id, finds.c.identification_id).in_(keys)
+            connection.execute(delete(finds).where(chosen))
+
+        async with unhurried(clock):
+            await database.transact(work)
+        count += len(keys)
     return count
 
 
@@ -84,6 +106,7 @@ async def old_rows_deleted(
         while True:
             with contextlib.suppress(TwitchAudioError):
                 await delete_excess_owners(database, clock)
+                await delete_old_finds(database, clock, keep_days=keep_days)
                 if keep_days is not None:
                     await delete_old_rows(database, clock, before=clock.now() - timedelta(days=keep_days))
             await clock.sleep(_INTERVAL_SECONDS)

@@ -1,8 +1,8 @@
-"""The table of this package. Moments are microseconds since 1970, as in `fingerprint.database`."""
+"""The tables of this package. Moments are microseconds since 1970, as in `fingerprint.database`."""
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Table
+from sqlalchemy import BigInteger, Column, Index, Table, Text
 
 from fingerprint.database import MYSQL_TABLE, exact_text, metadata
 
@@ -34,3 +34,25 @@ song_hearings: Final = Table(
     Index("ix_song_hearings_channel_id", "channel_id"),
     **MYSQL_TABLE,
 )
+
+finds: Final = Table(
+    "finds",
+    metadata,
+    # Twitch's number of the account whose find it is.
+    Column("user_id", exact_text(32), primary_key=True),
+    Column("identification_id", exact_text(64), primary_key=True),
+    Column("song_id", exact_text(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("artists", Text, nullable=False),
+    Column("kind", exact_text(16), nullable=False),
+    Column("target", exact_text(191), nullable=False),
+    Column("channel", exact_text(191)),
+    Column("channel_id", exact_text(32)),
+    Column("found_us", BigInteger, nullable=False),
+    Index("ix_finds_user_found", "user_id", "found_us"),
+    Index("ix_finds_found", "found_us"),
+    Index("ix_finds_channel", "channel"),
+    Index("ix_finds_channel_id", "channel_id"),
+    **MYSQL_TABLE,
+)
+"""The songs that people found who were signed in, for themselves alone."""

@@ -18,6 +18,7 @@ from server.web.assets import load_assets, website_files
 from server.web.channel_pages import ChannelPages
 from server.web.details import details_of, translated_detail
 from server.web.drawn_covers import serve_drawn_cover
+from server.web.finds_page import FindsPage
 from server.web.languages import Language, known_languages, translate_templates
 from server.web.overlay import OverlayPage
 from server.web.pages import STORE_SECONDS, Pages
@@ -63,7 +64,9 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_get("/privacy", about_pages.privacy)
     app.router.add_get("/extension", about_pages.extension)
     app.router.add_get("/extension.zip", about_pages.extension_archive)
-    app.router.add_get("/finds", about_pages.finds)
+    finds = FindsPage(store_seconds=store_seconds)
+    app.router.add_get("/finds", finds.show)
+    app.router.add_post("/finds", finds.delete)
     app.router.add_post("/redeem", pages.redeem)
     app.router.add_post("/reports", pages.report)
     channels = ChannelPages(store_seconds=store_seconds)
@@ -76,10 +79,9 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_post("/videos/{id}", videos.change)
     songs = SongPages(store_seconds=store_seconds)
     app.router.add_get("/songs/{id}", songs.song)
-    app.router.add_get("/cards/answers/{id}.png", pages.card)
-    app.router.add_get("/cards/channels/{login}.png", channels.card)
-    app.router.add_get("/cards/songs/{id}.png", songs.card)
-    app.router.add_get("/cards/videos/{id}.png", videos.card)
+    cards = {"answers/{id}": pages, "channels/{login}": channels, "songs/{id}": songs, "videos/{id}": videos}
+    for name, drawn in cards.items():
+        app.router.add_get(f"/cards/{name}.png", drawn.card)
     app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay", overlay.builder)

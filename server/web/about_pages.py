@@ -1,4 +1,4 @@
-"""`/privacy`, `/extension` and `/finds`: pages that need nothing from the database."""
+"""`/privacy` and `/extension`: pages that need nothing from the database."""
 
 import asyncio
 import io
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from server import keys
 from server.entity_tags import tagged_response
+from server.songs.finds import FIND_DAYS
 from server.web.assets import EXTENSION
 from server.web.render import render
 
@@ -29,6 +30,7 @@ async def privacy(request: web.Request) -> web.Response:
     context = {
         "keep_days": keep_days,
         "unknown_days": min(settings.pipeline.unknown_days, keep_days or settings.pipeline.unknown_days),
+        "find_days": min(FIND_DAYS, keep_days or FIND_DAYS),
         "log_days": settings.log_days,
         "log_address_days": settings.log_address_days,
     }
@@ -79,8 +81,3 @@ def _manifest() -> dict[str, Any]:
         return json.loads((EXTENSION / "manifest.json").read_text(encoding="utf-8"))
     except OSError:
         return {}
-
-
-async def finds(request: web.Request) -> web.Response:
-    """The songs that the visitor found, which only their browser knows."""
-    return render("finds.html", request, {"page": "finds"})

@@ -225,6 +225,9 @@ async def test_answers_are_what_the_document_says(
         ("delete", "/api/v1/channels/{login}/song-tokens/{id}"),
         # tests/integration/test_rights.py
         ("delete", "/api/v1/channels/{login}"),
+        # tests/integration/test_finds.py
+        *((method, "/api/v1/me/finds") for method in ("get", "delete")),
+        ("put", "/api/v1/me/finds/{id}"),
         # tests/integration/test_watches.py
         ("get", "/api/v1/channels/{login}/watch"),
         ("put", "/api/v1/channels/{login}/watch"),

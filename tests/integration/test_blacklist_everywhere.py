@@ -74,6 +74,9 @@ DELETE /api/v1/webhooks/{{id}}          user address
 POST   /api/v1/webhooks/{{id}}/test     user address
 GET    /api/v1/status                   -
 GET    /api/v1/me                       -
+GET    /api/v1/me/finds                 -
+DELETE /api/v1/me/finds                 -
+PUT    /api/v1/me/finds/{{id}}          user address channel
 POST   /api/v1/access-codes/redeem      user address
 GET    /api/v1/openapi.json             -
 GET    /healthz                         -
@@ -95,6 +98,7 @@ GET    /privacy                         -
 GET    /extension                       -
 GET    /extension.zip                   -
 GET    /finds                           -
+POST   /finds                           -
 GET    /overlay                         -
 GET    /c/{{login}}                     channel
 GET    /apple-touch-icon.png            -

@@ -93,6 +93,9 @@ DELETE /api/v1/webhooks/{id}                     404     L F C F F F F F F F K W
 POST   /api/v1/webhooks/{id}/test                404     L F C F F F F F F F K W B . .
 GET    /api/v1/status                            200     . . . . . . . . . . . . . . .
 GET    /api/v1/me                                200     . . . . . . . . . . K W . . .
+GET    /api/v1/me/finds                          200     L . . . . . . L L L K W . . .
+DELETE /api/v1/me/finds                          204     L . C . . . . L L L K W . . .
+PUT    /api/v1/me/finds/{id}                     204     L . C . . . . L L L K W B . .
 POST   /api/v1/access-codes/redeem               422     L . C . . . . L L L K W B . .
 GET    /api/v1/openapi.json                      200     . . . . . . . . . . . . . . .
 GET    /healthz                                  200     . . . . . . . . . . . . . . .
@@ -112,6 +115,7 @@ GET    /privacy                                  200     . . . . . . . . . . . .
 GET    /extension                                200     . . . . . . . . . . . . . . .
 GET    /extension.zip                            200     . . . . . . . . . . . . . . .
 GET    /finds                                    200     . . . . . . . . . . . . . . .
+POST   /finds                                    303     L L C . . . . L L L K W . . L
 GET    /overlay                                  200     . . . . . . . . . . . . . . .
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .

@@ -10,7 +10,7 @@ const { clockText } = await served("lib/answer.js");
 const { momentText } = await served("times.js");
 const { gettext, ngettext, ownLocale } = await served("messages.js");
 const api = await served("api.js");
-const { MAX_FINDS, asCsv, asJson, parseFinds, withFind } = await served("finds_store.js");
+const { MAX_FINDS, asCsv, asJson, merged, parseFinds, withFind } = await served("finds_store.js");
 const { MAX_PROBLEMS, keepListening, positionNow, secondsUntilNext } = await served("listening.js");
 const table = JSON.parse(readFileSync(process.env.ANSWERS, "utf8"));
 
@@ -158,6 +158,12 @@ test("finds are kept newest first, once, and not without end", () => {
   assert.deepEqual([finds.length, finds[0].id], [MAX_FINDS, String(MAX_FINDS + 4)]);
   for (const text of [null, "", "{", "{}", '[1, null, {"id": 5}]']) assert.deepEqual(parseFinds(text), []);
   assert.deepEqual(parseFinds(JSON.stringify(finds)), finds);
+});
+
+test("finds of the account and of the browser are one list, each once", () => {
+  const kept = [find("b", { at: "2026-03-01T13:00:00Z" }), find("a", { at: "2026-03-01T11:00:00Z" })];
+  const local = [find("c", { at: "2026-03-01T12:00:00Z" }), find("a", { at: "2026-03-01T11:00:00Z" })];
+  assert.deepEqual(merged(kept, local).map(({ id }) => id), ["b", "c", "a"]);
 });
 
 test("finds are exported with whole addresses and without formulas", () => {

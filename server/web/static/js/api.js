@@ -72,6 +72,14 @@ export async function report(id, reason, note) {
   if (!response.ok) throw new Error(detailText((await response.json().catch(() => null))?.detail ?? "") || gettext("It could not be sent."));
 }
 
+/** Keeps the song of an answer among the finds of the visitor's account, if they are signed in. @param {string} id */
+export function keepWithAccount(id) {
+  const headers = csrf();
+  if (!Object.keys(headers).length) return;
+  // Without it, the find is in this browser all the same.
+  fetch(`${root}/api/v1/me/finds/${encodeURIComponent(id)}`, { method: "PUT", headers, keepalive: true }).catch(() => {});
+}
+
 /** @param {string} id */
 export const get = (id) => request(`${BASE}/${encodeURIComponent(id)}`);
 

@@ -1,6 +1,6 @@
-/** The page of the visitor's own finds: search, export, clear. Texts only ever go through textContent. */
+/** The page of the visitor's own finds, of their account and of this browser: search, export, clear. Texts only go through textContent. */
 
-import { asCsv, asJson, readFinds, writeFinds } from "./finds_store.js";
+import { asCsv, asJson, merged, parseFinds, readFinds, writeFinds } from "./finds_store.js";
 import { gettext, locale, ngettext } from "./messages.js";
 import { root } from "./root.js";
 
@@ -10,6 +10,9 @@ const search = /** @type {HTMLInputElement} */ (byId("q"));
 const origin = location.origin + root;
 /** @type {import("./finds_store.js").Find[]} */
 let cleared = [];
+/** Those of the account, as the server wrote them into the page. */
+const kept = parseFinds(byId("kept").textContent);
+const everyFind = () => merged(kept, readFinds());
 
 /** @param {string} tag @param {string} text @param {Record<string, string>} [attributes] */
 function element(tag, text, attributes = {}) {
@@ -50,7 +53,7 @@ function row({ id, song, title, artists, source, at }) {
 
 function show() {
   const words = search.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-  const all = readFinds();
+  const all = everyFind();
   const shown = all.filter(({ title, artists, source }) => {
     const text = `${title} ${artists} ${source}`.toLocaleLowerCase();
     return words.every((word) => text.includes(word));
@@ -60,7 +63,9 @@ function show() {
   byId("finds").hidden = all.length === 0 && cleared.length === 0;
   byId("empty").hidden = all.length > 0;
   byId("undo").hidden = cleared.length === 0;
-  for (const id of ["csv", "json", "clear"]) byId(id).hidden = all.length === 0;
+  for (const id of ["csv", "json"]) byId(id).hidden = all.length === 0;
+  byId("clear").hidden = readFinds().length === 0;
+  for (const id of ["filter", "acts"]) byId(id).hidden = false;
 }
 
 /** @param {string} name @param {string} type @param {string} text */
@@ -73,8 +78,8 @@ function save(name, type, text) {
 
 search.addEventListener("input", show);
 search.form?.addEventListener("submit", (event) => event.preventDefault());
-byId("csv").addEventListener("click", () => save("finds.csv", "text/csv", asCsv(readFinds(), origin)));
-byId("json").addEventListener("click", () => save("finds.json", "application/json", asJson(readFinds(), origin)));
+byId("csv").addEventListener("click", () => save("finds.csv", "text/csv", asCsv(everyFind(), origin)));
+byId("json").addEventListener("click", () => save("finds.json", "application/json", asJson(everyFind(), origin)));
 byId("clear").addEventListener("click", () => {
   cleared = readFinds();
   writeFinds([]);

@@ -46,6 +46,16 @@ export function withFind(finds, found) {
   return [found, ...(again ? rest.slice(1) : rest)].slice(0, MAX_FINDS);
 }
 
+/**
+ * The finds of an account and of this browser as one list, newest first; one that is in both is there once.
+ * @param {Find[]} kept
+ * @param {Find[]} local
+ */
+export function merged(kept, local) {
+  const byId = new Map([...local, ...kept].map((find) => [find.id, find]));
+  return [...byId.values()].sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
+}
+
 /** A cell of a CSV file; an apostrophe comes before what a spreadsheet would take for a formula. @param {string} text */
 function cell(text) {
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;

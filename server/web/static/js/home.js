@@ -1,7 +1,7 @@
 /** The start page: parses what is typed, starts a job, follows it and shows it. Without it the form reloads the page. */
 
 import { IDLE, answerTexts, problemTexts } from "./answer_texts.js";
-import { ProblemError, follow, get, identify, isFinished, report } from "./api.js";
+import { ProblemError, follow, get, identify, isFinished, keepWithAccount, report } from "./api.js";
 import { remember } from "./finds_store.js";
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
@@ -149,6 +149,7 @@ async function showProgress(identification, signal, last = true) {
 function keepFind(identification) {
   const { id, title, artists, source, heard_at, song_page } = answerTexts(identification, words);
   remember({ id, title, artists, source, song: song_page.slice(root.length), at: heard_at || new Date().toISOString() });
+  keepWithAccount(id);
 }
 
 /** Questions in a row for "more audio": each listens to more of a live stream, until one finds a song. */

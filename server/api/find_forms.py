@@ -1,0 +1,37 @@
+"""The JSON of somebody's own finds."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.api.json_forms import Time, time_text
+from server.songs.finds import Find
+
+
+class FindJson(Struct, kw_only=True):
+    """A song that was found, and where."""
+
+    id: Annotated[str, Meta(description="The identification's.")]
+    song_id: Annotated[str, Meta(description="The song's, for `/api/v1/songs/{id}`.")]
+    title: str
+    artists: Annotated[str, Meta(description="Separated by commas.")]
+    source: Annotated[str, Meta(description="The channel; else the clip's slug or the video's number.")]
+    found_at: Time
+
+    @classmethod
+    def of(cls, find: Find) -> "FindJson":
+        """The form of a find."""
+        return cls(
+            id=find.identification_id,
+            song_id=find.song_id,
+            title=find.title,
+            artists=find.artists,
+            source=find.source,
+            found_at=time_text(find.found_at),
+        )
+
+
+class FindsJson(Struct, kw_only=True):
+    """Somebody's own finds, newest first."""
+
+    finds: list[FindJson]
