@@ -1,4 +1,4 @@
-"""The JSON of somebody's own finds."""
+"""The JSON of a user's own finds."""
 
 from typing import Annotated
 
@@ -32,6 +32,6 @@ class FindJson(Struct, kw_only=True):
 
 
 class FindsJson(Struct, kw_only=True):
-    """Somebody's own finds, newest first."""
+    """A user's own finds, newest first."""
 
     finds: list[FindJson]

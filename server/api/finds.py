@@ -1,4 +1,4 @@
-"""`/api/v1/me/finds`: the songs that somebody signed in has found, for themselves alone."""
+"""`/api/v1/me/finds`: the songs that a signed-in user has found, for that user alone."""
 
 from typing import Final
 

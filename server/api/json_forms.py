@@ -254,6 +254,7 @@ class StatusJson(Struct, kw_only=True):
     streams_enabled: bool
     clips_enabled: bool
     motd: Annotated[str | None, Meta(description="The message of the day.")]
+    recent_songs: Annotated[bool, Meta(description="Whether the start page shows the newest songs.")]
     twitch_client_id: Annotated[str | None, Meta(description="The application that a sign-in is for.")]
     twitch_scopes: Annotated[list[str], Meta(description="What a sign-in has to ask for.")]
     website_sign_in: Annotated[bool, Meta(description="Whether `/login` works.")]

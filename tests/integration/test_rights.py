@@ -115,7 +115,7 @@ GET    /privacy                                  200     . . . . . . . . . . . .
 GET    /extension                                200     . . . . . . . . . . . . . . .
 GET    /extension.zip                            200     . . . . . . . . . . . . . . .
 GET    /finds                                    200     . . . . . . . . . . . . . . .
-POST   /finds                                    303     L L C . . . . L L L K W . . L
+POST   /finds                                    303     L L C . L L L L L L K W L . L
 GET    /overlay                                  200     . . . . . . . . . . . . . . .
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
