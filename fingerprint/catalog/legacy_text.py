@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - Cyrillic letters are what this is about
 import codecs
+import contextlib
 import re
 from typing import Final
 
@@ -37,8 +38,10 @@ _USUAL_PAIRS: Final = _words(
     "пе пл пу пи ру рт рн рк ля лн вс вн ще хо ха зе зд зн зв ге ги га ія їн ій ів ід єм ює ві ні ті мі рі лі ін "
 )
 """Pairs of letters that are usual in Russian, Ukrainian or Bulgarian words."""
+_NO_HEBREW: Final = re.compile(rb"[\x80-\xdf\xfb-\xff]|[\xea\xed\xef\xf3\xf5][\xe0-\xfa]")
+_HEBREW_END: Final = re.compile(rb"[\xea\xed\xef\xf3\xf5](?![\xe0-\xfa])")
 _IMPOSSIBLE: Final = re.compile(
-    r"\b[ьы]|[аеёиоуыэюяіїє][ьъ]|[жшщчцкгх]ы|[ьъ][ыэйьъ]|й[аеиоуыэьъ]|[аеёиоуыэюяіїє]{4}|[бвгджзклмнпрстфхцчшщ]{5}"
+    r"[бвгджзклмнпрстфхцчшщ]й|\b[ьы]|[аеёиоуыэюяіїє][ьъ]|[жшщчцкгх]ы|[ьъ][ыэйьъ]|й[аеиоуыэьъ]|[аеёиоуыэюяіїє]{4}|[бвгджзклмнпрстфхцчшщ]{5}"
 )
 _WORD_PAIRS: Final = re.compile(r"(?=([а-яёіїєґ]{2}))")
 _JAPANESE: Final = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff01-\uff5e]")
@@ -81,12 +84,12 @@ def decode_legacy(content: bytes) -> str | None:
 
     Cyrillic, Japanese, Chinese and Korean are told by what they would be; everything else is Western.
     """
-    for encoding, is_plausible in (("cp1251", is_cyrillic), ("koi8-r", is_cyrillic), ("cp932", is_japanese)):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if is_plausible(text):
+    cyrillic = decode_cyrillic(content)
+    if cyrillic is not None:
+        return cyrillic
+    with contextlib.suppress(UnicodeDecodeError):
+        text = content.decode("cp932")
+        if is_japanese(text):
             return text
     asian = chinese_or_korean(content, of_file=True)
     if asian is not None:
@@ -95,6 +98,30 @@ def decode_legacy(content: bytes) -> str | None:
         return content.decode("cp1252")
     except UnicodeDecodeError:
         return None
+
+
+def decode_cyrillic(content: bytes) -> str | None:
+    """Text that can only be Cyrillic, in Windows-1251 or KOI8-R; None for any other."""
+    for encoding in ("cp1251", "koi8-r"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if is_cyrillic(text) and not _is_rather_hebrew(content, text):
+            return text
+    return None
+
+
+def _is_rather_hebrew(content: bytes, text: str) -> bool:
+    """Whether what would be Cyrillic of one case may as well be Hebrew (Windows-1255), in the same bytes.
+
+    Hebrew has letters that are written at the ends of words alone; they are usual within Cyrillic words.
+    """
+    if _NO_HEBREW.search(content) is not None:
+        return False
+    pairs = _WORD_PAIRS.findall(text.lower())
+    usual = sum(pair in _USUAL_PAIRS for pair in pairs)
+    return _HEBREW_END.search(content) is not None or usual < 0.7 * len(pairs)
 
 
 def _unmarked_utf_16(content: bytes) -> str | None:

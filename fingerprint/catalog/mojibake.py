@@ -13,7 +13,7 @@ from typing import Final
 from ftfy import fix_encoding
 
 from fingerprint.catalog.asian_text import chinese_or_korean
-from fingerprint.catalog.legacy_text import is_cyrillic, is_japanese
+from fingerprint.catalog.legacy_text import decode_cyrillic, is_japanese
 
 _HIGH: Final = re.compile(r"[^\x00-\x7f]")
 _C1: Final = re.compile(r"[\x80-\x9f]")
@@ -56,10 +56,9 @@ def _misread(text: str) -> str | None:
         return None
     if _decoded(content, "utf-8") is not None:
         return None
-    for encoding in ("cp1251", "koi8-r"):
-        cyrillic = _decoded(content, encoding)
-        if cyrillic is not None and is_cyrillic(cyrillic):
-            return cyrillic
+    cyrillic = decode_cyrillic(content)
+    if cyrillic is not None:
+        return cyrillic
     # Every Japanese text has such bytes, and no right Latin-1 text has.
     japanese = _decoded(content, "cp932") if _C1.search(text) else None
     if japanese is not None and is_japanese(japanese):

@@ -1,4 +1,5 @@
 # ruff: noqa: RUF001 - letters that look alike are what this is about
+import re
 import string
 
 import pytest
@@ -56,6 +57,26 @@ def test_text_of_other_countries_read_as_latin_1_is_repaired(encoding: str, text
     assert repaired([text.encode(encoding).decode("latin-1")]) == [text]
     table = f"file,title\nsong.flac,{text}\n" * 3
     assert decode_text(table.encode(encoding)) == table
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("שלום עולם", "אהבה ראשונה", "הבה נגילה", "ימים לבנים", "תמונות מהחיים", "כמו צועני", "עוף גוזל", "מלאך"),
+        *("יהודה פוליקר", "אייל גולן", "ירושלים של זהב"),
+    ],
+)
+def test_hebrew_is_not_taken_for_cyrillic(text: str) -> None:
+    read = text.encode("cp1255").decode("latin-1")
+    assert repaired([read]) == [read]
+    assert not re.search("[\u0400-\u04ff]", decode_text(f"file,title\n1.mp3,{text}\n".encode("cp1255")))
+
+
+@pytest.mark.parametrize(
+    "text", ["ветер ночи", "город дорог", "мой город", "молитва", "группа крови", "белый шум"]
+)
+def test_cyrillic_in_small_letters_alone_is_repaired(text: str) -> None:
+    assert repaired([text.encode("cp1251").decode("latin-1")]) == [text]
 
 
 @pytest.mark.parametrize("text", EUROPEAN)
