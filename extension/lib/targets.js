@@ -38,7 +38,9 @@ twitchaudio.targets = (() => {
   const WIDE_SCHEME = /(https?)[:\uff1a][/\uff0f]{2}/gi;
   const WIDE_SLASH = /(twitch\.tv)\uff0f/gi;
   /** Words between an address and the moment that is meant. */
-  const BEFORE_MOMENT = ["at", "@", "-", "\u2013", "\u2014", "ab", "from"];
+  const BEFORE_MOMENT = [
+    ...["at", "@", "-", "\u2013", "\u2014", "ab", "from", "around", "bei", "um", "\u00e0", "vers", "en", "\u2192"],
+  ];
 
   // How chats and documents wrap an address, and what follows it in a sentence. No address of Twitch ends so.
   const OPENING = /^[<([{"'`*|~\u2018\u201c\u201e\u00ab\u300c\u300e\u3010\u3008\u300a\uff08]+/;
@@ -282,6 +284,12 @@ twitchaudio.targets = (() => {
     const [, between = "", following = ""] = words;
     if (BEFORE_MOMENT.includes(between.toLowerCase()) && writtenMoment(following) !== null) words.splice(1, 1);
     if (words.length === 1) return addressTarget(words[0] ?? "");
+    const [before = "", joint = ""] = words;
+    if (before.includes(":") && writtenMoment(before) !== null) {
+      const place = words.length > 2 && BEFORE_MOMENT.includes(joint.toLowerCase()) ? 2 : 1;
+      const link = words[place] ?? "";
+      if (TWITCH.test(link)) words.splice(0, place + 1, link, before);
+    }
     const links = [...new Set(words.filter((word) => TWITCH.test(word)))];
     const [link = "", second = ""] = words;
     // In a longer text only a clock's time is meant as the moment.

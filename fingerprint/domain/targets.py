@@ -61,7 +61,9 @@ _PAIRS: Final = frozenset(
 _TWITCH: Final = re.compile(
     r"(?:(?:https?:/+)+|/+)?(?:[a-z0-9-]+\.)*twitch\.tv\.?(?::[0-9]*)?(?:/+[^/]|[?#])", re.ASCII | re.IGNORECASE
 )
-_BEFORE_MOMENT: Final = frozenset({"at", "@", "-", "\u2013", "\u2014", "ab", "from"})
+_BEFORE_MOMENT: Final = frozenset(
+    {"at", "@", "-", "\u2013", "\u2014", "ab", "from", "around", "bei", "um", "\u00e0", "vers", "en", "\u2192"}
+)
 """Words between an address and the moment that is meant."""
 
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -199,7 +201,7 @@ def url_target(text: str) -> TwitchTarget:
     """The target of a twitch.tv address, with or without its scheme, or of a text around exactly one address.
 
     Brackets, quotes and Markdown around the address are ignored, and what follows it in a sentence. Of `ADDRESS
-    1:02:03` and of `ADDRESS at 1:02:03` the last word is the moment in a video that names none.
+    1:02:03`, `ADDRESS at 1:02:03` and `1:02:03 ADDRESS` the time is the moment in a video that names none.
     Raises `invalid-input`.
     """
     words = words_of(text := cleaned(text))
@@ -207,6 +209,10 @@ def url_target(text: str) -> TwitchTarget:
         del words[1]
     if len(words) == 1:
         return address_target(words[0])
+    if ":" in words[0] and _written_moment(words[0]) is not None:
+        link = 2 if len(words) > 2 and words[1].lower() in _BEFORE_MOMENT else 1
+        if _TWITCH.match(words[link]):
+            words[: link + 1] = words[link], words[0]
     links = list(dict.fromkeys(word for word in words if _TWITCH.match(word)))
     if not links:
         other = next((word for word in words if "." in word), text)
