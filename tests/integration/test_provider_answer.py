@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
+from fingerprint.domain.landmark_points import points_of_text
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings
@@ -78,6 +79,9 @@ async def test_a_live_song_is_named_with_ids_and_links_until_the_budget_is_used_
             song = answer["song"]
             assert (song["title"], song["artists"]) == ("Paper Lanterns", ["Mira Holt", "The Low Tide"])
             assert (song["isrc"], song["release_date"]) == ("ZZN992100042", "2021-05-14")
+            assert points_of_text(song["landmarks"]), "of the sound that was sent"
+            assert song["drawing"] == f"/covers/heard.{song['landmarks']}.svg"
+            assert (await client.get(song["drawing"])).content_type == "image/svg+xml"
             assert song["ids"]["deezer_album"] == "900000002"
             moment = int(song["offset"])
             assert song["links"] == {
