@@ -55,6 +55,8 @@ class Pretender:
         if request.method == "POST" and request.can_read_body:
             self.bodies.append(await request.json())
         status, body = self.answers.get(f"{request.method} {request.path}", (404, "<h1>Not here</h1>"))
+        if isinstance(body, bytes):
+            return web.Response(status=status, body=body, content_type="image/jpeg")
         if isinstance(body, str):
             return web.Response(status=status, text=body, content_type="text/html")
         kind = "application/json" if status < 400 else "application/problem+json"

@@ -23,6 +23,8 @@ from tests.browser.extension.conftest import (
     panel_text,
     state_is,
 )
+from tests.browser.extension.pretender import HEARD, SONG, Pretender
+from tests.pictures import picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -237,3 +239,17 @@ async def test_the_song_can_be_copied(extension: Installed) -> None:
     await state_is(tab, "found")
     await tab.click(f'{PANEL} >>> [data-act="copy"]')
     await tab.wait_for_text(f"{PANEL} >>> .foot", "Copied")
+
+
+async def test_the_panel_shows_the_cover_that_the_server_has(extension: Installed, pretender: Pretender) -> None:
+    path = f"/api/v1/artwork/{'3f' * 16}-120.jpg"
+    heard = {**SONG, "title": "Covered", "artwork": [{"url": path, "width": 120, "height": 80}]}
+    pretender.answers["POST /api/v1/identifications"] = (200, {**HEARD, "song": heard})
+    pretender.answers[f"GET {path}"] = (200, picture(width=120, height=80))
+    tab = await extension.channel()
+    await tab.click(BUTTON)
+    await state_is(tab, "found")
+    shown = f"{PANEL} >>> .cover img"
+    await tab.wait_for_visible(shown)
+    assert await tab.of(shown, "(image) => image.naturalWidth") == 120
+    assert pretender.asked.count(f"GET {path}") == 1
