@@ -147,6 +147,8 @@ class Sidecars:
     _known: dict[Path, _Beside] = field(default_factory=dict[Path, _Beside])
     _told: Counter[Path] = field(default_factory=Counter[Path])
     _cues: dict[Path, dict[str, _Songs]] = field(default_factory=dict[Path, dict[str, _Songs]])
+    _sheets: dict[Path, str] = field(default_factory=dict[Path, str])
+    """The name of the cue sheet that counts, by the file that it describes."""
 
     def of(self, path: Path, part: int = 0) -> Tags | None:
         """The tags that sidecars give for a music file, or for a song of one with several; or None."""
@@ -199,8 +201,14 @@ class Sidecars:
             name = _named_file(file, path, names)
             if name is None:
                 self._say(path, f"the file {file[:80]!r} that it describes is not there", by_choice=True)
-            else:
-                self._cues[path.parent].setdefault(name, {song.number: cut_and_tags(song) for song in of_file})
+                continue
+            described = {song.number: cut_and_tags(song) for song in of_file}
+            first = self._cues[path.parent].setdefault(name, described)
+            self._sheets.setdefault(path.parent / name, path.name)
+            if first != described:
+                other = self._sheets[path.parent / name]
+                reason = f"the file {name[:80]!r} is described by {other[:80]!r}, too, which counts"
+                self._say(path, reason, by_choice=True)
 
     def check_rows(self) -> None:
         """Say which rows name files that are not there; when all files have been described."""

@@ -10,6 +10,7 @@ from fingerprint.catalog.cuts import cut_blocks
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import Sync, ingest
 from fingerprint.catalog.ogg_chain import ogg_links
+from fingerprint.catalog.sidecar import Sidecars
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.test_ingest import STAND_IN
 
@@ -205,3 +206,20 @@ def test_songs_follow_their_sheet(tmp_path: Path) -> None:
     (music / "copy.cue").write_text(sheet.replace("album", "copy"))
     assert sync() == (0, 4, 0)
     assert names(catalog) == ["A", "B"]
+
+
+def test_of_two_sheets_for_a_file_the_other_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "album.flac").write_text("music 1")
+    sheet = "FILE album.flac WAVE\nTRACK 01 AUDIO\nTITLE A\nINDEX 01 0:00\nTRACK 02 AUDIO\nINDEX 01 0:02\n"
+    (tmp_path / "album.cue").write_text(sheet)
+    (tmp_path / "album.flac.cue").write_text(sheet)
+    sidecars = Sidecars()
+    assert len(sidecars.songs(tmp_path / "album.flac")) == 2
+    assert sidecars.troubles == [], "they say the same"
+    (tmp_path / "other.cue").write_text(sheet.replace("TITLE A", "TITLE Z"))
+    sidecars = Sidecars()
+    found = sidecars.of(tmp_path / "album.flac", 1)
+    assert found is not None
+    assert found.title == "A"
+    reason = "the file 'album.flac' is described by 'album.cue', too, which counts"
+    assert [(trouble.path.name, trouble.reason) for trouble in sidecars.troubles] == [("other.cue", reason)]
