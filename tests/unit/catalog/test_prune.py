@@ -1,6 +1,8 @@
 """`catalog prune` takes out what is gone, unless a disk may not be mounted; `exclude` keeps files out."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -177,3 +179,24 @@ def test_a_folder_that_is_excluded_by_its_path_is_taken_out_whole(tmp_path: Path
     assert len(shelf.entries()) == 23
     assert counts(shelf.sync()) == {"already": 8, "excluded": 15}
     assert len(shelf.entries()) == 8
+
+
+@pytest.mark.parametrize(
+    ("number", "gone"),
+    [
+        *((errno.ENOENT, True), (errno.ENOTDIR, True), (errno.ELOOP, True)),
+        *((errno.ESTALE, False), (errno.EIO, False), (errno.EACCES, False), (errno.ENOTCONN, False)),
+    ],
+)
+def test_a_file_that_cannot_be_looked_at_now_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, number: int, gone: bool
+) -> None:
+    plan = shelf_of(tmp_path / "music", 1, 1)
+
+    def refuse(path: object) -> os.stat_result:
+        raise OSError(number, os.strerror(number), path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", refuse)
+        found = plan_pruning(plan)
+    assert (len(found.gone), found.back) == ((1, 0) if gone else (0, 1))
