@@ -85,6 +85,23 @@ def test_a_server_loads_what_few_need_only_where_it_needs_it() -> None:
     assert not {"alembic", "aiobotocore", "botocore", "sqlalchemy.orm"} & loaded_by("serve", "--help")
 
 
+@pytest.mark.parametrize("module", ["server.cli", "fingerprint.setting_formats", "server.cli.arguments.catalog"])
+def test_ctrl_c_while_it_is_loaded_leaves_no_traceback(module: str) -> None:
+    program = f"""
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.argv[1:] = ["catalog", "list"]
+from server.__main__ import main
+sys.exit(main())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
