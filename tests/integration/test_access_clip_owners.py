@@ -7,21 +7,26 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from sqlalchemy import select
 from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.ports import ChannelDirectory
+from fingerprint.settings import read_settings
 from fingerprint.upstream_settings import TwitchSettings
+from fingerprint.wiring import open_channel_directory
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
+from server.access.tables import blacklisted_values
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ask, assert_problem
 from tests.builders import NOON
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import CLIP, LIVE, Viewer, a_viewer
+from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer, a_viewer
 
 OWNER_ID = "71000301"
 MADE_UP = "NobodyMadeThisClip-0"
@@ -35,14 +40,14 @@ async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Vie
 
 @asynccontextmanager
 async def serving(
-    viewer: Viewer, address: str, folder: Path
+    viewer: Viewer, address: str, folder: Path, *, directory: ChannelDirectory | None = None
 ) -> AsyncGenerator[tuple[ClientSession, FakePipeline]]:
     parts = FakePipeline(SystemClock())
     twitch = TwitchSettings(gql_url=URL(viewer.twitch.gql_url))
     settings = ServerSettings(
         pipeline=PipelineSettings(data_dir=folder, database_url=address, twitch=twitch), jobs_per_address=0
     )
-    app = make_app(settings, pipeline=parts.pipeline)
+    app = make_app(settings, pipeline=parts.pipeline, directory=directory)
     async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as client:
         yield client, parts
 
@@ -107,3 +112,29 @@ async def test_a_herd_asks_twitch_once(viewer: Viewer, sql_address: str, tmp_pat
         answers = await asyncio.gather(*(ask(api, {"clip": CLIP}) for _ in range(50)))
         assert {answer.status for answer in answers} == {403}
         assert viewer.twitch.count(Step.GQL) == 1
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+async def test_a_rename_is_no_way_out_for_clips_and_videos(
+    viewer: Viewer, sql_address: str, tmp_path: Path, asked_before: bool
+) -> None:
+    targets = [{"clip": CLIP}, {"video": VIDEO, "at": 5}]
+    settings = read_settings(
+        PipelineSettings, {**viewer.twitch.environment(), "TWITCHAUDIO_DATA_DIR": str(tmp_path)}
+    )
+    async with (
+        open_channel_directory(settings) as directory,
+        serving(viewer, sql_address, tmp_path, directory=directory) as (api, _parts),
+        open_database(sql_address) as database,
+    ):
+        for target in targets if asked_before else ():
+            assert (await ask(api, target, wait=30)).status == 200
+        lists = ListStore(database)
+        for kind in (BlacklistKind.CHANNEL, BlacklistKind.CLIP_BROADCASTER):
+            await lists.block(kind, LIVE, reason="", now=NOON)
+        async with asyncio.timeout(20):
+            while not all(row.user_id for row in await database.rows(select(blacklisted_values))):  # noqa: ASYNC110 - a server asks
+                await asyncio.sleep(0.05)
+        viewer.twitch.world.rename(LIVE, "newname")
+        for target in targets:
+            await assert_problem(await ask(api, target, wait=30), "blacklisted", 403)
