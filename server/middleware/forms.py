@@ -63,7 +63,7 @@ class _BoundedBody:
 def content_encoding(request: web.Request) -> str | None:
     """How the request's body is compressed, in small letters; None when it is not.
 
-    aiohttp unpacks nothing here: it would also unpack what is refused or read by nobody, and 60 KB can be 60 MB.
+    aiohttp unpacks nothing here: it would also unpack what is refused or never read, and 60 KB can be 60 MB.
     """
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     return encoding if encoding not in ("", "identity") else None
