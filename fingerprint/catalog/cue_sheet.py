@@ -95,7 +95,7 @@ def _place(
 ) -> None:
     seconds = _seconds(time)
     if seconds is None:
-        on_trouble(f"line {line}: {time[:40]!r} is no time, such as 03:25:00")
+        on_trouble(f"line {line}: {time[:40]!r} is not a time such as 03:25:00")
     elif not is_gap or track.file is None:
         # The gap before a song may be at the end of the file before.
         track.file, track.start = file, seconds

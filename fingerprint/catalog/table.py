@@ -72,7 +72,7 @@ def _json_rows(path: Path, columns: Collection[str], on_trouble: OnTrouble) -> I
 
             yield TableRow(_cells(row, columns, told, say), place)
         elif row is not None:
-            on_trouble(f"{place} is no object")
+            on_trouble(f"{place} is not an object")
 
 
 class _Object(list[tuple[str, object]]):

@@ -242,7 +242,7 @@ def _own_patterns(found: Walk, folder: str, entries: "Sequence[os.DirEntry[str]]
     path = Path(folder, IGNORE_NAME)
     try:
         if not path.is_file():
-            found.skipped.append(Unreadable(path, "it is no file, so its patterns are not read", by_choice=True))
+            found.skipped.append(Unreadable(path, "it is not a file, so its patterns are not read", by_choice=True))
             return []
         with path.open("rb") as file:
             content = file.read(MAX_IGNORE_BYTES + 1)
@@ -254,7 +254,7 @@ def _own_patterns(found: Walk, folder: str, entries: "Sequence[os.DirEntry[str]]
     lines = _pattern_lines(content[:MAX_IGNORE_BYTES])
     for number, line in enumerate(lines, 1):
         if line[0].strip() and not line[0].lstrip().startswith("#") and not any(map(is_pattern, line)):
-            reason = f"line {number} is no pattern that a file can fit: {line[0].strip()[:80]!r}"
+            reason = f"line {number} is not a pattern that a file can fit: {line[0].strip()[:80]!r}"
             found.skipped.append(Unreadable(path, reason))
     return [Patterns(folder, [text for line in lines for text in line])]
 

@@ -148,9 +148,9 @@ def earlier(target: TwitchTarget, ago: str, now: datetime) -> TwitchTarget:
         return target
     seconds = parse_moment(ago)
     if seconds is None:
-        raise invalid_input(f"{shown(ago)} is no time: how long ago is written in seconds, as 1m30s or as 1:30.")
+        raise invalid_input(f"{shown(ago)} is not a time. Write how long ago in seconds, or as 1m30s or 1:30.")
     if not isinstance(target, ChannelTarget):
-        raise invalid_input("How long ago is asked of a live channel alone.")
+        raise invalid_input("Only a live channel takes how long ago.")
     return ago_target(target.login, ago_seconds=seconds, now=now)
 
 

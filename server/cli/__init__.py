@@ -75,7 +75,7 @@ def _catalog(text: str) -> CatalogPlace:
     try:
         return catalog_place(text)
     except ValueError as error:
-        message = f"{text} is no folder, and no address such as s3://bucket/prefix"
+        message = f"{text} is not a folder or an address such as s3://bucket/prefix"
         raise argparse.ArgumentTypeError(message) from error
 
 

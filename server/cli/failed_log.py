@@ -39,7 +39,7 @@ class FailedLog:
             raise CatalogError(f"{self._path} cannot be written: {error.strerror}.") from error
         if not ours:
             self._close()
-            raise CatalogError(f"{self._path} already exists and is no such list: it was not changed.")
+            raise CatalogError(f"{self._path} already exists and is not such a list: it was not changed.")
         return self
 
     def __exit__(

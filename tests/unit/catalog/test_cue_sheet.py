@@ -84,7 +84,7 @@ INDEX 01 02:00:00
             "INDEX 01 nonsense",
             [(1, 0, 9), (3, 9, None)],
             [
-                "line 5: 'nonsense' is no time, such as 03:25:00",
+                "line 5: 'nonsense' is not a time such as 03:25:00",
                 "line 4: track 2 has no INDEX 01, so it is part of the one before it",
             ],
         ),

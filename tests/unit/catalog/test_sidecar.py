@@ -213,7 +213,7 @@ def test_what_a_sidecar_leaves_empty_stays_as_the_tags_have_it() -> None:
             b'[{"file": "song.flac", "titel": "x"}, {"file": "x", "titel": 1}]',
             "entry 1 names `titel`, which is not",
         ),
-        ("tracks.json", b"[7]", "entry 1 is no object"),
+        ("tracks.json", b"[7]", "entry 1 is not an object"),
         ("song.flac.json", b"[]", "no JSON object"),
         ("song.flac.json", b'{"artist": "x"}', "it names `artist`, which is not read: is it `artists`?"),
         ("song.flac.json", b'{"album": {"name": "x"}}', "it has something else than a text as its `album`"),
@@ -253,7 +253,7 @@ def test_odd_values_are_taken_for_nothing(tmp_path: Path) -> None:
     sidecars = Sidecars()
     assert sidecars.of(tmp_path / "song.flac") == Tags(artists=("1", "A", "B"))
     assert [trouble.reason for trouble in sidecars.troubles] == [
-        "entry 1 is no object",
+        "entry 1 is not an object",
         "entry 3 has something else than a text as its `title`",
         "entry 3 has something else than a text as its `album`",
     ]

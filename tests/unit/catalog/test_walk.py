@@ -28,7 +28,7 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path) -> None:
         "gone.wav": ("it is a link to a file that does not exist", False),
         "loop.wav": ("it cannot be read: Too many levels of symbolic links", False),
         "self": ("it is a link to a folder, which is not followed: name the folder itself", True),
-        ".twitchaudioignore": ("it is no file, so its patterns are not read", True),
+        ".twitchaudioignore": ("it is not a file, so its patterns are not read", True),
     }
     named = walk([tmp_path / "pipe.wav"])
     assert [(item.reason, item.by_choice) for item in named.skipped] == [("it is a FIFO, no file", False)]
@@ -75,7 +75,7 @@ def test_patterns_are_read_whatever_program_wrote_them_and_what_is_none_is_named
     files, reasons = left_out(tmp_path, b"[z-a].flac\n!\n\n  \n/\n# [z-a]\n*.flac\n")
     assert files == {"keep.mp3", "keep.wav"}
     assert reasons == [
-        f"line {number} is no pattern that a file can fit: {line!r}"
+        f"line {number} is not a pattern that a file can fit: {line!r}"
         for number, line in ((1, "[z-a].flac"), (2, "!"), (5, "/"))
     ]
     assert left_out(tmp_path, b"")[1] == []
