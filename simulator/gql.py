@@ -102,7 +102,7 @@ class GqlRoutes:
         names: list[str] = []
         for operation in operations:
             if not isinstance(operation, dict):
-                return await self._reply(request, _http_error(400, "An operation is no object."), status=400)
+                return await self._reply(request, _http_error(400, "An operation is not an object."), status=400)
             asked = cast("Json", operation)
             target, plan = self._subject(asked)
             happening = taken(Step.GQL, self._world.faults, plan, traits=(_form(asked),))

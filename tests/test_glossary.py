@@ -151,6 +151,26 @@ def test_docstrings_name_who_and_what_they_mean() -> None:
     )
 
 
+IS_NO: Final = re.compile(r"(?<!here )\bis no (?!longer\b|one\b|more\b)[a-z]")
+"""docs/style.md: "is not a channel name", not "is no channel name"."""
+
+
+def test_texts_say_is_not_a() -> None:
+    found: list[str] = []
+    for path in _sources(folders=PRODUCT):
+        if not IS_NO.search(path.read_text(encoding="utf-8")):
+            continue
+        tree = _tree(path)
+        alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        found += [
+            f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone
+            if IS_NO.search(node.value)
+        ]
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("page", ["glossary.md", "architecture.md"])
 def test_every_file_that_a_page_names_is_there(page: str) -> None:
     named = re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", (ROOT / "docs" / page).read_text(encoding="utf-8"))

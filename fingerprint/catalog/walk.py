@@ -242,7 +242,9 @@ def _own_patterns(found: Walk, folder: str, entries: "Sequence[os.DirEntry[str]]
     path = Path(folder, IGNORE_NAME)
     try:
         if not path.is_file():
-            found.skipped.append(Unreadable(path, "it is not a file, so its patterns are not read", by_choice=True))
+            found.skipped.append(
+                Unreadable(path, "it is not a file, so its patterns are not read", by_choice=True)
+            )
             return []
         with path.open("rb") as file:
             content = file.read(MAX_IGNORE_BYTES + 1)
