@@ -22,7 +22,13 @@ MAX_TURN_SECONDS: Final = 0.5
 """What takes longer than this waits for something, and the next one has its turn."""
 
 MAX_WAIT_SECONDS: Final = 3.0
-"""A turn comes after this in any case: the neighbors at an address cannot keep each other waiting."""
+"""A turn comes after this in any case: the neighbors at an address cannot keep each other waiting.
+
+In a long line it takes up to twice as long, so that what came at once is not begun at once after all.
+"""
+
+STEP_SECONDS: Final = 0.01
+"""How much longer each further request in line waits for that."""
 
 
 class Turn:
@@ -68,8 +74,10 @@ class RequestTurns:
             return Turn(self, source)
         loop = asyncio.get_running_loop()
         called: asyncio.Future[bool] = loop.create_future()
-        self._lines.setdefault(source, deque()).append(called)
-        timer = loop.call_later(MAX_WAIT_SECONDS, _call_anyway, called)
+        line = self._lines.setdefault(source, deque())
+        line.append(called)
+        seconds = MAX_WAIT_SECONDS + min(MAX_WAIT_SECONDS, STEP_SECONDS * len(line))
+        timer = loop.call_later(seconds, _call_anyway, called)
         try:
             return Turn(self, source if await called else None)
         except asyncio.CancelledError:

@@ -59,7 +59,7 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "single-flight": {"fingerprint/single_flight.py": ("tests/unit/test_single_flight.py",)},
     "leases": {
-        "fingerprint/leased_job.py": ("tests/unit/test_pipeline.py",),
+        "fingerprint/leased_job.py": ("tests/unit/test_leased_job.py",),
         "fingerprint/jobs/sql.py": ("tests/contract/test_job_store.py", *_CONTRACT),
     },
     "url-guard": {
@@ -194,13 +194,20 @@ def _is_none(node: ast.expr | None) -> bool:
 
 
 def _left_alone(tree: ast.Module) -> Generator[ast.AST]:
-    """What is not changed: log lines, and what decorators say, such as `frozen=True` of value classes."""
+    """What is not changed: log lines, types, and what decorators say, such as `frozen=True` of value classes."""
     for node in ast.walk(tree):
         match node:
             case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="_log")))):
                 yield node
             case ast.ClassDef(decorator_list=decorators):
                 yield from decorators
+            case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=ast.expr() as annotation):
+                yield annotation
+            case (
+                ast.FunctionDef(returns=ast.expr() as returns)
+                | ast.AsyncFunctionDef(returns=ast.expr() as returns)
+            ):
+                yield returns
             case _:
                 pass
 

@@ -123,7 +123,7 @@ async def test_a_connection_between_two_requests_is_not_dripping() -> None:
 
 
 @asynccontextmanager
-async def not_reading(url: URL, count: int) -> AsyncGenerator[None]:
+async def not_reading(url: URL, count: int, requests: int = 3) -> AsyncGenerator[None]:
     """Connections that ask for much and read nothing of it."""
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
@@ -132,7 +132,7 @@ async def not_reading(url: URL, count: int) -> AsyncGenerator[None]:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             connection.setblocking(False)
             await loop.sock_connect(connection, (url.host, url.port))
-            await loop.sock_sendall(connection, (HEAD + b"\r\n") * 3)
+            await loop.sock_sendall(connection, (HEAD + b"\r\n") * requests)
         yield
 
 
@@ -162,6 +162,22 @@ async def test_what_is_left_of_a_body_after_its_answer_is_read_up_to_a_bound() -
             writer.write(head.replace(b"4000000000", b"%d" % (25 << 20)) + bytes(25 << 20))
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
         writer.transport.abort()
+
+
+async def test_l7_requests_are_handled_as_the_answers_before_them_are_read() -> None:
+    size = 400_000
+    async with serving(limits=ConnectionLimits(), body=bytes(size)) as (bounds, url, _):
+        async with not_reading(url, 1, requests=40):
+            await until(lambda: sum(unread(bounds)) > 0)
+            for _ in range(20):
+                await asyncio.sleep(0.01)
+            assert sum(unread(bounds)) < 2 * size
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write((HEAD + b"\r\n") * 40)
+        for _ in range(40):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            await reader.readexactly(size)
+        writer.close()
 
 
 async def test_l7_who_never_reads_is_disconnected_and_the_memory_comes_back() -> None:

@@ -318,7 +318,7 @@ async def test_too_many_calls_are_refused_and_joining_is_not() -> None:
     await world.steps()
     with pytest.raises(TwitchAudioError) as caught:
         await world.get("c")
-    assert caught.value.code is ProblemCode.BUSY
+    assert (caught.value.code, caught.value.retry_after_seconds) == (ProblemCode.BUSY, 5.0)
     joined = world.ask("a")
     await world.steps()
     # What is invalidated is under way all the same.
@@ -498,3 +498,20 @@ async def test_a_caller_that_is_cancelled_while_the_cache_closes_is_cancelled() 
     await world.cache.close()
     await asyncio.wait([asking])
     assert asking.cancelled()
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_caller_that_is_cancelled_after_its_call_was_is_cancelled(steps: int) -> None:
+    world = World()
+    world.source.held = True
+    asking = world.ask()
+    await world.steps()
+    closing = asyncio.create_task(world.cache.close())
+    await world.steps(steps)
+    cancelled = asking.cancel()
+    await asyncio.wait([asking])
+    await closing
+    assert asking.cancelled() is cancelled
+    if not cancelled:
+        with pytest.raises(TwitchAudioError):
+            await asking

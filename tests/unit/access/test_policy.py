@@ -152,6 +152,7 @@ def test_the_sentence_names_the_broadcasters_and_tells_a_missing_permission_apar
 
     assert "neon, harbour" in said(Subscription.NO, "neon", "harbour")
     assert "e or 3 more" in said(Subscription.NO, *"abcdefgh")
+    assert "e or 1 more" in said(Subscription.NO, *"abcdef")
     assert "more" not in said(Subscription.NO, *"abcde")
     assert "Sign in again" in said(Subscription.SCOPE_MISSING, "neon")
     assert "invite-only" in said(Subscription.NO)

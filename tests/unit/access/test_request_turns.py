@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.middleware.request_turns import MAX_TURN_SECONDS, MAX_WAIT_SECONDS, RequestTurns
+from server.middleware.request_turns import MAX_TURN_SECONDS, MAX_WAIT_SECONDS, STEP_SECONDS, RequestTurns
 from tests.virtual_time import run_virtually
 
 ONE, OTHER = "192.0.2.7", "2001:db8::/56"
@@ -52,11 +52,31 @@ def test_who_waits_for_something_keeps_nobody_else_waiting_for_long() -> None:
         assert loop.time() == pytest.approx(MAX_TURN_SECONDS)
         waiting = [asyncio.create_task(turns.begin(ONE)) for _ in range(50)]
         all_of_them = await asyncio.gather(*waiting)
-        assert loop.time() == pytest.approx(MAX_TURN_SECONDS + MAX_WAIT_SECONDS)
+        assert loop.time() == pytest.approx(MAX_TURN_SECONDS + MAX_WAIT_SECONDS + 50 * STEP_SECONDS)
         for turn in (first, second, *all_of_them):
             turn.end()
         await asyncio.sleep(MAX_TURN_SECONDS)
         assert turns.sources == 0
+
+    run(story())
+
+
+def test_those_who_came_at_once_and_waited_long_are_not_begun_at_once() -> None:
+    async def story() -> None:
+        loop, turns, begun = asyncio.get_running_loop(), RequestTurns(at_once=1), list[float]()
+
+        async def request() -> None:
+            turn = await turns.begin(ONE)
+            begun.append(loop.time())
+            await asyncio.sleep(60)
+            turn.end()
+
+        await asyncio.gather(*(request() for _ in range(300)))
+        late = [seconds for seconds in begun if seconds >= MAX_WAIT_SECONDS]
+        assert len(late) > 250
+        assert max(late) <= 2 * MAX_WAIT_SECONDS
+        for start in late:
+            assert len([each for each in late if start <= each < start + 0.1]) <= 0.1 / STEP_SECONDS + 2
 
     run(story())
 
