@@ -96,7 +96,7 @@ async def _open(settings: PipelineSettings) -> "_Opened":
         store = await stack.enter_async_context(open_job_store(settings, clock))
         catalogs = await stack.enter_async_context(CatalogFollower(settings))
         guards = await stack.enter_async_context(open_guards(settings, clock))
-        choice = _EventChoice(settings, guards)
+        choice = EventChoice(settings, guards)
         pipeline = await stack.enter_async_context(
             open_pipeline(
                 settings, guards=guards, decoder=decoder, catalog_follower=catalogs, choice=choice.current
@@ -105,7 +105,7 @@ async def _open(settings: PipelineSettings) -> "_Opened":
         return _Opened(stack.pop_all(), store, pipeline, decoder, clock, catalogs=catalogs, choice=choice)
 
 
-class _EventChoice:
+class EventChoice:
     """The recognizers that the event in progress names, or else those of the settings."""
 
     def __init__(self, settings: PipelineSettings, guards: ProviderGuards) -> None:
@@ -136,7 +136,7 @@ class _Opened:
         clock: Clock,
         *,
         catalogs: CatalogFollower,
-        choice: _EventChoice,
+        choice: EventChoice,
     ) -> None:
         self._choice = choice
         self.stack = stack
