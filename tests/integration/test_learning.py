@@ -116,7 +116,8 @@ async def test_a_song_that_two_channels_played_is_named_on_a_third(listeners: Li
     await listeners.paid("b", 10.4)
     assert await listeners.recognizer.unavailable_reason() is None
     (match,) = await listeners.ask(sound(10.2, under=99))
-    assert dataclasses.replace(match.song, offset_seconds=None, speed=None, pitch=None) == NAMED
+    assert match.song.landmarks, "of this sound"
+    assert dataclasses.replace(match.song, offset_seconds=None, speed=None, pitch=None, landmarks=None) == NAMED
     assert match.song.offset_seconds == pytest.approx(10.2, abs=0.2)
     assert await listeners.ask(sound(22.0, under=99)) == [], "a part that was not heard twice"
 
