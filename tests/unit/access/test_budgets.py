@@ -61,3 +61,38 @@ def test_memory_is_bounded() -> None:
     for number in range(1_000):
         limited.take(parse_address(f"10.0.{number // 250}.{number % 250}"))
     assert len(vars(limited)["_left"]) == 100
+
+
+async def test_what_is_left_comes_back_at_the_allowances_pace_and_stops_at_the_burst() -> None:
+    clock = FakeClock()
+    limited = budget(clock)
+    limited.spend(V4, 9.0)
+    assert limited.wait_seconds(V4) == 0.0
+    limited.spend(V4, 0.5)
+    assert limited.wait_seconds(V4) == 0.25, "a whole unit has to be there"
+    await clock.advance(0.25)
+    assert limited.wait_seconds(V4) == 0.0
+    limited.check(V4, "Too much.")
+    limited.spend(V4)
+    assert limited.wait_seconds(V4) == 0.5
+    await clock.advance(60.0)
+    limited.spend(V4, 10.0)
+    assert limited.wait_seconds(V4) == 0.5, "more than the burst is never there"
+    limited.spend(V4, 3.0)
+    with pytest.raises(TwitchAudioError) as refused:
+        limited.check(V4, "Too much.")
+    assert refused.value.retry_after_seconds == 2.0
+    assert limited.wait_seconds(None) == 0.0
+
+
+async def test_a_56_has_four_times_of_both() -> None:
+    clock = FakeClock()
+    limited = budget(clock)
+    nets = [parse_address(f"2001:db8:0:{net:x}::1") for net in range(5)]
+    for net in nets[:4]:
+        limited.spend(net, 10.0)
+    # Its own is whole, that of all of them is used up: it comes back at eight a second.
+    assert limited.wait_seconds(nets[4]) == 1 / 8
+    assert limited.wait_seconds(nets[0]) == 1 / 2
+    await clock.advance(1 / 8)
+    assert limited.wait_seconds(nets[4]) == 0.0
