@@ -126,7 +126,9 @@ async def test_the_panel_is_in_nobodys_way(extension: Installed, pretender: Pret
         apart = f"(panel) => ({OVERLAPS})([panel, ['.chat-shell', '.player-controls']]).length === 0"
         await tab.wait_for(apart, PANEL, of=f"{width} x {height}")
         if width == 640:
-            assert await tab.of(f"{PANEL} >>> .box", "(box) => box.clientHeight") >= 120
+            # While the window is being resized, the panel may have no height for a moment.
+            high = "(panel) => document.querySelector(panel).shadowRoot.querySelector('.box').clientHeight >= 120"
+            await tab.wait_for(high, PANEL, of="the panel has room")
             await extension.picture(tab, "small-window")
     await tab.click(f'{PANEL} >>> [data-act="again"]')
     await state_is(tab, "found")
