@@ -33,6 +33,9 @@ KEPT_GROUPS: Final = 3
 KEPT_SECONDS: Final = 60.0
 """How much decoded sound is kept, so that one can look back to where a song began."""
 
+HOLE_SECONDS: Final = 0.5
+"""Sound that is shorter than its segments by less is whole: their listed durations are not exact."""
+
 MAX_RETRIES: Final = 4
 """The most retries of upstream calls for one group."""
 
@@ -176,16 +179,20 @@ class WholeVideo:
         sound = await self._sound(number)
         if sound is None:
             return SoundPart(seconds=group.end - start)
+        if start < sound[0] - HOLE_SECONDS:
+            return SoundPart(seconds=min(sound[0], group.end) - start)
+        until = _until(sound, group)
+        if start >= until - 1e-3:
+            return SoundPart(seconds=group.end - start)
         pieces = [_cut(sound, start, seconds)]
-        until = group.end
-        while until < start + seconds and number + 1 < len(self._groups):
+        while until == group.end < start + seconds and number + 1 < len(self._groups):
             number += 1
             group = self._groups[number]
             more = None if group.muted or group.gap else await self._sound(number)
-            if more is None:
+            if more is None or more[0] > group.start + HOLE_SECONDS:
                 break
             pieces.append(_cut(more, group.start, start + seconds - group.start))
-            until = group.end
+            until = _until(more, group)
         covered = min(start + seconds, until) - start
         samples = _concatenated(pieces)
         return SoundPart(pcm=Pcm(samples) if samples.shape[1] else None, seconds=covered)
@@ -265,6 +272,12 @@ def _groups(timeline: VideoTimeline) -> Sequence[_Group]:
             groups.append(_Group(first, segments[first:after], start, end, muted, gap))
         first = after
     return groups
+
+
+def _until(sound: tuple[float, Pcm], group: _Group) -> float:
+    """Where the sound of a group ends: before the group where its last segments are missing."""
+    end = sound[0] + sound[1].duration_seconds
+    return end if end < group.end - HOLE_SECONDS else group.end
 
 
 def _cut(sound: tuple[float, Pcm], start: float, seconds: float) -> Pcm:

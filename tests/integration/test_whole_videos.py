@@ -60,6 +60,11 @@ async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator)
     newest = [found async for found in whole.listen(target)][-1]
     assert newest.position == newest.duration, "a hole is passed over"
     video.reset()
+    video.configure(broken="0-1")
+    newest = [found async for found in whole.listen(target)][-1]
+    starts = [each.start for each in newest.songs if each.song.title == "Song 2"]
+    assert starts == [pytest.approx(18.0, abs=2.5)], "what comes after a hole is where it was"
+    video.reset()
     twitch.video(VIDEO).configure(recording=True, recorded_seconds=25.0)
 
 
