@@ -102,7 +102,19 @@ def test_every_page_is_on_the_site() -> None:
 
 SHELL: Final = re.compile(r"^```(?:sh|bash|console|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 VARIABLE: Final = re.compile(r"^([A-Z][A-Z0-9_]+)=")
-OTHERS: Final = {"curl", "cp", "docker", "openssl", "pip", "python", "sam", "systemctl"}
+OTHERS: Final = {
+    "curl",
+    "cp",
+    "docker",
+    "npm",
+    "npx",
+    "openapi-python-client",
+    "openssl",
+    "pip",
+    "python",
+    "sam",
+    "systemctl",
+}
 """Programs that are not ours; of `python`, only modules of ours are named."""
 
 

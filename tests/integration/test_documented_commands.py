@@ -27,6 +27,7 @@ RUN_ELSEWHERE: Final = {
     # What runs all tests; and what takes an account at AWS, or a package that is not published.
     r"scripts/(test|check)|\.venv/bin/python -m pytest": ".ci/run",
     r"sam deploy": "tests/test_deployment.py",
+    r"(pip install )?openapi-python-client|npm|npx": "tests/integration/test_generated_clients.py",
     r"pip install": "scripts/smoke",
 }
 """Commands that are not run here, with what runs them, or comes nearest to it."""
