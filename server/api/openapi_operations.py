@@ -6,8 +6,10 @@ from typing import Final
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from server.access.rules.policy import POLICY_CODES
+from server.api.link_files import LINK_FILES
 from server.api.openapi_schemas import TEXT, Schema, ref
 from server.api.responses import BASE
+from server.api.set_list_files import FILES
 
 RETRY_AFTER: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
 APPLIED: Final = {"Preference-Applied": {"schema": TEXT}}
@@ -114,9 +116,11 @@ _PATH_PARAMETERS: Final = {
         "path",
         "ending",
         "Which file.",
-        {"type": "string", "enum": ["csv", "json", "m3u8", "cue", "chapters.txt"]},
+        {"type": "string", "enum": ["json", *FILES]},
     ),
-    "{kind}": parameter("path", "kind", "Which file.", {"type": "string", "enum": ["csv", "json", "m3u8"]}),
+    "{kind}": parameter(
+        "path", "kind", "Which file.", {"type": "string", "enum": ["csv", "json", "m3u8", *LINK_FILES]}
+    ),
     "/songs/{id}": parameter("path", "id", "A song's id: `song.id`, or its ISRC."),
     "/previews/{name}": parameter("path", "name", "As in a song's `preview`."),
     "/artwork/{name}": parameter("path", "name", "As in the `url` of an `artwork`."),

@@ -189,9 +189,15 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="setListFile",
             summary="The set list of a channel as a file",
-            description="`csv`, `json`, or `m3u8` (a playlist of links). Of one day (UTC), or the newest plays.",
+            description="`csv`, `json`, `m3u8` (a playlist of links), or `spotify.txt` and `youtube.txt` (a link "
+            "to each song that the service is known to have, one a line). Of a day, or the newest plays.",
             parameters=[
                 parameter("query", "day", "A day such as `2026-03-01`.", {"type": "string", "format": "date"}),
+                parameter(
+                    "query",
+                    "zone",
+                    "The time zone of the day and of a CSV's times, such as `Europe/Berlin`; UTC without.",
+                ),
                 parameter("query", "q", "Words that title, artists and album hold together."),
             ],
             responses={
@@ -201,6 +207,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                         kind: {"schema": schema}
                         for kind, schema in {
                             "text/csv": TEXT,
+                            "text/plain": TEXT,
                             "application/vnd.apple.mpegurl": TEXT,
                             "application/json": {"type": "object"},
                         }.items()
@@ -355,8 +362,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="videoSetListFile",
             summary="The set list of a whole VOD as a file",
-            description="`csv`, `json`, `m3u8`, `cue` (a cue sheet), or `chapters.txt` (for a description on "
-            "YouTube).",
+            description="`csv`, `json`, `m3u8`, `cue` (a cue sheet), `chapters.txt` (for a description on "
+            "YouTube), or `spotify.txt` and `youtube.txt` (links to the songs, a line for each).",
             responses={
                 "304": NOT_MODIFIED,
                 "200": {

@@ -1,4 +1,4 @@
-"""The set list of a whole VOD or file as files: CSV, M3U, cue sheet, YouTube chapters and plain text. Pure.
+"""The set list of a whole VOD or file as files: CSV, M3U, cue sheet, YouTube chapters, links, plain text. Pure.
 
 Titles come from tags and services, so each format gets them on one line, and without what it would read as its
 own.
@@ -16,6 +16,7 @@ from fingerprint.domain.identification import Kind, Song
 from fingerprint.domain.links import SERVICES, links_of
 from fingerprint.domain.text import clean_text, clock_text, printable
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
+from server.api.link_files import LINK_FILES
 from server.songs.store import Hearing
 
 CHAPTER_SECONDS: Final = 10.0
@@ -199,10 +200,16 @@ def text_line(entry: TracklistEntry) -> str:
     return f"{clock_text(entry.start):>8}  {song_name(entry.song)}"
 
 
+def _links_writer(ending: str) -> Callable[[NamedTracklist], str]:
+    write = LINK_FILES[ending]
+    return lambda named: write(entry.song for entry in named.tracklist.songs)
+
+
 FILES: Final[dict[str, tuple[str, Callable[[NamedTracklist], str]]]] = {
     "csv": ("text/csv", as_csv),
     "m3u8": ("application/vnd.apple.mpegurl", as_m3u),
     "cue": ("application/x-cue", as_cue),
     "chapters.txt": ("text/plain", as_chapters),
+    **{ending: ("text/plain", _links_writer(ending)) for ending in LINK_FILES},
 }
 """By the ending of a file's name: its content type, and what writes it."""

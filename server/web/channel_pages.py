@@ -1,7 +1,9 @@
 """`/channels/{login}`: the set list, its downloads, and its owner's tokens for chat bots."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,6 +13,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from fingerprint.domain.targets import channel_target
 from server import keys
 from server.api.channels import owner_of
+from server.api.link_files import LABELS, LINK_FILES, empty_link_files
 from server.api.responses import is_operator
 from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
@@ -24,15 +27,29 @@ from server.web.examples import bot_commands, reachable_by_bots, song_txt
 from server.web.languages import language_of
 from server.web.render import in_time, render
 from server.web.share import card_response, set_list_card
+from server.web.time_zones import zone_named
 
-DOWNLOADS: Final[Mapping[str, tuple[str, Callable[[str, Sequence[Play], bool], str]]]] = {
-    "csv": ("text/csv", lambda _login, plays, _paths: set_list_view.as_csv(plays)),
-    "json": ("application/json", lambda login, plays, paths: set_list_view.as_json(login, plays, paths=paths)),
+_Writer = Callable[[str, Sequence[Play], set_list_view.PlayFilter, bool], str]
+
+
+def _writer(ending: str) -> _Writer:
+    write = LINK_FILES[ending]
+    return lambda _login, plays, _chosen, _paths: write(play.song for play in reversed(plays))
+
+
+DOWNLOADS: Final[Mapping[str, tuple[str, _Writer]]] = {
+    "csv": ("text/csv", lambda _login, plays, chosen, _paths: set_list_view.as_csv(plays, chosen.zone)),
+    "json": (
+        "application/json",
+        lambda login, plays, _chosen, paths: set_list_view.as_json(login, plays, paths=paths),
+    ),
     "m3u8": (
         "application/vnd.apple.mpegurl",
-        lambda login, plays, paths: set_list_view.as_m3u(login, plays, paths=paths),
+        lambda login, plays, _chosen, paths: set_list_view.as_m3u(login, plays, paths=paths),
     ),
+    **{ending: ("text/plain", _writer(ending)) for ending in LINK_FILES},
 }
+"""By the ending of a file's name: its content type, and what writes it, with the paths of files for operators."""
 
 MAX_ROWS: Final = 200
 """Rows of one page; a page of one day has them all."""
@@ -60,20 +77,20 @@ class ChannelPages:
             return await request.app[keys.NAMES].current_login(login)
 
     async def download(self, request: web.Request) -> web.Response:
-        """The plays of the chosen day and search as a CSV, JSON or M3U8 file."""
+        """The plays of the chosen day and search as one of the files in `DOWNLOADS`."""
         login = await self._current_login(request)
         kind = request.match_info["kind"]
         kind = "m3u8" if kind == "m3u" else kind  # its name until 0.1, in links that were kept
         if kind not in DOWNLOADS:
             raise web.HTTPNotFound
-        chosen = set_list_view.parse_filter(request.query)
+        chosen = await _filter(request.query)
         async with in_time(self._seconds):
             found = await _plays(request, login, since=chosen.since, before=chosen.before)
         plays = set_list_view.matching(found, chosen.search)
         content_type, write = DOWNLOADS[kind]
         day = "" if chosen.day is None else f"-{chosen.day}"
         response = web.Response(
-            body=write(login, plays, await is_operator(request)).encode(),
+            body=write(login, plays, chosen, await is_operator(request)).encode(),
             headers={
                 "Content-Type": f"{content_type}; charset=utf-8",
                 "Content-Disposition": f'attachment; filename="{login}{day}.{kind}"',
@@ -133,7 +150,7 @@ class ChannelPages:
         raise web.HTTPSeeOther(location=f"/channels/{login}")
 
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
-        chosen = set_list_view.parse_filter({} if token else request.query)
+        chosen = await _filter({} if token else request.query)
         async with in_time(self._seconds):
             found = await _plays(request, login, since=chosen.since, before=chosen.before)
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
@@ -141,6 +158,7 @@ class ChannelPages:
             website = (await request.app[keys.ACCESS].rules()).website
         plays = set_list_view.matching(found, chosen.search)
         shown = plays[: None if chosen.day else MAX_ROWS]
+        empty = empty_link_files([play.song for play in plays])
         await note_plays(request, login, shown)
         origin = str(request.app[keys.ORIGIN](request))
         here = URL(f"/channels/{login}")
@@ -148,13 +166,15 @@ class ChannelPages:
         context: dict[str, Any] = {
             "login": login,
             "chosen": chosen,
-            "rows": [set_list_view.row(play, language) for play in shown],
+            "rows": [set_list_view.row(play, language, chosen.clock) for play in shown],
             "count": len(plays),
             "any": bool(found),
-            "timeline": set_list_view.timeline(plays),
+            "timeline": set_list_view.timeline(plays, chosen.clock),
             "days": _days(here, chosen),
             "downloads": [
-                (kind, str(URL(f"{here}/songs.{kind}").with_query(chosen.query()))) for kind in DOWNLOADS
+                (LABELS.get(kind, ""), kind, str(URL(f"{here}/songs.{kind}").with_query(chosen.query())))
+                for kind in DOWNLOADS
+                if kind not in empty
             ],
             "watch": watch if watch is not None and watch.state is WatchState.RUNNING else None,
             "tokens": tokens,
@@ -172,6 +192,11 @@ class ChannelPages:
         if token:
             response.headers["Referrer-Policy"] = "no-referrer"
         return response
+
+
+async def _filter(query: Mapping[str, str]) -> set_list_view.PlayFilter:
+    name = query.get("zone", "").strip()
+    return set_list_view.parse_filter(query, await asyncio.to_thread(zone_named, name) if name else None)
 
 
 async def _plays(
@@ -237,11 +262,11 @@ def _login(request: web.Request) -> str:
 
 def _days(here: URL, chosen: set_list_view.PlayFilter) -> dict[str, str]:
     """The addresses of the previous and next day and of the newest plays; empty when no day is chosen."""
-    if chosen.since is None or chosen.before is None:
+    if chosen.day is None:
         return {}
-    before = chosen.since.date().fromordinal(chosen.since.date().toordinal() - 1)
+    before, after = (replace(chosen, day=chosen.day + timedelta(days=days), search="") for days in (-1, 1))
     return {
-        "previous": str(here.with_query(day=before.isoformat())),
-        "next": str(here.with_query(day=chosen.before.date().isoformat())),
+        "previous": str(here.with_query(before.query())),
+        "next": str(here.with_query(after.query())),
         "newest": str(here),
     }

@@ -47,6 +47,7 @@ DETAILS: Final = (
     marked("There is no song with this id, or it was not heard here yet."),
     marked("The day has to be written as in 2026-03-01."),
     marked("The day has to be one of this century."),
+    marked("The time zone has to be written as in Europe/Berlin."),
     marked("Nothing was deleted. To delete everything, type %(login)s into the field."),
     marked("Only the channel's owner, signed in with Twitch, manages its tokens."),
     marked("Enter your channel's name, such as somechannel."),

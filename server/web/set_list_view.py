@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -32,31 +33,48 @@ _SPREADSHEET_SIGNS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayFilter:
-    """The plays that a visitor wants to see: those of a day in UTC or the newest, and with a text in them."""
+    """The plays that a visitor wants to see: those of a day or the newest, and with a text in them.
+
+    The day is one of `zone`, without which it is one of UTC.
+    """
 
     day: date | None = None
     search: str = ""
+    zone: ZoneInfo | None = None
+
+    @property
+    def clock(self) -> tzinfo:
+        """The zone that days and times are told in."""
+        return self.zone or UTC
+
+    @property
+    def zone_name(self) -> str:
+        """The name of that zone, for people."""
+        return "UTC" if self.zone is None else self.zone.key
 
     @property
     def since(self) -> datetime | None:
         """When the chosen day begins; None without a day."""
-        return None if self.day is None else datetime.combine(self.day, time(), UTC)
+        return None if self.day is None else self._start(self.day)
 
     @property
     def before(self) -> datetime | None:
         """When the chosen day ends; None without a day."""
-        since = self.since
-        return None if since is None else since + timedelta(days=1)
+        return None if self.day is None else self._start(self.day + timedelta(days=1))
+
+    def _start(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self.clock).astimezone(UTC)
 
     def query(self, **more: str) -> dict[str, str]:
         """The filter as query parameters, with others beside them."""
         day = {} if self.day is None else {"day": self.day.isoformat()}
         search = {"q": self.search} if self.search else {}
-        return {**day, **search, **more}
+        zone = {} if self.zone is None else {"zone": self.zone.key}
+        return {**day, **search, **zone, **more}
 
 
-def parse_filter(query: Mapping[str, str]) -> PlayFilter:
-    """The filter in the query of an address. Raises TwitchAudioError `invalid-input`."""
+def parse_filter(query: Mapping[str, str], zone: ZoneInfo | None = None) -> PlayFilter:
+    """The filter in the query of an address, whose zone was looked up. Raises TwitchAudioError `invalid-input`."""
     text = query.get("day", "").strip()
     day = None
     if text:
@@ -66,7 +84,7 @@ def parse_filter(query: Mapping[str, str]) -> PlayFilter:
             raise invalid_input("The day has to be written as in 2026-03-01.") from error
         if not 2000 <= day.year <= 2100:
             raise invalid_input("The day has to be one of this century.")
-    return PlayFilter(day=day, search=query.get("q", "").strip()[:SEARCH_LIMIT])
+    return PlayFilter(day=day, search=query.get("q", "").strip()[:SEARCH_LIMIT], zone=zone)
 
 
 def matching(plays: Sequence[Play], search: str) -> list[Play]:
@@ -99,7 +117,7 @@ class PlayRow:
     cover: str
 
 
-def row(play: Play, language: Language = ENGLISH) -> PlayRow:
+def row(play: Play, language: Language = ENGLISH, clock: tzinfo = UTC) -> PlayRow:
     """The row that shows a play in the list."""
     song = play.song
     return PlayRow(
@@ -109,8 +127,8 @@ def row(play: Play, language: Language = ENGLISH) -> PlayRow:
         title=song.title,
         artists=", ".join(song.artists),
         album=song.album or "",
-        first=play.first_heard,
-        last=play.last_heard,
+        first=play.first_heard.astimezone(clock),
+        last=play.last_heard.astimezone(clock),
         links={name: link for name, link in links_of(song).items() if link},
         searches=search_links_of(song),
         probably=language.gettext("Probably") if play.probable else "",
@@ -151,7 +169,7 @@ class Timeline:
     ticks: Sequence[Tick]
 
 
-def timeline(plays: Sequence[Play]) -> Timeline | None:
+def timeline(plays: Sequence[Play], clock: tzinfo = UTC) -> Timeline | None:
     """The timeline of the newest broadcast among `plays`, which are newest first; None without plays."""
     session: list[Play] = []
     for play in plays:
@@ -171,7 +189,7 @@ def timeline(plays: Sequence[Play]) -> Timeline | None:
     end = start + -(-hours // step) * step * _HOUR
     span = end - start
     bars = [_bar(play, start, span, number) for number, play in enumerate(reversed(session))]
-    return Timeline(start=start, end=end, bars=bars, ticks=_ticks(start, end, step))
+    return Timeline(start=start, end=end, bars=bars, ticks=_ticks(start, end, step, clock))
 
 
 def _bar(play: Play, start: datetime, span: timedelta, number: int) -> TimelineBar:
@@ -192,10 +210,11 @@ def _bar(play: Play, start: datetime, span: timedelta, number: int) -> TimelineB
     )
 
 
-def _ticks(start: datetime, end: datetime, step: int) -> list[Tick]:
+def _ticks(start: datetime, end: datetime, step: int, clock: tzinfo) -> list[Tick]:
     hours = round((end - start) / _HOUR)
     return [
-        Tick(at=round(100 * hour / hours, 3), moment=start + hour * _HOUR) for hour in range(0, hours + 1, step)
+        Tick(at=round(100 * hour / hours, 3), moment=(start + hour * _HOUR).astimezone(clock))
+        for hour in range(0, hours + 1, step)
     ]
 
 
@@ -208,16 +227,19 @@ def as_json(login: str, plays: Sequence[Play], *, paths: bool = False) -> str:
     return msgspec.json.format(msgspec.json.encode(body), indent=1).decode()
 
 
-def as_csv(plays: Sequence[Play]) -> str:
-    """The plays as CSV; an apostrophe comes before cells that a spreadsheet would take for formulas."""
+def as_csv(plays: Sequence[Play], zone: ZoneInfo | None = None) -> str:
+    """The plays as CSV, with the times of a zone if there is one.
+
+    An apostrophe comes before cells that a spreadsheet would take for formulas.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", *_LINKS])
     for play in plays:
         song, links = play.song, links_of(play.song)
         cells = [
-            time_to_json(play.first_heard),
-            time_to_json(play.last_heard),
+            _time(play.first_heard, zone),
+            _time(play.last_heard, zone),
             song.title,
             ", ".join(song.artists),
             song.album,
@@ -227,6 +249,10 @@ def as_csv(plays: Sequence[Play]) -> str:
         ]
         writer.writerow([_cell(cell) for cell in cells])
     return "\ufeff" + out.getvalue()
+
+
+def _time(moment: datetime, zone: ZoneInfo | None) -> str | None:
+    return time_to_json(moment) if zone is None else moment.astimezone(zone).isoformat(timespec="microseconds")
 
 
 def _cell(value: str | None) -> str:

@@ -11,6 +11,7 @@ from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clock_text
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from server import keys
+from server.api.link_files import LABELS, empty_link_files
 from server.api.responses import BASE
 from server.api.set_list_files import FILES, song_name, video_link
 from server.api.video_set_lists import asked_video, cancel_set_list, make_set_list, may_make
@@ -135,6 +136,7 @@ class VideoPages:
         length = tracklist.duration or 0.0
         language = language_of(request)
         problem = None if found is None else found.problem
+        empty = empty_link_files([entry.song for entry in tracklist.songs])
         context: dict[str, Any] = {
             "video": video,
             "found": found,
@@ -150,7 +152,11 @@ class VideoPages:
             "progress": round(100 * min(1.0, tracklist.position / length)) if length else 0,
             "muted": [(clock_text(start), clock_text(end)) for start, end in tracklist.muted],
             "missing": [(clock_text(start), clock_text(end)) for start, end in tracklist.missing],
-            "downloads": [(ending, f"{BASE}/videos/{video}/set-list.{ending}") for ending in ("json", *FILES)],
+            "downloads": [
+                (LABELS.get(ending, ""), ending, f"{BASE}/videos/{video}/set-list.{ending}")
+                for ending in ("json", *FILES)
+                if ending not in empty
+            ],
             "share": video_card(request, website, video, tracklist),
         }
         return render("video.html", request, context)

@@ -180,7 +180,7 @@ async def _run(code: str) -> str:
 
 
 async def test_a_channels_page_lists_what_was_heard(visit: Visit) -> None:
-    _, tab = await visit("/channels/SomeChannel")
+    context, tab = await visit("/channels/SomeChannel")
     await tab.wait_for_text("#list", "No songs yet")
     await tab.click("button :: What is playing now?")
     await tab.wait_for_visible("h2 :: Night Drive")
@@ -188,6 +188,23 @@ async def test_a_channels_page_lists_what_was_heard(visit: Visit) -> None:
     await tab.wait_for_visible("h1 :: somechannel")
     await tab.wait_for_visible(".plays li :: The Builders")
     assert await tab.count(".plays li") == 1
+    # A day is the visitor's own.
+    own = "[document.querySelector('label[for=day]').textContent, new FormData(document.forms.filter).get('zone')]"
+    zone = "America/Buenos_Aires"
+    await context.set_time_zone(tab, zone)
+    await context.go(tab, "/channels/somechannel")
+    assert await tab.evaluate(own) == [f"Day ({zone})", zone]
+    today = await tab.evaluate("new Intl.DateTimeFormat('sv').format(new Date())")
+    await tab.evaluate(f"document.getElementById('day').value = '{today}'")
+    await tab.click("button :: Show")
+    await tab.wait_for_visible(".days")
+    await tab.wait_for_visible(".plays li :: The Builders")
+    assert f"day={today}&q=&zone={zone.replace('/', '%2F')}" in await tab.evaluate("location.search")
+    await tab.viewport(320, 640)
+    assert await tab.evaluate("document.documentElement.scrollWidth") <= 320
+    # Whose day an address names stays so for readers elsewhere; one without a zone is one of UTC.
+    await context.go(tab, f"/channels/somechannel?day={today}")
+    assert await tab.evaluate(own) == ["Day (UTC)", None]
 
 
 async def test_the_field_says_at_once_what_it_understood(visit: Visit) -> None:

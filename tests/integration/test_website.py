@@ -194,6 +194,24 @@ async def test_a_set_list_can_be_filtered_searched_and_taken_along(browser: Brow
     assert [each[2] for each in rows] == ["title", "Slow Bloom", "Velvet Static"]
     body = json.loads(await (await browser.get("/channels/somechannel/songs.json")).text())
     assert len(body["plays"]) == 16
+    # The second evening begins at 13:00 UTC on March 2, which is March 3 far in the east.
+    east = await page(browser, "/channels/somechannel?day=2026-03-03&zone=Pacific/Kiritimati")
+    assert east.count('<li id="play-') == 8
+    assert "(Pacific/Kiritimati)" in east
+    assert "day=2026-03-02&amp;zone=Pacific/Kiritimati" in east
+    assert 'datetime="2026-03-03T03:' in east
+    places = re.findall(r'href="(/channels/somechannel/songs\.[^"]+)" download>([^<]+)<', east)
+    assert [label for _, label in places] == ["CSV", "JSON", "M3U8", "Spotify links", "YouTube links"]
+    for address, _ in places:
+        taken = await browser.get(address.replace("&amp;", "&"))
+        text = await taken.text()
+        assert taken.status == 200, address
+        assert "somechannel-2026-03-03." in taken.headers["Content-Disposition"]
+        if "txt" in address:
+            assert taken.content_type == "text/plain"
+            assert all(line.startswith("https://") for line in text.splitlines())
+            assert text
+    await page(browser, "/channels/somechannel?zone=Mars/Olympus", status=400)
     m3u = await (await browser.get("/channels/somechannel/songs.m3u")).text()
     assert m3u.startswith("#EXTM3U")
     assert (await browser.get("/channels/somechannel/songs.exe")).status == 404

@@ -120,6 +120,11 @@ class UserContext:
             "emulation.setNetworkConditions", networkConditions=conditions, contexts=[tab.id]
         )
 
+    async def set_time_zone(self, tab: Tab, zone: str) -> None:
+        """Put a tab's clock into a zone of IANA's."""
+        self._changed = True
+        await self.browser.connection.command("emulation.setTimezoneOverride", timezone=zone, contexts=[tab.id])
+
     async def answer_instead(self, tab: Tab, ending: str, status: int) -> None:
         """Answer a tab's requests to paths with an ending in the server's place, with a status and `no`."""
         self._changed = True

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,39 @@ def test_a_day_is_a_day_of_utc() -> None:
     assert chosen.before == chosen.since + timedelta(days=1)
     assert chosen.query() == {"day": "2026-03-01", "q": "dawn"}
     assert parse_filter({}).since is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "since", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-01", "2026-02-28T23:00", 24),
+        ("Europe/Berlin", "2026-03-29", "2026-03-28T23:00", 23),
+        ("Europe/Berlin", "2026-10-25", "2026-10-24T22:00", 25),
+        ("America/New_York", "2026-03-01", "2026-03-01T05:00", 24),
+        ("Asia/Kolkata", "2026-03-01", "2026-02-28T18:30", 24),
+        ("Pacific/Kiritimati", "2026-03-01", "2026-02-28T10:00", 24),
+        ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00", 23),  # its midnight is left out
+    ],
+)
+def test_a_day_of_a_zone_is_from_its_midnight_to_the_next(zone: str, day: str, since: str, hours: int) -> None:
+    chosen = parse_filter({"day": day}, ZoneInfo(zone))
+    assert (chosen.since, chosen.before) == (
+        began := datetime.fromisoformat(since).replace(tzinfo=UTC),
+        began + timedelta(hours=hours),
+    )
+    assert chosen.query() == {"day": day, "zone": zone}
+
+
+def test_times_are_those_of_the_zone() -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    (play,) = played(song("A"))
+    assert row(play, clock=tokyo).last.isoformat() == "2026-03-01T21:00:00+09:00"
+    drawn = timeline([play], tokyo)
+    assert drawn is not None
+    assert [tick.moment.strftime("%H:%M") for tick in drawn.ticks] == ["21:00", "22:00"]
+    written = next(csv.DictReader(io.StringIO(as_csv([play], tokyo).removeprefix("\ufeff"))))
+    assert written["first_heard"] == "2026-03-01T21:00:00.000000+09:00"
+    assert "2026-03-01T12:00:00.000000Z" in as_csv([play])
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-13-01", "0001-01-01", "9999-12-31", "T00:00", "\u0661"])

@@ -10,6 +10,9 @@ const FORMATS = /** @type {Record<string, Intl.DateTimeFormatOptions>} */ ({
   date: { year: "numeric", month: "short", day: "numeric" },
 });
 
+/** The zone that the address of the page names; without one, times are the reader's own. */
+const asked = document.getElementById("list")?.dataset["zone"];
+
 /** @param {ParentNode} part */
 function localize(part) {
   for (const time of part.querySelectorAll("time[datetime]")) {
@@ -17,7 +20,7 @@ function localize(part) {
     let format = FORMATS[/** @type {HTMLElement} */ (time).dataset["format"] ?? ""];
     if (format && !Number.isNaN(moment.getTime())) {
       if (format.year && moment.getFullYear() === new Date().getFullYear()) format = { ...format, year: undefined };
-      time.textContent = new Intl.DateTimeFormat(locale(), format).format(moment);
+      time.textContent = new Intl.DateTimeFormat(locale(), { ...format, timeZone: asked }).format(moment);
     }
   }
 }
@@ -120,7 +123,24 @@ list.addEventListener("click", (event) => {
   });
 });
 
+/** From now on the form asks for days of the reader's own time zone. */
+function askInOwnZone() {
+  const zone = /** @type {HTMLInputElement} */ (document.getElementById("zone"));
+  const name = document.querySelector("label[for=day] .quiet");
+  const own = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!own) return;
+  zone.value = own;
+  zone.disabled = false;
+  if (name) name.textContent = `(${own})`;
+}
+
 localize(document);
+const day = /** @type {HTMLInputElement} */ (document.getElementById("day"));
+// A day that is shown without a zone is one of UTC, until another is chosen.
+if (!asked) {
+  if (day.value) day.addEventListener("change", askInOwnZone, { once: true });
+  else askInOwnZone();
+}
 search.addEventListener("input", filter);
 if (list.dataset["live"] !== undefined) {
   const events = new EventSource(`${root}/api/v1/channels/${encodeURIComponent(list.dataset["login"] ?? "")}/events`);
