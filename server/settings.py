@@ -102,7 +102,7 @@ class ServerSettings:
     watches: int = setting(
         "TWITCHAUDIO_WATCHES",
         whole_number(0, 10_000),
-        help="how many channels may be watched at a time, on all servers together",
+        help="how many channels may be watched at a time, on all servers together; half of them by their owners",
         default=50,
     )
     set_lists: int = setting(

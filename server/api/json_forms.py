@@ -205,12 +205,20 @@ class WatchJson(Struct, kw_only=True):
     reason: Annotated[
         str | None,
         Meta(
-            description="Why it ended: `stream-ended`, `budget-used`, `stopped`, `key-invalid`, or a problem code."
+            description="Why it ended: `stream-ended`, `budget-used`, `stopped`, `key-invalid`, `forbidden` "
+            "(an owner's watch that the operator no longer allows), or a problem code."
         ),
     ]
     every: int
     budget: int
     used: Annotated[int, Meta(description="Identifications so far.")]
+    daily: Annotated[
+        bool,
+        Meta(
+            description="Whether the channel's owner has it watched: `budget` and `used` are of one day in UTC, "
+            "and the watch goes on with the next stream."
+        ),
+    ]
     started_at: Time
     last_at: Annotated[Time | None, Meta(description="When it was last identified.")]
     next_at: Annotated[Time | None, Meta(description="When it is identified next; null when it has ended.")]
@@ -225,6 +233,7 @@ class WatchJson(Struct, kw_only=True):
             every=watch.every_seconds,
             budget=watch.budget,
             used=watch.used,
+            daily=watch.owner_id is not None,
             started_at=time_text(watch.created_at),
             last_at=time_to_json(watch.last_at),
             next_at=time_to_json(watch.next_at if watch.state is WatchState.RUNNING else None),

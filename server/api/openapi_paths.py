@@ -301,7 +301,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="startWatch",
             summary="Watch a channel",
             description="Identifies it regularly while it is live, until the stream ends or the budget is used. "
-            "For operators and API keys with the scope `watch`. Changes the settings of a running watch.",
+            "For operators and API keys with the scope `watch`, which change the settings of a running watch, and "
+            "for the channel's owner, if the operator allows it: then `budget` is of a day, the operator's "
+            "setting is the most, and the watch goes on with each stream until it is stopped.",
             body="WatchTerms",
             responses={
                 "200": json_of("Watch", "It was already being watched."),
@@ -312,7 +314,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "delete": ApiOperation(
             id="stopWatch",
             summary="Stop watching a channel",
-            description="For operators and API keys with the scope `watch`.",
+            description="For operators, API keys with the scope `watch`, and the channel's owner.",
             responses={"204": {"description": "No longer watched."}},
             problems=(*OWNER, ProblemCode.NOT_FOUND),
         ),

@@ -1,23 +1,37 @@
 """`/api/v1/channels/{login}/watch` and `/api/v1/watches`: channels that are identified at an interval."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.identity.principal import Principal
 from server.access.scopes import WATCH
+from server.api.channels import owner_of
 from server.api.json_forms import WatchesJson, WatchJson, WatchTerms
 from server.api.requests import channel_login, no_unknown_query, read_body
 from server.api.responses import BASE, json_response
 from server.audit.changes import ChangeLog
+from server.channels.owner_watches import start_own_watch
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import KEY
 
 
-async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
-    """The name for `made_by` of a caller who may watch channels, and the store of watches.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    """Who may watch channels: the name for `made_by`, and the store that records changes under it."""
+
+    made_by: str
+    store: WatchStore
+    owner: Broadcaster | None = None
+    """The account of somebody who may watch this channel alone, because it is theirs."""
+
+
+async def _allowed(request: web.Request, login: str | None = None) -> _Caller:
+    """The caller, who may watch channels, or the one with the login.
 
     Raises TwitchAudioError `login-required`, `forbidden`, and what `Access.check_sender` raises.
     """
@@ -27,7 +41,12 @@ async def _allowed(request: web.Request) -> tuple[str, WatchStore]:
     principal = context.principal
     changes = ChangeLog(context.audit_subject)
     operator = principal.user is not None and access.admins.contain(principal.user)
-    return _name(principal, operator=operator), WatchStore(request.app[keys.DATABASE], changes=changes)
+    store = WatchStore(request.app[keys.DATABASE], changes=changes)
+    if login is not None and principal.user is not None and not operator:
+        owner = await owner_of(request, principal.user, login)
+        if owner is not None:
+            return _Caller(made_by="", store=store, owner=owner)
+    return _Caller(made_by=_name(principal, operator=operator), store=store)
 
 
 def _name(principal: Principal, *, operator: bool) -> str:
@@ -37,7 +56,8 @@ def _name(principal: Principal, *, operator: bool) -> str:
         return f"{KEY}{principal.key.id}"
     if principal.key is None and principal.user is None:
         raise TwitchAudioError(
-            ProblemCode.LOGIN_REQUIRED, "Only operators and API keys with the scope `watch` can do this."
+            ProblemCode.LOGIN_REQUIRED,
+            "Only the channel's owner, operators and API keys with the scope `watch` can do this.",
         )
     raise TwitchAudioError(ProblemCode.FORBIDDEN, f"Watching takes an API key with the scope {WATCH!r}.")
 
@@ -55,17 +75,28 @@ async def put(request: web.Request) -> web.Response:
     """Watch a channel from now on; 201 when it was not watched before."""
     no_unknown_query(request)
     login = await channel_login(request)
-    made_by, store = await _allowed(request)
-    settings = request.app[keys.SETTINGS]
+    caller = await _allowed(request, login)
+    settings, now = request.app[keys.SETTINGS], request.app[keys.CLOCK].now()
     terms = await read_body(request, settings.limits, WatchTerms)
-    watch, started = await store.start(
-        login,
-        every_seconds=terms.every,
-        budget=terms.budget,
-        made_by=made_by,
-        most=settings.watches,
-        now=request.app[keys.CLOCK].now(),
-    )
+    if caller.owner is not None:
+        watch, started = await start_own_watch(
+            caller.store,
+            request.app[keys.ACCESS],
+            caller.owner,
+            every_seconds=terms.every,
+            budget=terms.budget,
+            most=settings.watches,
+            now=now,
+        )
+    else:
+        watch, started = await caller.store.start(
+            login,
+            every_seconds=terms.every,
+            budget=terms.budget,
+            made_by=caller.made_by,
+            most=settings.watches,
+            now=now,
+        )
     request.app[keys.NAMES].wake()
     request.app[keys.WATCHER].wake()
     return json_response(WatchJson.of(watch), status=201 if started else 200)
@@ -75,8 +106,9 @@ async def delete(request: web.Request) -> web.Response:
     """Stop watching a channel; 404 when it is not being watched."""
     no_unknown_query(request)
     login = await channel_login(request)
-    _, store = await _allowed(request)
-    if not await store.stop(login, now=request.app[keys.CLOCK].now()):
+    caller = await _allowed(request, login)
+    number = None if caller.owner is None else caller.owner.id
+    if not await caller.store.stop(login, now=request.app[keys.CLOCK].now(), channel_id=number):
         raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel is not being watched.")
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
@@ -84,8 +116,8 @@ async def delete(request: web.Request) -> web.Response:
 async def all_watches(request: web.Request) -> web.Response:
     """Every watch, the running ones first."""
     no_unknown_query(request)
-    _, store = await _allowed(request)
-    return json_response(WatchesJson(watches=[WatchJson.of(watch) for watch in await store.newest()]))
+    caller = await _allowed(request)
+    return json_response(WatchesJson(watches=[WatchJson.of(watch) for watch in await caller.store.newest()]))
 
 
 ROUTES: Final = (

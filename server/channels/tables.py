@@ -81,7 +81,7 @@ watches: Final = Table(
     Column("state", exact_text(20), nullable=False),
     # Why the watch ended.
     Column("reason", exact_text(40)),
-    # `operator`, `user:NUMBER`, or `key:ID`.
+    # `operator`, `user:NUMBER`, `key:ID`, or `owner:NUMBER` for the channel's owner.
     Column("made_by", exact_text(64), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("next_us", BigInteger, nullable=False),

@@ -1,6 +1,6 @@
 """A watch: a channel that is identified at an interval while it is live. Its rules are pure; see `after`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -15,6 +15,18 @@ QUIET_FACTOR_MOST: Final = 4.0
 """After tries in a row without a match, e.g. during talk, the wait grows to at most this many times."""
 
 TROUBLE_SECONDS: Final = 60.0
+
+LOOK_SECONDS: Final = 300.0
+"""How often the watch of a channel's owner looks whether the channel is live again."""
+
+OFFLINE_MOST: Final = 14 * 24 * 12
+"""Looks in a row that find no stream before an owner's watch ends: two weeks."""
+
+OWNER: Final = "owner:"
+"""Before the number of the channel's owner in `Watch.made_by`."""
+
+_DAY_SECONDS: Final = 86_400
+_NOT_NOW: Final = frozenset({ProblemCode.NOT_LIVE, ProblemCode.RESTRICTED_STREAM})
 
 _HOPELESS: Final = frozenset({ProblemCode.CHANNEL_NOT_FOUND, ProblemCode.RESTRICTED_STREAM})
 _OFF: Final = frozenset(
@@ -69,6 +81,14 @@ class Watch:
     quiet: int = 0
     offline: int = 0
 
+    @property
+    def owner_id(self) -> str | None:
+        """The channel's owner, if they started the watch.
+
+        Then `used` and `budget` are of one day in UTC, and the watch goes on with the next stream.
+        """
+        return self.made_by.removeprefix(OWNER) if self.made_by.startswith(OWNER) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Next:
@@ -85,7 +105,8 @@ def after(watch: Watch, outcome: Identification | Problem) -> Next:
     """The next step after a try, which is counted in `used` already."""
     problem = outcome if isinstance(outcome, Problem) else outcome.problem
     if problem is not None:
-        found = _after_problem(watch, problem)
+        of_owner = None if watch.owner_id is None else _after_problem_of_owner(watch, problem)
+        found = of_owner or _after_problem(watch, problem)
     elif isinstance(outcome, Identification) and outcome.status is Status.NO_MATCH:
         quiet = watch.quiet + 1
         factor = min(QUIET_FACTOR_MOST, 1 + quiet / 2)
@@ -94,8 +115,15 @@ def after(watch: Watch, outcome: Identification | Problem) -> Next:
     else:
         found = Next(wait_seconds=watch.every_seconds)
     if found.reason is None and found.counted and watch.used >= watch.budget:
-        return Next(reason=Ended.BUDGET_USED)
+        if watch.owner_id is None:
+            return Next(reason=Ended.BUDGET_USED)
+        return replace(found, wait_seconds=max(found.wait_seconds, _left_of_day(watch.last_at)))
     return found
+
+
+def _left_of_day(moment: datetime | None) -> float:
+    """Seconds until the next day in UTC."""
+    return 0.0 if moment is None else _DAY_SECONDS - moment.timestamp() % _DAY_SECONDS
 
 
 def _after_problem(watch: Watch, problem: Problem) -> Next:
@@ -111,3 +139,22 @@ def _after_problem(watch: Watch, problem: Problem) -> Next:
     if problem.code in _OFF:
         return Next(wait_seconds=max(wait, TROUBLE_SECONDS), quiet=watch.quiet, counted=False)
     return Next(wait_seconds=wait, quiet=watch.quiet)
+
+
+def _after_problem_of_owner(watch: Watch, problem: Problem) -> Next | None:
+    """The next step where it differs for a watch of the channel's owner."""
+    if problem.code in _NOT_NOW:
+        return _look_again(watch)
+    if problem.code is ProblemCode.FORBIDDEN:
+        return Next(reason=str(problem.code))
+    if problem.code is ProblemCode.RATE_LIMITED:
+        wait = max(_left_of_day(watch.last_at), problem.retry_after_seconds or 0.0)
+        return Next(wait_seconds=wait, quiet=watch.quiet, counted=False)
+    return None
+
+
+def _look_again(watch: Watch) -> Next:
+    if watch.offline >= OFFLINE_MOST:
+        return Next(reason=Ended.STREAM_ENDED)
+    wait = LOOK_SECONDS if watch.offline else OFFLINE_AGAIN_SECONDS
+    return Next(wait_seconds=wait, offline=watch.offline + 1, counted=False)

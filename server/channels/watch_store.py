@@ -1,10 +1,10 @@
 """Watches in SQL. A row is also the lease: one server at a time works on a due watch."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
@@ -14,9 +14,10 @@ from fingerprint.upserts import insert_new, lock
 from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
-from server.channels.watch import Ended, Next, Watch, WatchState
+from server.channels.watch import OWNER, Ended, Next, Watch, WatchState
 
 _RUNNING: Final = table.c.state == str(WatchState.RUNNING)
+_BY_OWNER: Final = table.c.made_by.startswith(OWNER, autoescape=True)
 
 
 class WatchStore:
@@ -27,11 +28,20 @@ class WatchStore:
         self._changes = changes or ChangeLog()
 
     async def start(
-        self, channel: str, *, every_seconds: int, budget: int, made_by: str, most: int, now: datetime
+        self,
+        channel: str,
+        *,
+        every_seconds: int,
+        budget: int,
+        made_by: str,
+        most: int,
+        now: datetime,
+        channel_id: str | None = None,
     ) -> tuple[Watch, bool]:
         """Watch a channel from now on: its watch, and whether it was not watched before.
 
-        A running watch gets the new terms and keeps its `used`.
+        A running watch gets the new terms and keeps its `used`. The channel's owner leaves another's watch
+        as it is, and gives `channel_id`.
 
         Raises TwitchAudioError `busy` when `most` others run.
         """
@@ -45,8 +55,8 @@ class WatchStore:
             "offline": 0,
             "created_us": to_us(now),
             "last_us": None,
-            # Whose login it is by now is asked again.
-            "channel_id": None,
+            # Whose login it is by now is asked again, unless a sign-in says it.
+            "channel_id": channel_id,
             "owner": "",
             "lease_us": 0,
         }
@@ -55,13 +65,25 @@ class WatchStore:
 
         def work(connection: Connection) -> bool:
             lock(connection, "watches")
+            if made_by.startswith(OWNER):
+                before = connection.execute(select(table).where(mine)).first()
+                if before is not None and before.state == str(WatchState.RUNNING) and before.made_by != made_by:
+                    if before.channel_id not in (None, channel_id):
+                        detail = "The watch of the channel that had this name before is about to follow it."
+                        raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
+                    return False
+                if before is not None and before.made_by == made_by and before.last_us is not None:
+                    fresh["used"] = before.used if before.last_us >= _day_us(now) else 0
+                    fresh["last_us"] = before.last_us
             said = f"every {every_seconds} s, budget {budget}"
             self._changes.record(connection, "watch", channel, after=said)
             if not insert_new(connection, table, {"channel": channel, "fence": 1, **fresh}):
                 if connection.execute(update(table).where(mine, _RUNNING).values(**terms)).rowcount:
                     return False
                 connection.execute(update(table).where(mine).values(**fresh, fence=table.c.fence + 1))
-            if connection.execute(running).scalar_one() > most:
+            if made_by.startswith(OWNER):
+                _check_room_of_owners(connection, most)
+            elif connection.execute(running).scalar_one() > most:
                 detail = f"{most} channels are being watched, which is the most. Stop one first."
                 raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
             return True
@@ -71,10 +93,12 @@ class WatchStore:
         assert watch is not None, "rows stay"
         return watch, started
 
-    async def stop(self, channel: str, *, now: datetime) -> bool:
-        """End a watch; False when the channel is not watched."""
+    async def stop(self, channel: str, *, now: datetime, channel_id: str | None = None) -> bool:
+        """End a watch, with `channel_id` unless it is another channel's; False when the channel is not watched."""
         ended = {"state": str(WatchState.ENDED), "reason": str(Ended.STOPPED), "next_us": to_us(now)}
         statement = update(table).where(table.c.channel == channel, _RUNNING)
+        if channel_id is not None:
+            statement = statement.where(or_(table.c.channel_id.is_(None), table.c.channel_id == channel_id))
 
         def work(connection: Connection) -> bool:
             if not connection.execute(statement.values(**ended)).rowcount:
@@ -126,7 +150,10 @@ class WatchStore:
         return [row.channel for row in await self._database.rows(statement)]
 
     async def take(self, channel: str, *, owner: str, now: datetime, lease_seconds: float) -> Watch | None:
-        """Lease a due watch and count one identification; None when another server was faster."""
+        """Lease a due watch and count one identification; None when another server was faster.
+
+        Those of a watch by the channel's owner are counted by the day.
+        """
         lease = to_us(now + timedelta(seconds=lease_seconds))
         free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
         change = update(table).where(table.c.channel == channel, *free)
@@ -135,7 +162,8 @@ class WatchStore:
             "lease_us": lease,
             "last_us": to_us(now),
             "fence": table.c.fence + 1,
-            "used": table.c.used + 1,
+            # Evaluated before `last_us` is set: statements name columns in the table's order.
+            "used": case((_first_of_day(now), 1), else_=table.c.used + 1),
         }
 
         def work(connection: Connection) -> Watch | None:
@@ -196,6 +224,30 @@ class WatchFollower:
         if taken is not None:
             connection.execute(delete(table).where(here))
         connection.execute(update(table).where(there).values(channel=account.login))
+
+
+def most_owner_watches(most: int) -> int:
+    """How many of all watches may be their channels' owners', so that operators find room."""
+    return (most + 1) // 2
+
+
+def _check_room_of_owners(connection: Connection, most: int) -> None:
+    running = select(func.count()).select_from(table).where(_RUNNING)
+    theirs = running.where(_BY_OWNER)
+    if connection.execute(running).scalar_one() > most or connection.execute(
+        theirs
+    ).scalar_one() > most_owner_watches(most):
+        detail = "This server is watching as many channels as it can. Try again later."
+        raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=600.0)
+
+
+def _day_us(now: datetime) -> int:
+    """When the day of `now` began, in UTC."""
+    return to_us(now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0))
+
+
+def _first_of_day(now: datetime) -> ColumnElement[bool]:
+    return and_(_BY_OWNER, table.c.last_us < _day_us(now))
 
 
 def _watch(row: Any) -> Watch:

@@ -23,6 +23,7 @@ from server.access.scopes import WATCH
 from server.access.service import Access
 from server.audit.entries import Who
 from server.channel_names import ChannelNames
+from server.channels.owner_watches import OwnerTries
 from server.channels.rules import check_is_on
 from server.channels.watch import Watch, after
 from server.channels.watch_store import WatchStore
@@ -58,6 +59,7 @@ class Watcher:
         access: Access,
         names: ChannelNames,
         api_keys: ApiKeyStore,
+        owners: OwnerTries,
         clock: Clock,
         owner: str,
         metrics: Metrics,
@@ -69,6 +71,7 @@ class Watcher:
         self._access = access
         self._names = names
         self._api_keys = api_keys
+        self._owners = owners
         self._clock = clock
         self._background = background or Background(clock)
         self._owner = owner
@@ -137,6 +140,8 @@ class Watcher:
     async def _run_try(self, watch: Watch) -> None:
         try:
             followed = await self._followed(watch)
+            if followed is None and watch.owner_id is not None:
+                watch = await self._with_budget_of_now(watch)
             outcome = None if followed is not None else await self._outcome(watch)
         except asyncio.CancelledError:
             await self._give_back(watch)
@@ -189,12 +194,15 @@ class Watcher:
         target = ChannelTarget(watch.channel)
         try:
             async with asyncio.timeout(self._limits.try_seconds):
-                context = await self._context(watch)
-                await check_is_on(self._access, target)
-                asked = await self._service.ask(
-                    target, caller="watches", admit=lambda: self._access.admit(context, target)
-                )
-                answer = await self._service.wait(asked, self._limits.try_seconds)
+                if watch.owner_id is not None:
+                    answer = await self._owners.ask(watch, watch.owner_id, self._limits.try_seconds)
+                else:
+                    context = await self._context(watch)
+                    await check_is_on(self._access, target)
+                    asked = await self._service.ask(
+                        target, caller="watches", admit=lambda: self._access.admit(context, target)
+                    )
+                    answer = await self._service.wait(asked, self._limits.try_seconds)
         except TimeoutError:
             return Problem(code=ProblemCode.TIMEOUT, detail="The answer took too long.")
         except TwitchAudioError as error:
@@ -205,6 +213,13 @@ class Watcher:
         if not answer.status.finished:
             return Problem(code=ProblemCode.TIMEOUT, detail="The answer took too long.")
         return answer
+
+    async def _with_budget_of_now(self, watch: Watch) -> Watch:
+        """An owner's watch, for which the operator's setting of now is the most captures a day."""
+        try:
+            return replace(watch, budget=min(watch.budget, await self._owners.captures_a_day()))
+        except TwitchAudioError:
+            return watch
 
     async def _context(self, watch: Watch) -> RequestContext:
         """Whom the job counts for and the audit log names. Raises `key-invalid` if its API key is not valid."""

@@ -14,6 +14,7 @@ from server.channels.feed import ChannelFeed
 from server.channels.forget import ChannelForgetter, swept
 from server.channels.hot_channels import HotChannels, HotLimits, every_seconds
 from server.channels.hot_store import HotStore
+from server.channels.owner_watches import OwnerTries
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.unknown_store import Unknown, UnknownStore
@@ -82,6 +83,7 @@ async def open_channels(
         access=access,
         names=app[keys.NAMES],
         api_keys=ApiKeyStore(database),
+        owners=OwnerTries(service, access, free=free, paid=lambda: app[keys.RECOGNIZERS].known.paid, clock=clock),
         clock=clock,
         owner=lease_owner(),
         metrics=metrics,

@@ -82,6 +82,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     cards = {"answers/{id}": pages, "channels/{login}": channels, "songs/{id}": songs, "videos/{id}": videos}
     for name, drawn in cards.items():
         app.router.add_get(f"/cards/{name}.png", drawn.card)
+    app.router.add_post("/channels/{login}/watch", channels.watch)
     app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay", overlay.builder)

@@ -25,6 +25,7 @@ from server.middleware.forms import read_form
 from server.web import set_list_view
 from server.web.examples import bot_commands, reachable_by_bots, song_txt
 from server.web.languages import language_of
+from server.web.own_watch import change_own_watch, shown_own_watch
 from server.web.render import in_time, render
 from server.web.share import card_response, set_list_card
 from server.web.time_zones import zone_named
@@ -130,6 +131,14 @@ class ChannelPages:
             await store.revoke(form.get("id", ""), now=now, channel=login, channel_id=owner)
         raise web.HTTPSeeOther(location=f"/channels/{login}#bots")
 
+    async def watch(self, request: web.Request) -> web.Response:
+        """Start or stop the watch of a channel, for its owner."""
+        login = await self._current_login(request)
+        form = await read_form(request, self._seconds)
+        async with in_time(self._seconds):
+            await change_own_watch(request, login, form.get("action", ""))
+        raise web.HTTPSeeOther(location=f"/channels/{login}#watch")
+
     async def forget(self, request: web.Request) -> web.Response:
         """Delete everything about the channel, for its owner and the operator."""
         login = await self._current_login(request)
@@ -156,6 +165,7 @@ class ChannelPages:
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
             tokens = await _tokens(request, login)
             website = (await request.app[keys.ACCESS].rules()).website
+            own_watch = await shown_own_watch(request, login, watch)
         plays = set_list_view.matching(found, chosen.search)
         shown = plays[: None if chosen.day else MAX_ROWS]
         empty = empty_link_files([play.song for play in plays])
@@ -177,6 +187,7 @@ class ChannelPages:
                 if kind not in empty
             ],
             "watch": watch if watch is not None and watch.state is WatchState.RUNNING else None,
+            "own_watch": own_watch,
             "tokens": tokens,
             "may_forget": tokens is not None or await is_operator(request),
             "token": token,

@@ -158,3 +158,42 @@ async def test_a_watch_that_was_stopped_goes_on_within_a_minute(store: WatchStor
     # The server that worked on it before is too late.
     assert not await store.put_back(taken, Next(wait_seconds=60.0), now=at(4))
     assert await store.due(at(4), limit=5) == ["other", "somechannel"]
+
+
+async def test_the_watch_of_an_owner_is_counted_by_the_day(store: WatchStore) -> None:
+    terms: dict[str, Any] = {"made_by": "owner:42", "channel_id": "42"}
+    assert (await start(store, **terms)).channel_id == "42"
+    for after, used in ((0, 1), (60, 2), (86_400, 1)):
+        watch = await take(store, after=after)
+        assert watch is not None
+        assert watch.used == used
+        assert await store.put_back(watch, Next(wait_seconds=60), now=at(after))
+    # Stopped and started again on the same day, it has what was left; on another, all.
+    assert not await store.stop("somechannel", now=at(86_400), channel_id="43")
+    assert await store.stop("somechannel", now=at(86_400), channel_id="42")
+    assert (await start(store, after=86_460, **terms)).used == 1
+    assert await store.stop("somechannel", now=at(86_460), channel_id="42")
+    assert (await start(store, after=3 * 86_400, **terms)).used == 0
+
+
+async def test_an_owner_leaves_the_watch_of_somebody_else_as_it_is(store: WatchStore) -> None:
+    await start(store)
+    terms: dict[str, Any] = {"every_seconds": 90, "budget": 3, "most": 5, "channel_id": "42", "now": NOON}
+    watch, started = await store.start("somechannel", made_by="owner:42", **terms)
+    assert (watch.made_by, watch.every_seconds, started) == ("operator", 60, False)
+    # The owner of the login before, whose watch has not followed it yet.
+    await start(store, "renamed", made_by="user:7", channel_id="41")
+    with pytest.raises(TwitchAudioError, match="about to follow"):
+        await store.start("renamed", made_by="owner:42", **terms)
+
+
+async def test_owners_watch_at_most_half_of_all_channels(store: WatchStore) -> None:
+    for number in range(3):
+        await start(store, f"c{number}", made_by=f"owner:{number}", channel_id=str(number))
+    with pytest.raises(TwitchAudioError, match="as many channels as it can"):
+        await start(store, "c3", made_by="owner:3", channel_id="3")
+    await start(store, "c4")
+    await start(store, "c5")
+    with pytest.raises(TwitchAudioError, match="which is the most"):
+        await start(store, "c6")
+    assert await store.get("c3") is None

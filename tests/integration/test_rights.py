@@ -77,10 +77,10 @@ GET    /api/v1/channels/{login}/song.txt         200     . . . . . . . . . . . .
 GET    /api/v1/channels/{login}/song-tokens      200     L F F F F F . L L L K W B F F
 POST   /api/v1/channels/{login}/song-tokens      201     L F C F F F . L L L K W B F F
 DELETE /api/v1/channels/{login}/song-tokens/{id} 404     L F C F F F . L L L K W B F F
-PUT    /api/v1/channels/{login}/watch            200|201 L F C F F F F F F . K W B . .
+PUT    /api/v1/channels/{login}/watch            200|201 L F C F F F . F F . K W B . .
 GET    /api/v1/channels/{login}/watch            200     . . . . . . . . . . . . . . .
 GET    /api/v1/watches                           200     L F F F F F F F F . K W B . .
-DELETE /api/v1/channels/{login}/watch            204|404 L F C F F F F F F . K W B . .
+DELETE /api/v1/channels/{login}/watch            204|404 L F C F F F . F F . K W B . .
 POST   /api/v1/videos/{id}/set-list              503     L F C F F F . F F . K W B . .
 GET    /api/v1/videos/{id}/set-list              404     . . . . . . . . . . . . . . .
 DELETE /api/v1/videos/{id}/set-list              404     L F C F F F . F F . K W B . .
@@ -119,6 +119,7 @@ POST   /finds                                    303     L L C . L L L L L L K W
 GET    /overlay                                  200     . . . . . . . . . . . . . . .
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
+POST   /channels/{login}/watch                   400     F F C F F F . F F F K W F F F
 POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
 GET    /c/{login}                                302     . . . . . . . . . . . . . . .

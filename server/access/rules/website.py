@@ -10,6 +10,7 @@ from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.text import clean_text
 
 MOTD_LIMIT: Final = 500
+CAPTURES_LIMIT: Final = 100_000
 
 
 class AccessMode(StrEnum):
@@ -34,6 +35,12 @@ def _motd(text: str) -> str | None:
     return clean_text(text, MOTD_LIMIT) or None
 
 
+def _captures(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= CAPTURES_LIMIT:
+        raise ValueError(text)
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True)
 class _SettingFormat:
     """How the text of a setting is parsed, and a description of the valid texts."""
@@ -43,6 +50,7 @@ class _SettingFormat:
 
 
 _SWITCH: Final = {"form": _SettingFormat(_switch, "on or off")}
+_CAPTURES: Final = {"form": _SettingFormat(_captures, f"a whole number from 1 to {CAPTURES_LIMIT}")}
 _MODE: Final = {"form": _SettingFormat(AccessMode, "open, login or subscribers")}
 _TEXT: Final = {
     "form": _SettingFormat(_motd, f"a text of at most {MOTD_LIMIT} characters; an empty one removes it")
@@ -63,6 +71,12 @@ class WebsiteSettings:
     """Message of the day, shown on the website; at most `MOTD_LIMIT` characters."""
     recent_songs: bool = field(default=False, metadata=_SWITCH)
     """Whether the start page shows the songs that were named last on live channels."""
+    owner_watches: bool = field(default=True, metadata=_SWITCH)
+    """Whether owners may have their channels watched; in `subscribers` mode listed broadcasters alone."""
+    owner_watch_captures: int = field(default=500, metadata=_CAPTURES)
+    """How many captures a day an owner's watch may take, for each channel."""
+    owner_watch_paid: bool = field(default=False, metadata=_SWITCH)
+    """Whether owners' watches may ask recognizers that cost money."""
 
     @staticmethod
     def check(texts: Mapping[str, str]) -> None:

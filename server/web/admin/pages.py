@@ -58,6 +58,26 @@ _SETTINGS: Final = (
         choices=_SWITCHES,
         help="on: the start page shows the songs that were named last on live channels, and where.",
     ),
+    FormField(
+        name="owner_watches",
+        label="Streamers watch their own channel",
+        choices=_SWITCHES,
+        help="on: the owner of a channel can have it identified while it is live. In subscribers mode, only the "
+        "listed broadcasters can.",
+    ),
+    FormField(
+        name="owner_watch_captures",
+        label="Identifications a day for each of these channels",
+        number=True,
+        required=True,
+        help="What is left starts again at midnight UTC.",
+    ),
+    FormField(
+        name="owner_watch_paid",
+        label="Recognizers that cost money for these channels",
+        choices=_SWITCHES,
+        help="on: they are asked too, within their own budgets. off: only those that cost nothing.",
+    ),
     FormField(name="motd", label="Message of the day", limit=MOTD_LIMIT, help="Shown to everybody. Empty: none."),
 )
 

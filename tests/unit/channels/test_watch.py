@@ -91,3 +91,35 @@ def test_terms_have_bounds(every: object) -> None:
         watch_terms(every, 1)
     with pytest.raises(TwitchAudioError):
         watch_terms(60, BUDGET_MOST + 1 if isinstance(every, int) else every)
+
+
+OWNERS = replace(WATCH, made_by="owner:42", last_at=NOON)
+
+
+def test_the_watch_of_an_owner_waits_for_the_next_stream_and_ends_after_two_weeks_without_one() -> None:
+    assert (WATCH.owner_id, OWNERS.owner_id) == (None, "42")
+    waits: list[float] = []
+    watch = OWNERS
+    while True:
+        step = after(watch, problem(ProblemCode.NOT_LIVE))
+        if step.reason is not None:
+            break
+        assert not step.counted
+        waits.append(step.wait_seconds)
+        watch = replace(watch, offline=step.offline)
+    assert (step.reason, waits[:3]) == ("stream-ended", [20, 300, 300])
+    assert 14 * 86_400 - 600 < sum(waits) < 14 * 86_400 + 600
+    assert after(replace(watch, offline=9), answered()).offline == 0
+
+
+def test_the_watch_of_an_owner_goes_on_at_midnight_when_the_days_budget_is_used() -> None:
+    used = replace(OWNERS, used=10)
+    until_midnight = 86_400 - NOON.timestamp() % 86_400
+    for outcome in (answered(), NO_MATCH, problem(ProblemCode.RATE_LIMITED, 5)):
+        step = after(used, outcome)
+        assert (step.reason, step.wait_seconds) == (None, until_midnight)
+    assert after(replace(OWNERS, used=9), answered()).wait_seconds == 60
+
+
+def test_what_the_operator_no_longer_allows_ends_it() -> None:
+    assert after(OWNERS, problem(ProblemCode.FORBIDDEN)).reason == "forbidden"
