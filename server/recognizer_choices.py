@@ -72,8 +72,12 @@ class RecognizerChoices:
 
     async def statuses(self) -> Sequence[ProviderStatus]:
         """The status of each provider that is asked now."""
-        names = (await self.current()).names
-        return [status for status in await self._guards.statuses() if status.name in names]
+        await self.current()
+        return await self.known_statuses()
+
+    async def known_statuses(self) -> Sequence[ProviderStatus]:
+        """The same by the choice as it was last read: the rules are not read for it."""
+        return [status for status in await self._guards.statuses() if status.name in self._known.names]
 
     def unusable_reason(self, name: str) -> str | None:
         """Why a recognizer cannot be chosen, a sentence; None when it can."""

@@ -93,7 +93,7 @@ async def open_jobs(
     choices = app[keys.RECOGNIZERS] = _recognizer_choices(app)
     vitals = app[keys.VITALS] = Vitals(
         database,
-        choices.statuses,
+        choices.known_statuses,
         data_dir=settings.pipeline.data_dir,
         clock=clock,
         metrics=app[keys.METRICS],
