@@ -18,7 +18,7 @@ from server.access.rules.website import AccessMode, WebsiteSettings
 from server.access.service import Access
 from server.audit.entries import Who
 from server.channels.rules import check_is_on
-from server.channels.watch import LOOK_SECONDS, OWNER, Watch
+from server.channels.watch import LOOK_SECONDS, OWNER, Watch, left_of_day
 from server.channels.watch_store import WatchStore
 from server.identifications.service import IdentificationService
 
@@ -108,7 +108,10 @@ class OwnerTries:
         target = ChannelTarget(watch.channel)
         await check_is_on(self._access, target, users=(_user(owner_id, watch.channel),))
         if watch.used > watch.budget:
-            raise TwitchAudioError(ProblemCode.RATE_LIMITED, "The captures of this day are used.")
+            detail = "The captures of this day are used."
+            raise TwitchAudioError(
+                ProblemCode.RATE_LIMITED, detail, retry_after_seconds=left_of_day(watch.last_at)
+            )
         if self._free_alone(rules.website):
             return await self._listen(target, watch, owner_id)
         asked = await self._service.ask(

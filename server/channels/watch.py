@@ -117,11 +117,11 @@ def after(watch: Watch, outcome: Identification | Problem) -> Next:
     if found.reason is None and found.counted and watch.used >= watch.budget:
         if watch.owner_id is None:
             return Next(reason=Ended.BUDGET_USED)
-        return replace(found, wait_seconds=max(found.wait_seconds, _left_of_day(watch.last_at)))
+        return replace(found, wait_seconds=max(found.wait_seconds, left_of_day(watch.last_at)))
     return found
 
 
-def _left_of_day(moment: datetime | None) -> float:
+def left_of_day(moment: datetime | None) -> float:
     """Seconds until the next day in UTC."""
     return 0.0 if moment is None else _DAY_SECONDS - moment.timestamp() % _DAY_SECONDS
 
@@ -147,9 +147,6 @@ def _after_problem_of_owner(watch: Watch, problem: Problem) -> Next | None:
         return _look_again(watch)
     if problem.code is ProblemCode.FORBIDDEN:
         return Next(reason=str(problem.code))
-    if problem.code is ProblemCode.RATE_LIMITED:
-        wait = max(_left_of_day(watch.last_at), problem.retry_after_seconds or 0.0)
-        return Next(wait_seconds=wait, quiet=watch.quiet, counted=False)
     return None
 
 

@@ -38,6 +38,9 @@ async def shown_own_watch(request: web.Request, login: str, watch: Watch | None)
         # Without knowing the visitor, the set list can be shown all the same.
         return None
     running = watch if watch is not None and watch.state is WatchState.RUNNING else None
+    if running is not None and running.channel_id not in (None, owner.id):
+        # Of the channel that had this login before, which it is about to follow.
+        running = None
     if running is None and not may_watch(rules, owner.id):
         return None
     return OwnWatch(running=running, captures=rules.website.owner_watch_captures)

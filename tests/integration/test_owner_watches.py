@@ -177,6 +177,32 @@ async def test_it_is_bounded_in_number_so_that_operators_find_room(stage: Stage)
     await store.start("more", every_seconds=60, budget=9, made_by="operator", most=3, now=datetime.now(UTC))
 
 
+async def test_a_days_captures_are_not_had_again_by_forgetting_the_channel(
+    stage: Stage, parts: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.channels.owner_watches.LOOKS_A_DAY", 0)
+    assert (await stage.put(budget=1)).status == 201
+    watch = await stage.until(lambda watch: watch.used == 1 and watch.next_at > datetime.now(UTC))
+    assert watch.next_at.strftime("%H:%M") == "00:00"
+    assert (await stage.api.delete(f"/api/v1/channels/{VIC}", headers=stage.headers)).status == 204
+    assert (await stage.put(budget=1)).status == 201
+    watch = await stage.until(lambda watch: watch.used == 0 and watch.next_at > datetime.now(UTC))
+    assert watch.next_at.strftime("%H:%M") == "00:00"
+    assert parts.capture.captures == 1
+
+
+async def test_a_smaller_budget_of_the_operator_counts_for_watches_that_run(
+    stage: Stage, parts: FakePipeline
+) -> None:
+    assert (await stage.put(budget=5)).status == 201
+    await stage.until(lambda watch: watch.used == 1 and watch.next_at > datetime.now(UTC))
+    await stage.rule("owner_watch_captures", "1")
+    await _due(stage)
+    watch = await stage.until(lambda watch: watch.fence == 3 and watch.next_at > datetime.now(UTC))
+    assert (watch.used, parts.capture.captures) == (1, 1)
+    assert watch.next_at.strftime("%H:%M") == "00:00"
+
+
 async def test_in_subscribers_mode_only_listed_owners_may_and_off_ends_it(stage: Stage) -> None:
     await stage.browser.sign_in()
     await stage.rule("access_mode", "subscribers")

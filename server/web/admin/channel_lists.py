@@ -108,7 +108,10 @@ class Watches(AdminSection):
 
     slug = "watches"
     title = "Watched channels"
-    intro = "We identify the music on a watched channel until its stream ends or the budget is used."
+    intro = (
+        "We identify the music on a watched channel until its stream ends or the budget is used. A watch that the "
+        "channel's owner started goes on with each stream; its budget is of one day."
+    )
     columns = ("Channel", "State", "Every", "Used", "Last", "Made by")
     fields = (
         _CHANNEL,

@@ -115,10 +115,12 @@ def test_the_watch_of_an_owner_waits_for_the_next_stream_and_ends_after_two_week
 def test_the_watch_of_an_owner_goes_on_at_midnight_when_the_days_budget_is_used() -> None:
     used = replace(OWNERS, used=10)
     until_midnight = 86_400 - NOON.timestamp() % 86_400
-    for outcome in (answered(), NO_MATCH, problem(ProblemCode.RATE_LIMITED, 5)):
+    for outcome in (answered(), NO_MATCH, problem(ProblemCode.TIMEOUT)):
         step = after(used, outcome)
         assert (step.reason, step.wait_seconds) == (None, until_midnight)
     assert after(replace(OWNERS, used=9), answered()).wait_seconds == 60
+    # A provider that is asked too often is asked again soon.
+    assert after(OWNERS, problem(ProblemCode.RATE_LIMITED, 90)).wait_seconds == 90
 
 
 def test_what_the_operator_no_longer_allows_ends_it() -> None:
