@@ -45,6 +45,21 @@ def test_every_dependency_has_its_reason() -> None:
     assert named == wanted
 
 
+CODE: Final = re.compile(r"^```.*?^```|`[^`\n]*`|\]\([^)]*\)", re.MULTILINE | re.DOTALL)
+"""What is no prose: code, and where links lead."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "style.md"], ids=lambda page: page.name)
+def test_pages_keep_to_the_words_of_the_rule_book(page: Path) -> None:
+    rules = (ROOT / "docs" / "style.md").read_text(encoding="utf-8")
+    listed = re.search(r" Not: (.*?)\.$", rules, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    avoided = [" ".join(words.split()) for words in re.findall(r'"([^"]+)"', listed[1])]
+    assert "nobody" in avoided
+    prose = " ".join(CODE.sub("", page.read_text(encoding="utf-8")).split())
+    assert re.findall(rf"\b(?:{'|'.join(avoided)})\b", prose, re.IGNORECASE) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
