@@ -19,7 +19,9 @@ _UNKNOWN_NAME: Final = frozenset(
 )
 """What getaddrinfo answers for a name that does not exist, or that has no address; not each system has all."""
 
-_UNKNOWN_ISSUER: Final = "it is signed by nobody whom this server trusts, so something on the way may read along"
+_UNKNOWN_ISSUER: Final = (
+    "it is signed by an authority that this server does not trust, so something on the way may read along"
+)
 _OTHER_NAME: Final = "it is for another name"
 _CERTIFICATE: Final[Mapping[int, str]] = {
     2: _UNKNOWN_ISSUER,

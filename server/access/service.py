@@ -166,7 +166,7 @@ class Access:
         Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when sign-in is not configured.
         """
         if self.sessions is None:
-            raise TwitchAudioError(ProblemCode.NOT_FOUND, "Nobody can sign in here.")
+            raise TwitchAudioError(ProblemCode.NOT_FOUND, "This server has no sign-in.")
         try:
             session_id, user = await self.sessions.begin(code, redirect, verifier)
         except TwitchAudioError as error:

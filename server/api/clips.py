@@ -19,7 +19,7 @@ async def get(request: web.Request) -> web.Response:
     await request.app[keys.ACCESS].check(request[keys.CONTEXT], target)
     answer = await request.app[keys.SERVICE].answer(target)
     if answer is None:
-        detail = f"Nobody has identified this clip yet: POST {BASE}/identifications does."
+        detail = f"This clip has not been identified yet: POST {BASE}/identifications does that."
         raise TwitchAudioError(ProblemCode.NOT_IDENTIFIED, detail)
     age = answer_age(answer, request.app[keys.CLOCK].now())
     return await identification_response(request, answer, age_seconds=age)

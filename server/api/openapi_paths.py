@@ -119,8 +119,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="songHistory",
             summary="A song and where it was heard, newest first",
-            description="On live channels, as their set lists show it; in clips and VODs as you may ask for "
-            "them. For the next page, send `next_before` as `before`.",
+            description="On live channels, as their set lists show it; in clips and VODs if you have access "
+            "to them. For the next page, send `next_before` as `before`.",
             parameters=[
                 parameter("query", "limit", "Hearings to give.", PLAYS),
                 parameter("query", "before", "Only what was heard before this time.", TIME),

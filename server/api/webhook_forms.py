@@ -25,7 +25,7 @@ class WebhookWish(RequestBody):
         Meta(description="`play.started`, `play.updated`, `identification.finished`; all when left out."),
     ] = form_field(default_factory=list[str])
     channels: Annotated[
-        list[str], Meta(description="The channels whose plays are told, by name or address; at most 50.")
+        list[str], Meta(description="The channels whose plays are sent, by name or address; at most 50.")
     ] = form_field(default_factory=list[str])
 
     def chosen(self) -> tuple[EventType, ...]:

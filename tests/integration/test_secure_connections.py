@@ -88,7 +88,11 @@ async def failure(context: ssl.SSLContext | None, answer: Answer) -> UpstreamErr
         (certificate(AUTHORITY.issue_cert("localhost", not_after=NOW - DAY)), resets, "it has expired"),
         (certificate(AUTHORITY.issue_cert("localhost", not_before=NOW + DAY)), resets, "not valid yet"),
         (certificate(AUTHORITY.issue_cert("twitch.example")), resets, "it is for another name"),
-        (certificate(trustme.CA().issue_cert("localhost")), resets, "signed by nobody whom this server trusts"),
+        (
+            certificate(trustme.CA().issue_cert("localhost")),
+            resets,
+            "signed by an authority that this server does not trust",
+        ),
         (None, alert(70), "only old versions of TLS"),
         (None, says(record(HANDSHAKE, OLD_HELLO)), "only old versions of TLS"),
         (None, alert(40), "cannot agree on an encryption"),

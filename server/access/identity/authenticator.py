@@ -106,7 +106,7 @@ class Authenticator:
 
     async def _by_token(self, token: Secret, source: str | None) -> Principal:
         if self._tokens is None:
-            raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "Nobody can sign in with Twitch on this server.")
+            raise TwitchAudioError(ProblemCode.TOKEN_INVALID, "This server has no sign-in with Twitch.")
         if self._tokens.known(token) is not None:
             return await self._by_valid_token(self._tokens, token, source)
         async with self._turns.turn(source):

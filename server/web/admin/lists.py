@@ -231,13 +231,13 @@ class Keys(AdminSection):
 
     slug = "keys"
     title = "API keys"
-    intro = "For programs: chat bots, overlays, other services. A key asks in every access mode. It is shown once."
+    intro = "For programs: chat bots, overlays, other services. A key has access in every mode. It is shown once."
     columns = ("Key", "Begins with", "Name", "Scopes", "Limits", "State", "Last used")
     fields = (
         FormField(name="name", label="Name", required=True, limit=100, help="Whose it is, or what it is for."),
         FormField(
             name="scope",
-            label="May ask for",
+            label="Scopes",
             choices=SCOPES,
             many=True,
             help=f"Nothing chosen: {' and '.join(DEFAULT_SCOPES)}.",
@@ -283,7 +283,7 @@ class Keys(AdminSection):
         per_minute, per_day, days = (form.count(field) for field in self.fields[2:])
         scopes = form.all("scope") or list(DEFAULT_SCOPES)
         if not set(scopes) <= set(SCOPES):
-            raise invalid_input(f"May ask for takes {', '.join(SCOPES)}.")
+            raise invalid_input(f"The scopes of a key are {', '.join(SCOPES)}.")
         now = self._clock.now()
         key, secret = await self._keys.create(
             form.text("name"),
