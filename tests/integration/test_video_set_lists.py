@@ -14,6 +14,7 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
+from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
 from fingerprint.domain.time_line import Broadcast
@@ -77,7 +78,7 @@ class SteppedRecording:
                 heard = HeardPiece(
                     start=start + 5,
                     end=start + 55,
-                    song=song(title, offset_seconds=10.0),
+                    song=song(title, offset_seconds=10.0, ids=ExternalIds(youtube=f"video{start:06.0f}")),
                     score=0.99,
                     recognizer="catalog",
                 )
@@ -144,6 +145,12 @@ async def test_a_set_list_is_made_step_by_step(
         "m3u8": ("application/vnd.apple.mpegurl", "#EXTINF:50,The Builders - Song 0\n"),
         "cue": ("application/x-cue", "=1+1' INDEX 01 00:00:00"),
         "chapters.txt": ("text/plain", "0:00 The Builders - Song 0\n1:05 "),
+        "youtube.txt": (
+            "text/plain",
+            "watch_videos?video_ids=video000000,video000060,video000180,video000240\n"
+            "https://www.youtube.com/watch?v=video000000\n",
+        ),
+        "spotify.txt": ("text/plain", ""),
     }
     for ending, (media_type, text) in expected.items():
         async with api.get(f"{SET_LIST}.{ending}") as answer:
@@ -157,6 +164,8 @@ async def test_a_set_list_is_made_step_by_step(
         assert "Muted by Twitch: 2:00 to 3:00" in text
         assert "Song 240" in text
         assert f"{SET_LIST}.cue" in text
+        assert "YouTube links" in text
+        assert "Spotify links" not in text
         assert "<button" not in text.partition("<main")[2]
 
 
