@@ -194,6 +194,9 @@ class LinkMedia:
         return kept or await self._previews.get(name, lambda: self._fetched_preview(name))
 
     async def _fetched_preview(self, name: str) -> Path | None:
+        kept = await self.kept_preview(name)
+        if kept is not None:  # another caller's fetch ended between our look and our turn
+            return kept
         found = _PREVIEW.fullmatch(name)
         if found is None or await self._store.address(name) is None:
             return None

@@ -71,6 +71,31 @@ async def test_many_who_play_one_preview_fetch_it_once_and_its_address_is_asked_
         assert world.fetched.count("/deezer-preview/1.mp3") == 2
 
 
+async def test_who_looked_before_anothers_fetch_ended_does_not_fetch_again(
+    world: LinkWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with media(world, tmp_path) as found:
+        await found.find(DEEZER)
+        look, fetched, looks = found.kept_preview, asyncio.Event(), 0
+
+        async def slow_at_first(name: str) -> Path | None:
+            nonlocal looks
+            looks += 1
+            first, kept = looks == 1, await look(name)
+            if first:
+                await fetched.wait()
+            return kept
+
+        monkeypatch.setattr(found, "kept_preview", slow_at_first)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            slow = group.create_task(found.preview(NAME))
+            await asyncio.sleep(0)
+            path = await found.preview(NAME)
+            fetched.set()
+        assert slow.result() == path
+        assert world.fetched.count("/deezer-preview/1.mp3") == 1
+
+
 async def test_apple_has_what_deezer_lacks(world: LinkWorld, tmp_path: Path) -> None:
     world.deezer_media = {"preview": "", "album": {"cover_xl": "https://x.example/images/cover//1000x1000.jpg"}}
     async with media(world, tmp_path) as found:
