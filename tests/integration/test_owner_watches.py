@@ -66,9 +66,13 @@ class Stage:
         assert found is not None
         return found
 
+    async def tried(self, used: int) -> Watch:
+        """The watch once so many captures were made, and the last of them has ended."""
+        return await self.until(lambda watch: watch.used == used and watch.next_at > datetime.now(UTC))
+
     async def until(self, condition: Callable[[Watch], bool]) -> Watch:
-        """The watch once it is as it should be, 20 s at most."""
-        async with asyncio.timeout(20):
+        """The watch once it is as it should be, a minute at most."""
+        async with asyncio.timeout(60):
             while True:
                 watch = await self.watch()
                 if condition(watch):
@@ -127,8 +131,8 @@ async def test_the_owner_starts_and_stops_it_on_the_page(stage: Stage, parts: Fa
     assert BOX not in await (await stage.browser.get("/channels/somechannel")).text()
     assert (await stage.browser.post(f"{PAGE}/watch", data={"action": "start"})).status == 403
     assert await stage.change("start") == 303
-    await until(lambda: parts.capture.captures == 1)
-    watch = await stage.until(lambda watch: watch.used == 1)
+    watch = await stage.tried(1)
+    assert parts.capture.captures == 1
     assert (watch.channel_id, watch.owner_id, watch.every_seconds, watch.budget) == (stage.vic, stage.vic, 60, 500)
     text = await stage.page()
     assert "Identifications today: 1 of 500." in text
@@ -140,7 +144,7 @@ async def test_the_owner_starts_and_stops_it_on_the_page(stage: Stage, parts: Fa
     assert await stage.change("stop") == 303
     assert (await stage.watch()).reason == "stopped"
     assert await stage.change("start") == 303
-    await stage.until(lambda watch: watch.used == 2)
+    await stage.tried(2)
     found = await stage.browser.post(
         f"{PAGE}/forget", data={"csrf_token": await stage.browser.csrf(), "name": VIC}
     )
@@ -182,11 +186,11 @@ async def test_a_days_captures_are_not_had_again_by_forgetting_the_channel(
 ) -> None:
     monkeypatch.setattr("server.channels.owner_watches.LOOKS_A_DAY", 0)
     assert (await stage.put(budget=1)).status == 201
-    watch = await stage.until(lambda watch: watch.used == 1 and watch.next_at > datetime.now(UTC))
+    watch = await stage.tried(1)
     assert watch.next_at.strftime("%H:%M") == "00:00"
     assert (await stage.api.delete(f"/api/v1/channels/{VIC}", headers=stage.headers)).status == 204
     assert (await stage.put(budget=1)).status == 201
-    watch = await stage.until(lambda watch: watch.used == 0 and watch.next_at > datetime.now(UTC))
+    watch = await stage.tried(0)
     assert watch.next_at.strftime("%H:%M") == "00:00"
     assert parts.capture.captures == 1
 
@@ -195,7 +199,7 @@ async def test_a_smaller_budget_of_the_operator_counts_for_watches_that_run(
     stage: Stage, parts: FakePipeline
 ) -> None:
     assert (await stage.put(budget=5)).status == 201
-    await stage.until(lambda watch: watch.used == 1 and watch.next_at > datetime.now(UTC))
+    await stage.tried(1)
     await stage.rule("owner_watch_captures", "1")
     await _due(stage)
     watch = await stage.until(lambda watch: watch.fence == 3 and watch.next_at > datetime.now(UTC))
@@ -213,7 +217,7 @@ async def test_in_subscribers_mode_only_listed_owners_may_and_off_ends_it(stage:
     await asyncio.sleep(RULES)
     assert BOX in await stage.page()
     assert await stage.change("start") == 303
-    await stage.until(lambda watch: watch.used == 1)
+    await stage.tried(1)
     await stage.rule("owner_watches", "off")
     await _due(stage)
     assert (await stage.until(lambda watch: watch.reason is not None)).reason == "forbidden"
@@ -225,8 +229,7 @@ async def test_maintenance_and_the_blacklist_hold_it_up(stage: Stage, parts: Fak
     await assert_problem(await stage.put(), "maintenance", 503)
     await stage.rule("maintenance", "off")
     assert (await stage.put()).status == 201
-    await until(lambda: parts.capture.captures == 1)
-    await stage.until(lambda watch: watch.used == 1)
+    await stage.tried(1)
     # Blocked as a person, by number: the channel is another entry.
     await ListStore(stage.database).block(BlacklistKind.USER, f"id:{stage.vic}", reason="", now=datetime.now(UTC))
     await asyncio.sleep(RULES)
@@ -259,7 +262,7 @@ async def test_only_free_recognizers_are_asked_unless_the_operator_says_otherwis
         if paid:
             await stage.rule("owner_watch_paid", "on")
         assert (await stage.put()).status == 201
-        await stage.until(lambda watch: watch.used == 1 and watch.next_at > datetime.now(UTC))
+        await stage.tried(1)
         await until(lambda: parts.capture.captures == 1)
         assert parts.paid == int(paid)
         songs = await (await stage.api.get(f"/api/v1/channels/{VIC}/songs")).json()
