@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
@@ -107,20 +107,20 @@ def add_command(
 
 
 def add_list(
-    commands: Subparsers, name: str, text: str, run: Run, *, more: str = "", **defaults: object
-) -> tuple[Subparsers, argparse.ArgumentParser]:
-    """Add a command that lists things, alone or as `list`: its actions, for others beside, and `list` itself.
+    commands: Subparsers, name: str, text: str, run: Run, *, more: str = "", **options: Mapping[str, str]
+) -> Subparsers:
+    """Add a command that lists things, alone or as `list`, and return its actions, for others beside.
 
-    Both take `--json`.
+    Both take `--json` and the `options`: by name, what argparse is to know of each.
     """
     command = add_command(commands, name, text, run, more="; lists them")
-    command.set_defaults(**defaults)
-    command.add_argument("--json", action="store_true", help=JSON_HELP)
     actions = cast("Subparsers", command.add_subparsers(metavar="ACTION"))
     listed = add_command(actions, "list", "list them", run, more=more)
-    # Without a default of its own, it leaves what was said before `list`.
-    listed.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=JSON_HELP)
-    return actions, listed
+    for option, known in {"json": {"action": "store_true", "help": JSON_HELP}, **options}.items():
+        command.add_argument(f"--{option}", **cast("dict[str, Any]", known))
+        # Without a default of its own, it leaves what was said before `list`.
+        listed.add_argument(f"--{option}", default=argparse.SUPPRESS, **cast("dict[str, Any]", known))
+    return actions
 
 
 class _Group(Protocol):

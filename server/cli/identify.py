@@ -245,11 +245,12 @@ def _song_lines(song: Song, identification: Identification) -> list[str]:
     if playback := playback_text(song):
         facts.append(playback)
     links = [f"  {link}" for link in links_of(song).values() if link]
-    if not links:
-        # One line that leads somewhere; the search of YouTube needs no account.
-        links = [f"  search: {search_links_of(song)['youtube']}"]
+    searches = [
+        f"  {'search:' if number == 0 else '':<7} {link}"
+        for number, link in enumerate(search_links_of(song).values())
+    ]
     name = f"{PROBABLY}: {_song_name(song)}" if identification.is_probable else _song_name(song)
-    return [f"  {name}", *([f"  {', '.join(facts)}"] if facts else []), *links]
+    return [f"  {name}", *([f"  {', '.join(facts)}"] if facts else []), *links, *searches]
 
 
 def _other_songs(identification: Identification) -> list[str]:

@@ -19,6 +19,7 @@ from fingerprint.jobs.clean import clean_song
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.wiring import open_pipeline
+from server.api.link_files import LABELS, empty_link_files
 from server.api.set_list_files import FILES, NamedTracklist, text_line
 from server.api.set_list_forms import TracklistJson
 from server.channels.video_set_list import SetListStatus
@@ -94,9 +95,11 @@ class WholeRun:
         elif self.form == "json":
             print(msgspec.json.encode(TracklistJson.of(named, status)).decode(), flush=True)
         else:
-            ending = "chapters.txt" if self.form == "chapters" else self.form
+            ending = self.form if self.form in FILES else f"{self.form}.txt"
             sys.stdout.write(FILES[ending][1](named))
             sys.stdout.flush()
+            if ending in empty_link_files([entry.song for entry in self.found.songs]):
+                print(f"None of the songs has a known link to {LABELS[ending]}.", file=sys.stderr)
 
 
 def cleaned(found: Tracklist) -> Tracklist:

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
+from fingerprint.whole import WholeRecordings
 from server.cli import identify_whole, main
 from tests.builders import song
 from tests.unit.catalog.music import tune
@@ -66,6 +68,22 @@ def test_chapters_of_standard_input(
     assert main(whole(folder, "-", "--format", "chapters")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert (lines[0], lines[-1]) == ("0:00 Artist 0 - Song 0", "0:18 Artist 1 - Song 1")
+
+
+async def linked(_whole: object, _target: object) -> AsyncGenerator[Tracklist]:
+    found = song("Found", ids=ExternalIds(spotify_track="4cOdK2wGLETKBW3PvgPWqT"))
+    yield Tracklist().after(17.0, [HeardPiece(start=5.0, end=17.0, song=found, score=0.99, recognizer="catalog")])
+
+
+def test_links_for_a_services_own_playlist(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WholeRecordings, "listen", linked)
+    assert main(whole(folder, str(folder / "mix.wav"), "--format", "spotify")) == 0
+    assert capsys.readouterr().out == "https://open.spotify.com/track/4cOdK2wGLETKBW3PvgPWqT\n"
+    assert main(whole(folder, str(folder / "mix.wav"), "--format", "youtube")) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "None of the songs has a known link to YouTube.\n")
 
 
 def test_what_is_no_recording_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

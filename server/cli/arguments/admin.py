@@ -40,9 +40,7 @@ def _register_settings(groups: Subparsers) -> None:
 
 def _register_keys(groups: Subparsers) -> None:
     text = "API keys, for programs that ask"
-    actions, _ = add_list(
-        groups, "keys", text, lazily("admin.list_keys"), more="; the keys themselves are not kept"
-    )
+    actions = add_list(groups, "keys", text, lazily("admin.list_keys"), more="; the keys themselves are not kept")
     create = add_command(actions, "create", "make a key, which is shown this once", lazily("admin.create_key"))
     create.add_argument("name", metavar="NAME", help="whose it is, or what it is for")
     create.add_argument(

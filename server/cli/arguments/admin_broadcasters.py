@@ -6,7 +6,7 @@ from server.cli import Subparsers, add_command, add_list, lazily
 def register(groups: Subparsers) -> None:
     """Add the command group `broadcasters` to `admin`."""
     text = "broadcasters whose subscribers have access in subscribers mode"
-    actions, _ = add_list(groups, "broadcasters", text, lazily("admin_broadcasters.list_broadcasters"))
+    actions = add_list(groups, "broadcasters", text, lazily("admin_broadcasters.list_broadcasters"))
     needs = (
         ". A login is looked up at Twitch, which needs TWITCH_CLIENT_ID and TWITCH_CLIENT_SECRET; "
         "id:NUMBER needs neither"

@@ -18,10 +18,9 @@ def register(groups: Subparsers) -> None:
 def _register_song_tokens(groups: Subparsers) -> None:
     text = "tokens with which a chat bot asks for one channel's song"
     kept = "; the tokens themselves are not kept"
-    actions, listed = add_list(
-        groups, "song-tokens", text, lazily("admin_channels.list_tokens"), more=kept, channel=None
-    )
-    listed.add_argument("--channel", metavar="NAME", help="only this channel's")
+    only = {"metavar": "NAME", "help": "only this channel's"}
+    run = lazily("admin_channels.list_tokens")
+    actions = add_list(groups, "song-tokens", text, run, more=kept, channel=only)
     create = add_command(
         actions,
         "create",
@@ -36,22 +35,16 @@ def _register_song_tokens(groups: Subparsers) -> None:
 
 def _register_reports(groups: Subparsers) -> None:
     text = "answers that listeners reported as wrong"
-    actions, listed = add_list(
-        groups,
-        "reports",
-        text,
-        lazily("admin_channels.list_reports"),
-        more=", the newest first",
-        all=False,
-    )
-    listed.add_argument("--all", action="store_true", help="also those that you are done with")
+    handled = {"action": "store_true", "help": "also those that you are done with"}
+    run = lazily("admin_channels.list_reports")
+    actions = add_list(groups, "reports", text, run, more=", the newest first", all=handled)
     done = add_command(actions, "done", "take them off the list", lazily("admin_channels.handle_reports"))
     done.add_argument("ids", nargs="+", metavar="ID")
 
 
 def _register_watches(groups: Subparsers) -> None:
     text = "channels whose music is identified while they are live"
-    actions, _ = add_list(groups, "watches", text, lazily("admin_channels.list_watches"))
+    actions = add_list(groups, "watches", text, lazily("admin_channels.list_watches"))
     until = " until its stream ends or the budget is used. A server has to run"
     start = add_command(actions, "start", "watch a channel", lazily("admin_channels.start_watch"), more=until)
     start.add_argument("channel", metavar="CHANNEL")
@@ -83,7 +76,7 @@ def _register_channels(groups: Subparsers) -> None:
 
 def _register_unknowns(groups: Subparsers) -> None:
     text = "moments in which no song was found"
-    actions, _ = add_list(
+    actions = add_list(
         groups,
         "unknowns",
         text,

@@ -15,7 +15,7 @@ def register(groups: Subparsers) -> None:
 
 
 def _register_blacklist(groups: Subparsers) -> None:
-    actions, _ = add_list(
+    actions = add_list(
         groups,
         "blacklist",
         "who and what is refused in every access mode",
@@ -33,7 +33,7 @@ def _register_blacklist(groups: Subparsers) -> None:
 
 
 def _register_whitelist(groups: Subparsers) -> None:
-    actions, _ = add_list(
+    actions = add_list(
         groups,
         "whitelist",
         "users who always have access in subscribers mode",
@@ -51,7 +51,7 @@ def _register_whitelist(groups: Subparsers) -> None:
 
 def _register_codes(groups: Subparsers) -> None:
     text = "access codes, which give access in subscribers mode"
-    actions, _ = add_list(
+    actions = add_list(
         groups,
         "codes",
         text,
@@ -75,7 +75,7 @@ def _register_codes(groups: Subparsers) -> None:
 
 
 def _register_sessions(groups: Subparsers) -> None:
-    actions, _ = add_list(
+    actions = add_list(
         groups, "sessions", "who is signed in on the website", lazily("admin_people.list_signed_in")
     )
     end = add_command(

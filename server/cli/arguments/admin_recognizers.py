@@ -6,7 +6,7 @@ from server.cli import Subparsers, add_command, add_list, lazily
 def register(groups: Subparsers) -> None:
     """Add the command group `recognizers` to `admin`."""
     text = "which recognizers are asked, in which order and how often"
-    actions, _ = add_list(groups, "recognizers", text, lazily("admin_recognizers.list_recognizers"))
+    actions = add_list(groups, "recognizers", text, lazily("admin_recognizers.list_recognizers"))
     more = ", in place of TWITCHAUDIO_RECOGNIZERS; those that are not named are not asked"
     order = add_command(actions, "order", "set the order", lazily("admin_recognizers.choose_order"), more=more)
     order.add_argument("names", nargs="+", metavar="NAME", help="catalog, learned, acrcloud, audd or shazam")

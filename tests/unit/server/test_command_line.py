@@ -115,6 +115,22 @@ def test_a_bare_call_shows_the_help(words: list[str], capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.startswith(" ".join(["usage: twitchaudio", *words]))
 
 
+def test_a_list_takes_its_options_with_and_without_the_word_list() -> None:
+    lists = 0
+    for words, parser in commands(make_parser(), "twitchaudio"):
+        if words[1:2] == ("admin",) and words[-1] == "list":
+            below = dict(commands(make_parser(), "twitchaudio"))[words[:-1]]
+            lists += 1
+            for option in parser._option_string_actions:  # pyright: ignore[reportPrivateUsage]
+                assert option in below._option_string_actions, words  # pyright: ignore[reportPrivateUsage]
+    assert lists >= 10
+    read = make_parser().parse_args
+    for typed in (["--channel", "a"], ["list", "--channel", "a"], ["--channel", "a", "list"]):
+        assert read(["admin", "song-tokens", *typed]).channel == "a"
+    assert read(["admin", "song-tokens"]).channel is None
+    assert [read(["admin", "reports", *typed]).all for typed in ([], ["--all"])] == [False, True]
+
+
 def test_the_short_list_of_commands_says_what_the_groups_say() -> None:
     assert make_parser().format_help() == make_parser(()).format_help()
 
