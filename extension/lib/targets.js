@@ -78,8 +78,30 @@ twitchaudio.targets = (() => {
   const PLAIN_WORD = /^[A-Za-z0-9_-]+$/;
 
   const SITES = ["", "www.", "m.", "go.", "canary.", "release.", "beta.", "secure."].map((name) => `${name}twitch.tv`);
-  const LOCALE = /^(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?\.twitch\.tv$/;
+  const LOCALE = /^(?:m\.|www\.)?(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?(?:\.m|\.www)?\.twitch\.tv$/;
   const PLAYERS = ["player.twitch.tv", "embed.twitch.tv"];
+
+  // Links that sites put around the addresses in what their users write, as in fingerprint/domain/link_wrappers.py.
+  const LINK = /^https?:\/+([a-z0-9.-]+?)\.?(?::[0-9]*)?(?:\/[^?#]*)?\?([^#]*)$/i;
+  const ADDRESS_START = /^(?:https?:\/+|\/\/)?[a-z0-9.-]+\.[a-z]{2,}/i;
+  const GOOGLE = /^(?:www\.)?google(?:\.[a-z]{2,3}){1,2}$/;
+  /** Hosts, by the parameter of their links in which the address is. @type {Record<string, string>} */
+  const WRAPPERS = {
+    q: "m.youtube.com www.youtube.com youtube.com",
+    redirecturl: "deref-gmx.net deref-web.de",
+    target: "link.zhihu.com",
+    to: "away.vk.com m.vk.com vk.com vk.ru",
+    u: "l.facebook.com l.instagram.com l.messenger.com l.threads.com l.threads.net l.wl.co lm.facebook.com " +
+      "m.facebook.com steamcommunity.com www.facebook.com",
+    uddg: "duckduckgo.com",
+    url: "disq.us exit.sc gate.sc getpocket.com out.reddit.com slack-redir.net steamcommunity.com t.me " +
+      "www.linkedin.com www.pixiv.net",
+    z: "t.umblr.com",
+  };
+  /** Hosts whose links have the address behind the `?`, without a name. */
+  const BARE_WRAPPERS = ["anon.to", "anonym.to", "href.li", "nullrefer.com", "www.deviantart.com"];
+  const OUTLOOK = ".safelinks.protection.outlook.com";
+  const MAX_WRAPPERS = 3;
 
   /** First path segments of twitch.tv that are pages, not channels. */
   const RESERVED = new Set((
@@ -173,6 +195,32 @@ twitchaudio.targets = (() => {
     return word.replace(CLOSING, "").replace(POSSESSIVE, "");
   }
 
+  /** The names of the parameters of a host's links that hold an address. @param {string} host */
+  function wrapperParameters(host) {
+    if (GOOGLE.test(host)) return ["q", "url"];
+    if (host.endsWith(OUTLOOK)) return ["url"];
+    return Object.keys(WRAPPERS).filter((name) => WRAPPERS[name]?.split(" ").includes(host));
+  }
+
+  /** The address inside a link of a site that wraps addresses; any other word as it is. @param {string} whole */
+  function carriedAddress(whole) {
+    let word = whole;
+    for (let depth = 0; depth < MAX_WRAPPERS; depth += 1) {
+      const [, hostText = "", queryText = ""] = LINK.exec(word.split("#")[0] ?? "") ?? [];
+      const query = queryText.replaceAll("&amp;", "&");
+      const host = hostText.toLowerCase();
+      const names = wrapperParameters(host);
+      let inner = BARE_WRAPPERS.includes(host) && ADDRESS_START.test(query) ? query : undefined;
+      if (names.length > 0 && query.split("&").length <= MAX_PARAMETERS) {
+        const values = [...new URLSearchParams(query)].filter(([name]) => names.includes(name.toLowerCase()));
+        inner = values.map(([, value]) => value.trim()).find((value) => ADDRESS_START.test(value));
+      }
+      if (inner === undefined) break;
+      word = inner;
+    }
+    return word;
+  }
+
   /** @param {string} segment */
   function decoded(segment) {
     try {
@@ -216,7 +264,8 @@ twitchaudio.targets = (() => {
     const query = parametersOf(queryText);
     const fragment = parametersOf(fragmentText);
     const moment = query.get("t") ?? query.get("time") ?? fragment.get("t") ?? fragment.get("time");
-    const at = moment === undefined ? 0 : parseMoment(moment);
+    // Some tools end an address with a slash, or add their parameters behind a second `?`.
+    const at = moment === undefined ? 0 : parseMoment(moment.replace(/(?<=[0-9hms])[/?][^]*/i, ""));
     if (at === null) return null;
     // A name with a dot at its end is the same host: RFC 1034, section 3.1.
     return { host: host.toLowerCase().replace(/\.$/, ""), path, query, at };
@@ -230,7 +279,7 @@ twitchaudio.targets = (() => {
     if (host === "clips.twitch.tv") return clipPageTarget(path, query.get("clip"));
     if (host === "dashboard.twitch.tv") {
       const [page = "", name = ""] = path[0]?.toLowerCase() === "popout" ? path.slice(1) : path;
-      return ["u", "moderator"].includes(page.toLowerCase()) ? channelTarget(name) : null;
+      return ["u", "moderator"].includes(page.toLowerCase()) ? dashboardTarget(path, name, at) : null;
     }
     if (PLAYERS.includes(host)) {
       const [channel, stream, video, clip] = ["channel", "stream", "video", "clip"].map((name) => query.get(name));
@@ -238,6 +287,17 @@ twitchaudio.targets = (() => {
       return video === undefined ? clipTarget(clip ?? "") : videoTarget(video, at);
     }
     return SITES.includes(host) || LOCALE.test(host) ? pageTarget(path, at, query.get("vodid")) : null;
+  }
+
+  /**
+   * The channel of a page of the dashboard, or the video or clip that it edits.
+   * @param {string[]} path @param {string} name @param {number} at seconds
+   */
+  function dashboardTarget(path, name, at) {
+    const pages = path.slice(0, -1).map((page) => page.toLowerCase());
+    const last = path.at(-1) ?? "";
+    if (pages.includes("video-producer") && VIDEO_ID.test(last)) return videoTarget(last, at);
+    return pages.includes("clips") && (last.length > 25 || isOldSlug(last)) ? clipTarget(last) : channelTarget(name);
   }
 
   /** @param {string[]} whole path of clips.twitch.tv @param {string | undefined} embedded */
@@ -259,6 +319,7 @@ twitchaudio.targets = (() => {
     const [one = "", two = "", three = ""] = path;
     const [first, second] = [one.toLowerCase(), two.toLowerCase()];
     if (path.length > 1) {
+      if (first === "stories" || first === "story") return null;
       if (first === "clip" || first === "clips") return clipTarget(two);
       if (["videos", "video", "v"].includes(first)) return videoTarget(two, at);
       if (first === "popout" && ["moderator", "u"].includes(second) && path.length > 2) return channelTarget(three);
@@ -268,6 +329,7 @@ twitchaudio.targets = (() => {
     if (second === "clip" || (second === "clips" && path.length > 2)) return clipTarget(three);
     if (second === "v" || second === "video") return videoTarget(three, at);
     if (second === "videos" && VIDEO_ID.test(three)) return videoTarget(three, at);
+    if (second === "manager" && VIDEO_ID.test(path.at(-1) ?? "")) return videoTarget(path.at(-1) ?? "", at);
     if (second === "b" || second === "c") return null;
     if (second === "schedule" && scheduled !== undefined) return videoTarget(scheduled, at);
     return PAGES.has(first) ? null : channelTarget(one);
@@ -280,7 +342,7 @@ twitchaudio.targets = (() => {
 
   /** The target of an address, or of a text around exactly one. @param {string} text @returns {ParsedTarget | null} */
   function addressIn(text) {
-    const words = wordsOf(text);
+    const words = wordsOf(text).map(carriedAddress);
     const [, between = "", following = ""] = words;
     if (BEFORE_MOMENT.includes(between.toLowerCase()) && writtenMoment(following) !== null) words.splice(1, 1);
     if (words.length === 1) return addressTarget(words[0] ?? "");

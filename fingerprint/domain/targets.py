@@ -7,6 +7,7 @@ from typing import Final
 
 from fingerprint.domain.copied_text import SPACES, cleaned, shown, words_of
 from fingerprint.domain.identification import Kind
+from fingerprint.domain.link_wrappers import carried_address
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.target_kinds import (
     AskedTarget,
@@ -200,11 +201,13 @@ def _another_kind(text: str, target: TwitchTarget, wanted: str) -> TwitchAudioEr
 def url_target(text: str) -> TwitchTarget:
     """The target of a twitch.tv address, with or without its scheme, or of a text around exactly one address.
 
-    Brackets, quotes and Markdown around the address are ignored, and what follows it in a sentence. Of `ADDRESS
+    Brackets, quotes and Markdown around the address are ignored, what follows it in a sentence, and a link of
+    another site that leads to it. Of `ADDRESS
     1:02:03`, `ADDRESS at 1:02:03` and `1:02:03 ADDRESS` the time is the moment in a video that names none.
     Raises `invalid-input`.
     """
-    words = words_of(text := cleaned(text))
+    text = cleaned(text)
+    words = [carried_address(word) for word in words_of(text)]
     if len(words) > 2 and words[1].lower() in _BEFORE_MOMENT and _written_moment(words[2]) is not None:
         del words[1]
     if len(words) == 1:

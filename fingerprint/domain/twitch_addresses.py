@@ -7,12 +7,14 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from fingerprint.domain.copied_text import shown
+from fingerprint.domain.link_wrappers import is_short_link
 from fingerprint.domain.problems import invalid_input
-from fingerprint.domain.target_kinds import ChannelTarget, ClipTarget, TwitchTarget
+from fingerprint.domain.target_kinds import ClipTarget, TwitchTarget
 from fingerprint.domain.target_names import (
     ADVICE,
     LOGIN,
     VIDEO_ID,
+    is_old_slug,
     named_channel,
     named_clip,
     named_video,
@@ -24,6 +26,8 @@ _UNITS: Final = re.compile(
 )
 _BETWEEN_UNITS: Final = re.compile(r"(?<=[hm])[ +]+", re.ASCII | re.IGNORECASE)
 _CLOCK: Final = re.compile(r"(?:([0-9]{1,4}):)?([0-9]{1,5}):([0-9]{1,2}(?:\.[0-9]{1,6})?)", re.ASCII)
+
+_BEHIND_MOMENT: Final = re.compile(r"(?<=[0-9hms])[/?].*", re.ASCII | re.IGNORECASE | re.DOTALL)
 
 _SCHEMES: Final = re.compile(r"(?:https?:/+)+|/+", re.ASCII | re.IGNORECASE)
 _ENCODED: Final = re.compile(
@@ -44,8 +48,10 @@ _APP_PAGES: Final = {
 _SITES: Final = frozenset(
     f"{name}twitch.tv" for name in ("", "www.", "m.", "go.", "canary.", "release.", "beta.", "secure.")
 )
-_LOCALE: Final = re.compile(r"(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?\.twitch\.tv", re.ASCII)
-"""The site in a language, such as `de-de.twitch.tv`; `id.twitch.tv` is where users sign in."""
+_LOCALE: Final = re.compile(
+    r"(?:m\.|www\.)?(?!id\.)[a-z]{2}(?:-[a-z0-9]{2,4})?(?:\.m|\.www)?\.twitch\.tv", re.ASCII
+)
+"""The site in a language, such as `de-de.twitch.tv`, also for phones; `id.twitch.tv` is where users sign in."""
 _PLAYERS: Final = frozenset({"player.twitch.tv", "embed.twitch.tv"})
 _CLIPS: Final = "clips.twitch.tv"
 _DASHBOARD: Final = "dashboard.twitch.tv"
@@ -114,6 +120,10 @@ def address_target(url: str) -> TwitchTarget:
         return _site_page(address)
     if address.host.endswith(".twitch.tv"):
         raise invalid_input(f"{shown(url)} is an address of Twitch, but of no channel, clip or video.")
+    if is_short_link(url):
+        raise invalid_input(
+            f"{shown(url)} is a short link, which does not say where it leads: open it, and give the address of that page."
+        )
     raise invalid_input(f"{shown(url)} is not an address of Twitch.")
 
 
@@ -160,7 +170,8 @@ def _parameters(query: str) -> dict[str, str]:
 
 
 def _moment(text: str | None) -> float:
-    moment = 0.0 if text is None else parse_moment(text)
+    # Some tools end an address with a slash, or add their parameters behind a second `?`.
+    moment = 0.0 if text is None else parse_moment(_BEHIND_MOMENT.sub("", text))
     if moment is None:
         raise invalid_input(f"{shown(text or '')} is not a moment in a video: write 1h2m3s, 1:02:03 or seconds.")
     return moment
@@ -172,6 +183,10 @@ def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911, PLR0912 - o
     match [segment.lower() for segment in path[:2]]:
         case []:
             raise invalid_input("This is Twitch's front page: give the address of a channel, a clip or a video.")
+        case ["stories" | "story", _]:
+            raise invalid_input(
+                "This is a story, which cannot be listened to: give the address of the channel, a clip or a video."
+            )
         case ["clip" | "clips", _]:
             return named_clip(path[1])
         case [word, _] if word in _VIDEO_WORDS:
@@ -190,6 +205,8 @@ def _site_page(address: _Address) -> TwitchTarget:  # noqa: PLR0911, PLR0912 - o
             return named_video(path[2], at_seconds)
         case [_, "videos"] if len(path) > 2 and VIDEO_ID.fullmatch(path[2]):
             return named_video(path[2], at_seconds)
+        case [_, "manager"] if VIDEO_ID.fullmatch(path[-1]):
+            return named_video(path[-1], at_seconds)
         case [_, "b" | "c"]:
             raise invalid_input("This is an address of Twitch's old archive, which is gone.")
         case [_, "schedule"] if "vodid" in address.query:
@@ -236,9 +253,15 @@ def _player(address: _Address) -> TwitchTarget:
     raise invalid_input(f"This player's address names neither a channel nor a video.{advice}")
 
 
-def _dashboard(address: _Address) -> ChannelTarget:
-    """The channel of a page on dashboard.twitch.tv, such as `/u/NAME/stream-manager`."""
+def _dashboard(address: _Address) -> TwitchTarget:
+    """The channel of a page on dashboard.twitch.tv, such as `/u/NAME/stream-manager`, or the video that it edits."""
     path = address.path[1:] if address.path and address.path[0].lower() == "popout" else address.path
     if len(path) < 2 or path[0].lower() not in ("u", "moderator"):
         raise invalid_input("This page of the dashboard names no channel.")
+    *pages, last = path[2:] or ["", ""]
+    below = {page.lower() for page in pages}
+    if "video-producer" in below and VIDEO_ID.fullmatch(last):
+        return named_video(last, address.at_seconds)
+    if "clips" in below and (len(last) > 25 or is_old_slug(last)):
+        return _clip_of(path[1], last)
     return named_channel(path[1])
