@@ -1,7 +1,7 @@
 """Links that sites put around the addresses in what their users write, so that they count who follows them.
 
-The address itself is a parameter of such a link, and is taken from there: nothing is asked of anybody. Short links hold
-none, and are refused.
+The address itself is a parameter of such a link, and is taken from there: nothing is asked of anybody. Short
+links hold none, and are refused.
 """
 
 import re

@@ -122,7 +122,8 @@ def address_target(url: str) -> TwitchTarget:
         raise invalid_input(f"{shown(url)} is an address of Twitch, but of no channel, clip or video.")
     if is_short_link(url):
         raise invalid_input(
-            f"{shown(url)} is a short link, which does not say where it leads: open it, and give the address of that page."
+            f"{shown(url)} is a short link, which does not say where it leads: open it, and give the address of "
+            "that page."
         )
     raise invalid_input(f"{shown(url)} is not an address of Twitch.")
 
@@ -254,7 +255,7 @@ def _player(address: _Address) -> TwitchTarget:
 
 
 def _dashboard(address: _Address) -> TwitchTarget:
-    """The channel of a page on dashboard.twitch.tv, such as `/u/NAME/stream-manager`, or the video that it edits."""
+    """The channel of a dashboard's page, such as `/u/NAME/stream-manager`, or the video or clip that is edited."""
     path = address.path[1:] if address.path and address.path[0].lower() == "popout" else address.path
     if len(path) < 2 or path[0].lower() not in ("u", "moderator"):
         raise invalid_input("This page of the dashboard names no channel.")
