@@ -19,6 +19,9 @@ class Receiver:
 
     url: str = ""
     status: int = 204
+    held: int = 0
+    """Messages to `/held` that got no answer yet: they get one when `go` is set."""
+    go: asyncio.Event = field(default_factory=asyncio.Event)
     got: asyncio.Queue[tuple[dict[str, str], bytes]] = field(
         default_factory=asyncio.Queue[tuple[dict[str, str], bytes]]
     )
@@ -28,6 +31,15 @@ class Receiver:
             ({name.lower(): value for name, value in request.headers.items()}, await request.read())
         )
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
+
+    async def hold(self, _request: web.Request) -> web.Response:
+        self.held += 1
+        await self.go.wait()
+        return web.Response(status=204)
+
+    @property
+    def silent_url(self) -> str:
+        return self.url.removesuffix("/hook") + "/held"
 
     async def next(self, secret: str) -> dict[str, Any]:
         """The next message, whose signature is right; 30 s at most."""
@@ -47,6 +59,7 @@ async def receiving() -> AsyncGenerator[Receiver]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/hook", receiver.take)
+    app.router.add_post("/held", receiver.hold)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -56,4 +69,5 @@ async def receiving() -> AsyncGenerator[Receiver]:
     try:
         yield receiver
     finally:
+        receiver.go.set()
         await runner.cleanup()

@@ -23,6 +23,7 @@ from server.access.identity.failed_attempts import FailedAttemptLimiter
 from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
+from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit, most_restrictive
 from server.access.quotas.admission import Admissions, QuotaAdmission, Running
 from server.access.quotas.rate_limits import RateLimitedError
@@ -146,6 +147,16 @@ class Access:
         """Whether the principal may use the admin pages: an admin who is signed in on the website."""
         user = principal.user
         return user is not None and principal.session is not None and self.admins.contain(user)
+
+    async def is_still_operator(self, user_id: str) -> bool:
+        """Whether the account that made something as an admin is one still, and not blocked. Raises `busy`.
+
+        While the accounts of some admins are not known, nobody's right is taken away.
+        """
+        user = TwitchUser(id=user_id, login="", scopes=frozenset())
+        if (await self.rules()).blacklist.names(user=user):
+            return False
+        return self.admins.contain(user) or bool(self.admins.unknown)
 
     # --- Signing in -----------------------------------------------------------------------------------
 

@@ -71,6 +71,7 @@ async def open_channels(
             clock=clock,
             metrics=metrics,
             check_channel=access.check_channel,
+            is_operator=access.is_still_operator,
             background=app[keys.BACKGROUND],
         )
     )

@@ -111,6 +111,13 @@ def trial_message(webhook: Webhook, now: datetime) -> Message:
     return _message(webhook, EventType.TEST, secrets.token_urlsafe(16), now, {"webhook": webhook.id})
 
 
+def channel_of(message: Message) -> str | None:
+    """The login of the channel that a message is about; None when it names none."""
+    data: dict[str, Any] = msgspec.json.decode(message.body)["data"]
+    channel = data.get("target") if data.get("kind") == "stream" else data.get("channel")
+    return channel if isinstance(channel, str) else None
+
+
 def _message(webhook: Webhook, event: EventType, about: str, moment: datetime | None, data: Any) -> Message:
     # The same event has the same id on every server, so that it is sent once.
     digest = hashlib.sha256(f"{webhook.id} {event} {about}".encode()).hexdigest()

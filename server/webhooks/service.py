@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import logging
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Final, Self, TypeVar
 
-from fingerprint.background import Background
+from fingerprint.background import Background, log_unexpected
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, JobOutcome, JobStore
@@ -20,14 +21,31 @@ from server.identifications.service import IdentificationHandle, IdentificationS
 from server.identifications.set_list import plays
 from server.observability import Metrics
 from server.webhooks.later_plays import store_later_play
-from server.webhooks.messages import EventType, Webhook, identification_message, play_message, trial_message
+from server.webhooks.messages import (
+    EventType,
+    Message,
+    Webhook,
+    channel_of,
+    identification_message,
+    play_message,
+    trial_message,
+)
 from server.webhooks.sender import Attempt, WebhookSender
 from server.webhooks.store import Delivery, WebhookStore
 
 KEY: Final = "key:"
+USER: Final = "user:"
 POLL_SECONDS: Final = 5.0
 MAX_NEWS: Final = 2_000
 AT_ONCE: Final = 16
+AT_ONCE_OF_OWNER: Final = 4
+"""So that one owner's addresses that do not answer hold back nobody else's messages."""
+
+_SWEEP_SECONDS: Final = 60.0
+
+NO_KEY: Final = "Its API key is no longer valid for webhooks."
+NO_OPERATOR: Final = "Its owner is no longer an operator of this server, or is blocked."
+
 
 _ANSWERS: Final = 20
 """The newest answers of a channel that are read to see whether a play is new."""
@@ -65,9 +83,13 @@ class Webhooks:
         clock: Clock,
         metrics: Metrics,
         check_channel: Callable[[str], Awaitable[None]],
+        is_operator: Callable[[str], Awaitable[bool]],
         background: Background | None = None,
     ) -> None:
-        """`check_channel` raises TwitchAudioError `blacklisted` for a channel that nothing is to be told of."""
+        """`check_channel` raises TwitchAudioError `blacklisted` for a channel that nothing is to be told of.
+
+        `is_operator` says whether the account with an id may have webhooks as an operator. Raises `busy`.
+        """
         self.sender = sender
         self._store = store
         self._service = service
@@ -75,6 +97,7 @@ class Webhooks:
         self._clock = clock
         self._background = background or Background(clock)
         self._check_channel = check_channel
+        self._is_operator = is_operator
         self._active: Sequence[Webhook] = ()
         # What has happened: an answer and who asked for it, or a channel (login and id) on which a song was heard.
         self._answers: deque[tuple[str, Identification]] = deque(maxlen=MAX_NEWS)
@@ -82,6 +105,9 @@ class Webhooks:
         self._news = asyncio.Event()
         self._due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        # Messages under way, and whose they are.
+        self._sending: dict[asyncio.Task[None], str] = {}
+        self._sweep_at = -math.inf
         self._sent = metrics.counter("twitchaudio_webhook_deliveries_total", "Attempts to send.", "outcome")
         service.add_outcome_listener(self._job_ended)
 
@@ -96,6 +122,10 @@ class Webhooks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        sending = list(self._sending)
+        for task in sending:
+            task.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
         with contextlib.suppress(TwitchAudioError, TimeoutError):
             # What has just happened is sent by the next server.
             async with asyncio.timeout(1.0):
@@ -181,15 +211,42 @@ class Webhooks:
         return True
 
     async def _deliver(self) -> None:
-        """Send all messages that are due."""
-        await self._store.delete_old(now=self._clock.now())
-        while taken := await self._store.take(now=self._clock.now(), limit=AT_ONCE):
-            await asyncio.gather(*map(self._send, taken))
+        """Begin to send messages that are due, as many as there is room for; each that ends makes room."""
+        if self._clock.monotonic() >= self._sweep_at:
+            await self._store.delete_old(now=self._clock.now())
+            self._sweep_at = self._clock.monotonic() + _SWEEP_SECONDS
+        room = AT_ONCE - len(self._sending)
+        if room <= 0:
+            return
+        taken = await self._store.take(
+            now=self._clock.now(), limit=room, at_once=AT_ONCE_OF_OWNER, under_way=Counter(self._sending.values())
+        )
+        for delivery in taken:
+            task = asyncio.create_task(self._send(delivery), name=f"send {delivery.message.id}")
+            self._sending[task] = delivery.webhook.owner
+            task.add_done_callback(self._on_sent)
+
+    def _on_sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.pop(task, None)
+        log_unexpected(task)
+        self._due.set()
 
     async def _send(self, delivery: Delivery) -> None:
+        try:
+            await self._try_to_send(delivery)
+        except TwitchAudioError as error:
+            # Its lease ends by itself, and it is sent again.
+            _log.info("webhooks_without_store", extra={"code": str(error.code)})
+
+    async def _try_to_send(self, delivery: Delivery) -> None:
         webhook = delivery.webhook
-        if not await self._may_have(webhook.owner):
-            await self._store.disable(webhook.owner, "Its API key is no longer valid for webhooks.")
+        refusal = await self._refusal(webhook.owner)
+        if refusal is not None:
+            await self._store.disable(webhook.owner, refusal)
+            return
+        if await self._is_of_blocked_channel(delivery.message):
+            # It may have waited for hours, and the channel was blocked meanwhile.
+            await self._store.drop(delivery)
             return
         outcome = await self.sender.send(webhook, delivery.message)
         self._sent.add("delivered" if outcome.error is None else "failed")
@@ -199,8 +256,14 @@ class Webhooks:
         _log.info("webhook_failed", extra={"webhook": webhook.id, "attempts": delivery.attempts})
         await self._store.failed(delivery, outcome.error, now=self._clock.now(), is_gone=outcome.status == 410)
 
-    async def _may_have(self, owner: str) -> bool:
+    async def _is_of_blocked_channel(self, message: Message) -> bool:
+        channel = channel_of(message)
+        return channel is not None and not await self._may_be_told(channel)
+
+    async def _refusal(self, owner: str) -> str | None:
+        """Why an owner may have no webhooks any more; None when they may."""
         if not owner.startswith(KEY):
-            return True
+            return None if await self._is_operator(owner.removeprefix(USER)) else NO_OPERATOR
         key = await self._api_keys.get(owner.removeprefix(KEY))
-        return key is not None and key.valid(self._clock.now()) and WEBHOOKS in key.scopes
+        valid = key is not None and key.valid(self._clock.now()) and WEBHOOKS in key.scopes
+        return None if valid else NO_KEY

@@ -1,7 +1,7 @@
 """Webhooks and their deliveries in SQL. A delivery's row is its lease: one server at a time sends it."""
 
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
@@ -168,18 +168,32 @@ class WebhookStore:
         if chosen:
             await self._database.transact(work)
 
-    async def take(self, *, now: datetime, limit: int) -> Sequence[Delivery]:
-        """Lease up to `limit` messages that are due."""
+    async def take(
+        self, *, now: datetime, limit: int, at_once: int, under_way: Mapping[str, int]
+    ) -> Sequence[Delivery]:
+        """Lease up to `limit` messages that are due, of each owner at most `at_once` less what is `under_way`."""
         table = webhook_deliveries
         free = (table.c.due_us <= to_us(now), table.c.lease_us <= to_us(now))
         lease = to_us(now + timedelta(seconds=LEASE_SECONDS))
-        due = await self._database.rows(select(table.c.id).where(*free).order_by(table.c.due_us).limit(limit))
+        place = func.row_number().over(partition_by=webhooks.c.owner, order_by=(table.c.due_us, table.c.id))
+        ranked = (
+            select(table.c.id, table.c.due_us, webhooks.c.owner, place.label("place"))
+            .join_from(table, webhooks, webhooks.c.id == table.c.webhook_id, isouter=True)
+            .where(*free)
+            .subquery()
+        )
+        # The first of each owner first.
+        fair = select(ranked.c.id, ranked.c.owner, ranked.c.place).where(ranked.c.place <= at_once)
+        first = await self._database.rows(
+            fair.order_by(ranked.c.place, ranked.c.due_us, ranked.c.id).limit(limit + sum(under_way.values()))
+        )
+        due = [row.id for row in first if row.place + under_way.get(row.owner or "", 0) <= at_once][:limit]
         if not due:
             return []
 
         def work(connection: Connection) -> list[Delivery]:
             taken: list[Delivery] = []
-            for (message_id,) in due:
+            for message_id in due:
                 this = table.c.id == message_id
                 values = {"lease_us": lease, "attempts": table.c.attempts + 1}
                 if not connection.execute(update(table).where(this, *free).values(**values)).rowcount:
@@ -223,13 +237,25 @@ class WebhookStore:
         def work(connection: Connection) -> None:
             self._set_due(connection, delivery, None if wait is None else to_us(now + wait))
             connection.execute(update(webhooks).where(webhooks.c.id == webhook.id).values(**values))
+            if "disabled" in values:
+                _send_no_more(connection, [webhook.id])
 
         await self._database.transact(work)
+
+    async def drop(self, delivery: Delivery) -> None:
+        """Send a message no more."""
+        await self._database.transact(lambda connection: self._set_due(connection, delivery, None))
 
     async def disable(self, owner: str, reason: str) -> None:
         """Send nothing more to the webhooks of an owner who may have none any more."""
         mine = (webhooks.c.owner == owner, webhooks.c.disabled.is_(None))
-        await self._database.change(update(webhooks).where(*mine).values(disabled=reason[:200]))
+
+        def work(connection: Connection) -> None:
+            active = list(connection.execute(select(webhooks.c.id).where(*mine)).scalars())
+            connection.execute(update(webhooks).where(*mine).values(disabled=reason[:200]))
+            _send_no_more(connection, active)
+
+        await self._database.transact(work)
 
     async def delete_old(self, *, now: datetime) -> None:
         """Forget messages that were sent or given up."""
@@ -240,6 +266,11 @@ class WebhookStore:
     def _set_due(self, connection: Connection, delivery: Delivery, due_us: int | None) -> None:
         this = webhook_deliveries.c.id == delivery.message.id
         connection.execute(update(webhook_deliveries).where(this).values(due_us=due_us, lease_us=0))
+
+
+def _send_no_more(connection: Connection, webhook_ids: Sequence[str]) -> None:
+    waiting = (webhook_deliveries.c.webhook_id.in_(webhook_ids), webhook_deliveries.c.due_us.is_not(None))
+    connection.execute(update(webhook_deliveries).where(*waiting).values(due_us=None))
 
 
 class WebhookFollower:

@@ -1,19 +1,28 @@
 """Webhooks: plays and finished identifications, signed and sent to the addresses of an API key's holder."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from sqlalchemy import select, update
 
 from fingerprint.database import Database, open_database
 from fingerprint.ports import Match
 from server import migrations
+from server.access.rules.blacklist_kinds import BlacklistKind
+from server.access.rules.list_store import ListStore
+from server.access.service import RULES_SECONDS
 from server.api.openapi import openapi_document
+from server.webhooks import sender
 from server.webhooks.messages import CHOSEN, Message, headers_of
+from server.webhooks.service import AT_ONCE_OF_OWNER, NO_OPERATOR
 from server.webhooks.store import GIVEN_UP_AFTER, MOST_OF_OWNER, WAITS, WebhookStore
-from tests.api_client import ask, assert_problem, bot_headers, open_api
+from server.webhooks.tables import webhook_deliveries
+from tests.api_client import ask, assert_problem, bot_headers, open_api, until
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
@@ -117,27 +126,28 @@ async def test_messages_are_kept_tried_again_and_given_up(sql_address: str) -> N
     async with open_database(sql_address) as database:
         await migrations.upgrade(database)
         store = WebhookStore(database)
+        take = partial(store.take, limit=9, at_once=9, under_way={})
         hook, _ = await store.put("key:1", "https://bot.example/", events=CHOSEN, channels=(), now=NOON)
         message = Message(id="msg_1", body=b"{}")
         for _ in range(2):
             await store.add([(hook, message)], now=NOON)
         now = NOON
         for attempt, wait in enumerate(WAITS, start=1):
-            (taken,) = await store.take(now=now, limit=9)
+            (taken,) = await take(now=now)
             assert (taken.message, taken.attempts) == (message, attempt)
-            assert await store.take(now=now, limit=9) == [], "one server sends it"
+            assert await take(now=now) == [], "one server sends it"
             await store.failed(taken, "It answered 500.", now=now)
             now += timedelta(seconds=wait)
-        (taken,) = await store.take(now=now, limit=9)
+        (taken,) = await take(now=now)
         await store.failed(taken, "It answered 500.", now=now)
-        assert await store.take(now=now + timedelta(days=9), limit=9) == [], "given up"
+        assert await take(now=now + timedelta(days=9)) == [], "given up"
         failing = await store.get("key:1", hook.id)
         assert (failing.failing_since, failing.last_error, failing.disabled) == (NOON, "It answered 500.", None)
         # A server that ended while it was sending leaves the message to the next.
         await store.add([(hook, Message(id="msg_2", body=b"{}"))], now=now)
-        await store.take(now=now, limit=9)
+        await take(now=now)
         now += timedelta(minutes=1)
-        (taken,) = await store.take(now=now, limit=9)
+        (taken,) = await take(now=now)
         await store.failed(taken, "It answered 500.", now=NOON + GIVEN_UP_AFTER)
         assert "for 3 days" in ((await store.get("key:1", hook.id)).disabled or "")
         assert await store.active() == []
@@ -146,3 +156,65 @@ async def test_messages_are_kept_tried_again_and_given_up(sql_address: str) -> N
         await store.delete_old(now=now + timedelta(days=1))
         assert headers_of(message, hook.secret, NOON)["webhook-timestamp"] == str(int(NOON.timestamp()))
         await store.delete("key:1", hook.id)
+
+
+async def test_one_owners_silent_addresses_do_not_hold_back_anothers(
+    api: ClientSession, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "SEND_SECONDS", 3_600.0)
+    silent, other = await bot_headers(database, "streams", "webhooks"), await bot_headers(database, "webhooks")
+    for number in range(MOST_OF_OWNER):
+        wish = {"url": f"{receiver.silent_url}?{number}", "events": ["identification.finished"]}
+        assert (await api.put(HOOKS, json=wish, headers=silent)).status == 201
+    hook = await (await api.put(HOOKS, json={"url": receiver.url, "channels": ["b"]}, headers=other)).json()
+    for channel in ("a1", "a2"):
+        await api.post(
+            "/api/v1/identifications", json={"channel": channel}, headers={**silent, "Prefer": "wait=30"}
+        )
+    await until(lambda: receiver.held >= AT_ONCE_OF_OWNER)
+    await ask(api, {"channel": "b"}, wait=30)
+    assert (await receiver.next(hook["secret"]))["data"]["channel"] == "b"
+    assert receiver.held == AT_ONCE_OF_OWNER, "the others wait for these"
+    receiver.go.set()
+    await until(lambda: receiver.held == 2 * MOST_OF_OWNER)
+
+
+async def test_what_waited_to_be_sent_is_not_told_of_a_channel_that_was_blocked_meanwhile(
+    api: ClientSession, database: Database, receiver: Receiver
+) -> None:
+    bot = await bot_headers(database, "streams", "webhooks")
+    bot["Prefer"] = "wait=30"
+    hook = await (await api.put(HOOKS, json={"url": receiver.url}, headers=bot)).json()
+    receiver.status = 503
+    await api.post("/api/v1/identifications", json=CHANNEL, headers=bot)
+    assert (await receiver.next(hook["secret"]))["data"]["target"] == CHANNEL["channel"]
+    waits = select(webhook_deliveries.c.id).where(
+        webhook_deliveries.c.due_us.is_not(None), webhook_deliveries.c.lease_us == 0
+    )
+    async with asyncio.timeout(30):
+        while not (waiting := await database.rows(waits)):  # noqa: ASYNC110 - it is the server's
+            await asyncio.sleep(0.05)
+    receiver.status = 204
+    await ListStore(database).block(BlacklistKind.CHANNEL, CHANNEL["channel"], reason="", now=NOON)
+    await asyncio.sleep(RULES_SECONDS)
+    first = webhook_deliveries.c.id == waiting[0].id
+    await database.change(update(webhook_deliveries).where(first).values(due_us=0))
+    await api.post("/api/v1/identifications", json={"channel": "another"}, headers=bot)
+    assert (await receiver.next(hook["secret"]))["data"]["target"] == "another"
+    async with asyncio.timeout(30):
+        while await database.rows(waits.where(first)):  # noqa: ASYNC110 - it is the server's
+            await asyncio.sleep(0.05)
+    assert receiver.got.empty()
+
+
+async def test_an_operators_webhooks_end_with_their_right(
+    api: ClientSession, database: Database, receiver: Receiver
+) -> None:
+    store = WebhookStore(database)
+    hook, _ = await store.put("user:123", receiver.url, events=CHOSEN, channels=("somechannel",), now=NOON)
+    await api.put(HOOKS, json={"url": receiver.url}, headers=await bot_headers(database, "webhooks"))  # reads them
+    await ask(api, CHANNEL, wait=30)
+    async with asyncio.timeout(30):
+        while (ended := await store.get("user:123", hook.id)).disabled is None:  # noqa: ASYNC110 - it is the server's
+            await asyncio.sleep(0.05)
+    assert ended.disabled == NO_OPERATOR
