@@ -1,5 +1,7 @@
 """`/api/v1/identifications`: start, read and follow identifications."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from aiohttp import web
@@ -59,6 +61,7 @@ async def ask(request: web.Request) -> web.Response:
     if wait is not None:
         end_turn(request)
         identification = await request.app[keys.SERVICE].wait(asked, wait, source=source_of(request))
+        await _check_shown(request, identification)
     return await identification_response(
         request,
         identification,
@@ -91,6 +94,7 @@ async def get(request: web.Request) -> web.Response:
     if wait is not None:
         end_turn(request)
         identification = await request.app[keys.SERVICE].wait(asked, wait, source=source_of(request))
+        await _check_shown(request, identification)
     if identification.status.finished:
         # So that `song.id` leads to a page.
         await request.app[keys.SONGS].note_old(identification)
@@ -118,7 +122,18 @@ async def events(request: web.Request) -> web.StreamResponse:
         return encode_event(name, encoder.encode(state, paths=paths), event_id=f"{state.id}-{state.stage}")
 
     states = request.app[keys.SERVICE].states(asked, keep_alive, after=after, source=source_of(request))
-    return await send_events(request, states, encode, first_is_there=True)
+    return await send_events(request, _shown(request, states), encode, first_is_there=True)
+
+
+async def _shown(
+    request: web.Request, states: AsyncGenerator[Identification | None]
+) -> AsyncGenerator[Identification | None]:
+    """The states as long as they may be shown. Raises as `find_shown` does."""
+    async with aclosing(states):
+        async for state in states:
+            if state is not None:
+                await _check_shown(request, state)
+            yield state
 
 
 def source_of(request: web.Request) -> str | None:
@@ -149,10 +164,16 @@ async def find_shown(request: web.Request, text: str) -> IdentificationHandle | 
     Raises TwitchAudioError `busy`, and `blacklisted` when it is about a channel, clip or VOD that is.
     """
     found = await request.app[keys.SERVICE].find(IdentificationId(text)) if len(text) <= ID_LIMIT else None
-    target = None if found is None else target_of(found.identification)
+    if found is not None:
+        await _check_shown(request, found.identification)
+    return found
+
+
+async def _check_shown(request: web.Request, identification: Identification) -> None:
+    """Also after a wait, in which what it is about may have been blocked. Raises as `find_shown` does."""
+    target = target_of(identification)
     if target is not None:
         await request.app[keys.ACCESS].check_shown(target)
-    return found
 
 
 ROUTES: Final = (

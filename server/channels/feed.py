@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
@@ -89,9 +89,16 @@ class ChannelFeed:
     """All channels that have listeners in this process. An async context manager that owns their tasks."""
 
     def __init__(
-        self, service: IdentificationService, *, metrics: Metrics, limits: FeedLimits | None = None
+        self,
+        service: IdentificationService,
+        *,
+        metrics: Metrics,
+        check_channel: Callable[[str], Awaitable[None]],
+        limits: FeedLimits | None = None,
     ) -> None:
+        """`check_channel` raises TwitchAudioError `blacklisted` for a channel that may not be shown any more."""
         self._service = service
+        self._check_channel = check_channel
         self._limits = limits or FeedLimits()
         self._subscriptions: dict[str, _Subscription] = {}
         self._listeners = 0
@@ -212,6 +219,9 @@ class ChannelFeed:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds * jitter):
                         await subscription.refresh.wait()
+        except TwitchAudioError as error:
+            # It was blocked: its listeners' streams end, and they are told why when they come back.
+            subscription.error = error
         except Exception as error:  # noqa: BLE001 - the last resort: the listeners must learn of it
             _log.exception("feed_crashed")
             subscription.error = TwitchAudioError(
@@ -224,14 +234,17 @@ class ChannelFeed:
             self._wake_listeners(subscription)
 
     async def _refresh(self, subscription: _Subscription) -> None:
-        """Read the newest plays, and wake the listeners when they have changed."""
+        """Read the newest plays, and wake the listeners when they have changed. Raises as `check_channel`."""
         try:
+            await self._check_channel(subscription.login)
             newest = await self._service.recent_answers(subscription.login, limit=1)
             known = subscription.play is not None and newest and newest[0].id == subscription.play.answers[0]
             if not newest or (known and not subscription.waiting):
                 return
             answers = await self._service.recent_answers(subscription.login, limit=_MAX_ANSWERS)
         except TwitchAudioError as error:
+            if error.code is ProblemCode.BLACKLISTED:
+                raise
             # The database cannot be reached: keep the listeners, and try again at the next poll.
             _log.info("feed_without_store", extra={"code": str(error.code)})
             return

@@ -59,7 +59,9 @@ async def open_channels(
     app[keys.SONG_TEXT] = SongText(
         database, service=service, access=access, names=app[keys.NAMES], clock=clock, asked=hot.asked
     )
-    app[keys.FEED] = await stack.enter_async_context(ChannelFeed(service, metrics=metrics))
+    app[keys.FEED] = await stack.enter_async_context(
+        ChannelFeed(service, metrics=metrics, check_channel=access.check_channel)
+    )
     app[keys.SET_LISTS] = await stack.enter_async_context(SetLists(service, clock=clock))
     sender = await stack.enter_async_context(WebhookSender(settings.webhook_hosts, clock))
     app[keys.WEBHOOKS] = await stack.enter_async_context(

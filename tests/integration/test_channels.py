@@ -19,13 +19,24 @@ from server import migrations
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
+from server.access.service import RULES_SECONDS
 from server.app import listening, make_app
 from server.channels import song_text
 from server.channels.reports import DISPUTES_PER_DAY, PER_DAY, ReportStore
 from server.channels.song_tokens import MADE_PER_DAY, MOST_PER_CHANNEL, SongTokenStore
 from server.settings import ServerSettings
 from simulator.accounts import OWN_APPLICATION
-from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, until, until_metric
+from tests.api_client import (
+    ASK,
+    CLIP,
+    ask,
+    assert_problem,
+    next_event,
+    open_api,
+    read_events,
+    until,
+    until_metric,
+)
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer, a_viewer
@@ -426,3 +437,20 @@ async def test_reports_and_tokens_work_on_mariadb_too(sql_address: str) -> None:
         with pytest.raises(TwitchAudioError):
             await store.revoke(token.id, now=NOON, channel="d")
         assert len(await store.all()) == 1
+
+
+async def test_what_is_open_when_a_channel_is_blocked_tells_no_more_of_it(
+    api: ClientSession, database: Database, parts: FakePipeline
+) -> None:
+    parts.capture.gate.clear()
+    begun = await (await ask(api, {"channel": VIC})).json()
+    channel = await api.get(f"{CHANNEL}/events")
+    states = await api.get(f"/api/v1/identifications/{begun['id']}/events")
+    waiting = asyncio.create_task(ask(api, {"channel": VIC}, wait=30))
+    await next_event(states)
+    await ListStore(database).block(BlacklistKind.CHANNEL, VIC, reason="", now=NOON)
+    await asyncio.sleep(RULES_SECONDS)
+    parts.capture.gate.set()
+    await assert_problem(await waiting, "blacklisted", 403)
+    assert "Night Drive" not in str(await read_events(states))
+    assert await read_events(channel) == []
