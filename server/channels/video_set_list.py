@@ -40,3 +40,8 @@ class VideoSetList:
     finished_at: datetime | None
     problem: Problem | None
     fence: int
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether it counts in the hours of a day: those of operators do not, who need not own the VOD."""
+        return self.channel_id is not None or self.made_by.startswith("key:")

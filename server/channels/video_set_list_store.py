@@ -1,12 +1,12 @@
 """Set lists of whole VODs in SQL. A row is also the lease: one server at a time listens to a VOD."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
@@ -107,12 +107,12 @@ class VideoSetListStore:
             _check(connection, made_by, limits, now)
             self._changes.record(connection, "set list of a video", video)
             if row is None:
-                insert_new(connection, table, {"video": video, "fence": 1, **fresh, **_empty(0)})
+                insert_new(connection, table, {"video": video, "fence": 1, **fresh, **_counted(Tracklist(), 0)})
             else:
-                # What was listened to today stays counted.
-                today = row.created_us > to_us(now - _DAY)
-                values = {**fresh, **(_empty(row.captured_s if today else 0) if again else {})}
-                values["fence"] = table.c.fence + 1
+                # What was listened to today stays counted, and nothing of the days before.
+                heard_today = row.captured_s if row.created_us > to_us(now - _DAY) else 0
+                so_far = Tracklist() if again else _set_list(row).tracklist
+                values = {**fresh, **_counted(so_far, heard_today), "fence": table.c.fence + 1}
                 connection.execute(update(table).where(mine).values(**values))
             return _set_list(connection.execute(select(table).where(mine)).one())
 
@@ -135,6 +135,17 @@ class VideoSetListStore:
             return True
 
         return await self._database.transact(work)
+
+    async def check_hours(self, job: VideoSetList, hours_a_day: int, *, now: datetime) -> None:
+        """Raise TwitchAudioError `rate-limited` when the hours of the one who started a set list are used up.
+
+        Several at once may do that together. Operators have no such limit.
+        """
+        if not job.budgeted:
+            return
+        row = await self._database.first(_heard_today(job.made_by, now))
+        if row is not None and (row[0] or 0) >= hours_a_day * 3600:
+            raise _used_up(hours_a_day)
 
     # --- Leases -----------------------------------------------------------------------------------------
 
@@ -193,10 +204,21 @@ class VideoSetListStore:
         return bool(await self._database.change(update(table).where(*mine).values(**kept)))
 
 
-def _empty(earlier_seconds: int) -> Mapping[str, Any]:
-    """The columns of a new set list. `earlier_seconds`: what was heard today for the one before."""
-    body = msgspec.json.encode(Tracklist(earlier_seconds=float(earlier_seconds))).decode()
-    return {"body": body, "captured_s": earlier_seconds}
+def _counted(so_far: Tracklist, heard_today: int) -> Mapping[str, Any]:
+    """The columns of a set list that is started, for which `heard_today` seconds count of this day."""
+    counted = replace(so_far, earlier_seconds=heard_today - so_far.captured_seconds)
+    return {"body": msgspec.json.encode(counted).decode(), "captured_s": heard_today}
+
+
+def _heard_today(made_by: str, now: datetime) -> Select[tuple[int | None]]:
+    """The seconds of sound that one caller had listened to for the set lists started within a day."""
+    mine = (table.c.made_by == made_by, table.c.created_us > to_us(now - _DAY))
+    return select(func.sum(table.c.captured_s)).where(*mine)
+
+
+def _used_up(hours: int) -> TwitchAudioError:
+    detail = f"The {hours} hours of VODs that you can have listened to in a day are used up."
+    return TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=3600.0)
 
 
 def _check(connection: Connection, made_by: str, limits: SetListLimits, now: datetime) -> None:
@@ -210,11 +232,9 @@ def _check(connection: Connection, made_by: str, limits: SetListLimits, now: dat
         detail = f"{limits.per_person} of your set lists are being made, which is the most at a time."
         raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=300.0)
     if limits.hours_a_day is not None:
-        today = (mine, table.c.created_us > to_us(now - _DAY))
-        heard = connection.execute(select(func.sum(table.c.captured_s)).where(*today)).scalar_one() or 0
+        heard = connection.execute(_heard_today(made_by, now)).scalar_one() or 0
         if heard >= limits.hours_a_day * 3600:
-            detail = f"The {limits.hours_a_day} hours of VODs that you can have listened to in a day are used up."
-            raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=3600.0)
+            raise _used_up(limits.hours_a_day)
 
 
 def _set_list(row: Any) -> VideoSetList:

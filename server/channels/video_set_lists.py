@@ -55,6 +55,8 @@ class WorkLimits:
     wait_seconds: float = 10.0
     """The wait between two attempts."""
     max_hours: int = 24
+    hours_a_day: int | None = None
+    """How many hours of sound one caller may have listened to in a day, for all set lists together."""
 
 
 class VideoSetLists:
@@ -211,7 +213,10 @@ class VideoSetLists:
                     await self._until_allowed(job, listening)
 
     async def _until_allowed(self, job: VideoSetList, listening: "_Listening") -> None:
-        """Wait while the service is switched off. Raises what the check raises, and _LostError."""
+        """Wait while the service is switched off. Raises what the check raises, `rate-limited` and _LostError."""
+        hours, found = self._limits.hours_a_day, listening.found
+        if hours is not None and (found.duration is None or found.position < found.duration):
+            await self._store.check_hours(job, hours, now=self._clock.now())
         while True:
             try:
                 await self._check(VideoTarget(job.video, 0.0))

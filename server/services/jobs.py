@@ -160,7 +160,11 @@ async def open_jobs(
         clock=clock,
         owner=lease_owner(),
         metrics=app[keys.METRICS],
-        limits=WorkLimits(at_once=settings.set_lists, max_hours=settings.set_list_hours),
+        limits=WorkLimits(
+            at_once=settings.set_lists,
+            max_hours=settings.set_list_hours,
+            hours_a_day=settings.set_list_hours_a_day,
+        ),
         background=background,
     )
     app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)

@@ -28,7 +28,7 @@ from fingerprint.whole import WholeRecordings
 from server import migrations
 from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
-from server.channels.video_set_lists import CheckVideo, VideoSetLists
+from server.channels.video_set_lists import CheckVideo, VideoSetLists, WorkLimits
 from server.observability import Metrics
 from tests.api_client import CLIP, ask, assert_problem, bot_headers, open_api
 from tests.builders import NOON, song
@@ -382,10 +382,52 @@ async def test_recognizers_that_cannot_answer_for_a_moment_end_nothing(
     assert (made.status, recording.begun_at) == (SetListStatus.SUCCESSFUL, [0.0, 60.0])
 
 
-async def _made(store: VideoSetListStore, recording: SteppedRecording, check: CheckVideo) -> VideoSetList:
+@pytest.mark.parametrize(
+    ("made_by", "channel_id", "status"),
+    [
+        ("key:1", None, SetListStatus.FAILED),
+        ("user:1", "41", SetListStatus.FAILED),
+        ("user:1", None, SetListStatus.SUCCESSFUL),
+    ],
+    ids=["key", "owner", "operator"],
+)
+async def test_several_at_once_do_not_reach_beyond_the_hours_of_a_day(
+    store: VideoSetListStore,
+    recording: SteppedRecording,
+    made_by: str,
+    channel_id: str | None,
+    status: SetListStatus,
+) -> None:
+    terms: dict[str, Any] = {"made_by": made_by, "channel_id": channel_id}
+    await store.start("1", now=now(), limits=SetListLimits(hours_a_day=2), **terms)
+    other = await store.take(owner="elsewhere", now=now(), lease_seconds=6000)
+    assert other is not None
+    assert await store.save(other, Tracklist(captured_seconds=7080.0), now=now(), lease_seconds=6000)
+    made = await _made(store, recording, _allowed, hours_a_day=2, **terms)
+    assert made.status is status
+    if status is SetListStatus.FAILED:
+        assert made.problem is not None
+        assert (made.problem.code, made.tracklist.position) == (ProblemCode.RATE_LIMITED, 120.0)
+        assert len(made.tracklist.songs) == 2, "what was found stays"
+        # The next day has hours of its own, and it goes on where it was.
+        later = now() + timedelta(days=1, minutes=10)
+        again = await _made(store, recording, _allowed, hours_a_day=2, at=later, **terms)
+        assert (again.status, recording.begun_at) == (SetListStatus.SUCCESSFUL, [0.0, 120.0])
+
+
+async def _made(
+    store: VideoSetListStore,
+    recording: SteppedRecording,
+    check: CheckVideo,
+    *,
+    hours_a_day: int | None = None,
+    made_by: str = "user:1",
+    channel_id: str | None = None,
+    at: datetime | None = None,
+) -> VideoSetList:
     """A set list that was worked on to its end, as fast as it goes."""
-    clock = FakeClock(now())
-    terms: dict[str, Any] = {"made_by": "user:1", "channel_id": None, "limits": SetListLimits()}
+    clock = FakeClock(at or now())
+    terms: dict[str, Any] = {"made_by": made_by, "channel_id": channel_id, "limits": SetListLimits()}
     await store.start(VIDEO, now=clock.now(), **terms)
     for _ in range(5):
         recording.steps.release()
@@ -397,6 +439,7 @@ async def _made(store: VideoSetListStore, recording: SteppedRecording, check: Ch
         clock=clock,
         owner="a",
         metrics=Metrics(),
+        limits=WorkLimits(save_seconds=0.0, hours_a_day=hours_a_day),
     )
     async with lists, asyncio.timeout(30):
         while (made := await store.get(VIDEO)) is None or not made.status.finished:
