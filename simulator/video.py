@@ -21,7 +21,8 @@ class VideoSwitches(MediaSwitches):
     """The behavior of a VOD. `recording`: it grows with the clock, from `recorded_seconds` on.
 
     `paused_at`, `paused_seconds`: so many seconds after its start the stream dropped for so long, which the VOD
-    leaves out. `byte_ranges`: its segments are ranges of one file. `sound_gone`: Twitch still lists it, but its
+    leaves out. `muted_from`, `muted_seconds`: this part of it is muted as well, which Twitch may do at any time.
+    `byte_ranges`: its segments are ranges of one file. `sound_gone`: Twitch still lists it, but its
     playlists and segments are gone.
     """
 
@@ -29,6 +30,8 @@ class VideoSwitches(MediaSwitches):
     sound_gone: bool = False
     paused_at: float = 0.0
     paused_seconds: float = 0.0
+    muted_from: float = 0.0
+    muted_seconds: float = 0.0
     byte_ranges: bool = False
     missing: bool = False
     subscriber_only: bool = False
@@ -41,7 +44,7 @@ class VideoSwitches(MediaSwitches):
     def check(self) -> None:
         self.check_media()
         check_shape(self.audio, self.token_names)
-        for name in ("recorded_seconds", "paused_at", "paused_seconds"):
+        for name in ("recorded_seconds", "paused_at", "paused_seconds", "muted_from", "muted_seconds"):
             if not 0 <= getattr(self, name) <= MAX_VIDEO_SECONDS:
                 raise ValueError(f"{name} must be 0..{MAX_VIDEO_SECONDS:g}")
 
@@ -104,4 +107,5 @@ class Video:
         """Whether a range in seconds is muted."""
         if self.live is not None and self.live.switches.recording_muted:
             return True
-        return any(first < end and start < last for first, last in self.plan.muted)
+        more = (self.switches.muted_from, self.switches.muted_from + self.switches.muted_seconds)
+        return any(first < end and start < last for first, last in (*self.plan.muted, more))

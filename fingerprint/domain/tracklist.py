@@ -115,7 +115,8 @@ class Tracklist:
     `duration`: the recording's length; None while it is unknown. `entries`: in order of their start, with those
     that do not count yet. `muted` and `missing`: parts without sound, by Twitch's decision, and because it could
     not be fetched. `captured_seconds`: how much was listened to; with `earlier_seconds`, how much of it counts of
-    the day: more for a list that this one takes the place of, less what was heard on other days. `questions`: how often providers were asked.
+    the day: more for a list that this one takes the place of, less what was heard on other days. `questions`: how
+    often providers were asked.
     `broadcast`, `channel`: of a VOD, Twitch's number of its broadcast and its channel's login, where they are
     known. `growing`: it is a VOD that was still being recorded.
     """

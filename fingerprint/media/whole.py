@@ -2,14 +2,16 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from yarl import URL
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
@@ -41,6 +43,9 @@ MAX_RETRIES: Final = 4
 
 MAX_FAILED: Final = 4
 """How many groups in a row may be missing before the VOD is given up for now."""
+
+MAX_LOOKS: Final = 10
+"""How often the list of segments is fetched anew when some cannot be had: Twitch may mute a VOD at any time."""
 
 
 @asynccontextmanager
@@ -131,23 +136,47 @@ async def open_whole_video(fetcher: Fetcher, decoder: Decoder, source: VideoSour
             continue
         if not playlist.segments:
             raise no_audio("Twitch has published none of this video yet")
-        return WholeVideo(decoder, SegmentCache(fetcher, url, dated=False), playlist)
+        listed_now = partial(_listed_now, fetcher, url)
+        return WholeVideo(decoder, SegmentCache(fetcher, url, dated=False), playlist, listed_now)
     assert failure is not None, "a source has a playlist"
     raise failure
 
 
-class WholeVideo:
-    """A VOD's sound. The next half minute is fetched while the last one is listened to. `close` it."""
+async def _listed_now(fetcher: Fetcher, url: URL) -> MediaPlaylist | None:
+    """A rendition's list of segments as it is now; None when it cannot be had."""
+    try:
+        return await fetch_playlist(fetcher, url, video=True)
+    except (PlaylistRefusedError, TwitchAudioError):
+        return None
 
-    def __init__(self, decoder: Decoder, segments: SegmentCache, playlist: MediaPlaylist) -> None:
+
+class WholeVideo:
+    """A VOD's sound. The next half minute is fetched while the last one is listened to. `close` it.
+
+    `listed_now` fetches its list of segments again.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        segments: SegmentCache,
+        playlist: MediaPlaylist,
+        listed_now: Callable[[], Awaitable[MediaPlaylist | None]],
+    ) -> None:
         self._decoder = decoder
         self._segments = segments
-        self._timeline = VideoTimeline(playlist)
+        self._listed_now = listed_now
+        self._looks = 0
+        self._newer: MediaPlaylist | None = None
         self._growing = not playlist.ended
+        self._failed = 0
+        self._decoded: dict[int, asyncio.Task[tuple[float, Pcm] | None]] = {}
+        self._use(playlist)
+
+    def _use(self, playlist: MediaPlaylist) -> None:
+        self._timeline = VideoTimeline(playlist)
         self._groups = list(_groups(self._timeline))
         self._starts = [group.start for group in self._groups]
-        self._decoded: dict[int, asyncio.Task[tuple[float, Pcm] | None]] = {}
-        self._failed = 0
 
     @property
     def duration_seconds(self) -> float | None:
@@ -170,6 +199,15 @@ class WholeVideo:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def part(self, start: float, seconds: float) -> SoundPart:
+        part = await self._part(start, seconds)
+        while self._newer is not None:
+            newer, self._newer = self._newer, None
+            await self.close()
+            self._use(newer)
+            part = await self._part(start, seconds)
+        return part
+
+    async def _part(self, start: float, seconds: float) -> SoundPart:
         number = max(0, bisect_right(self._starts, start + 1e-6) - 1)
         group = self._groups[number]
         if start >= group.end - 1e-6:
@@ -220,14 +258,33 @@ class WholeVideo:
                 return None
             if error.code is ProblemCode.BUSY or not isinstance(error, UpstreamError):
                 raise
+            if isinstance(error, SegmentRefusedError) and await self._muted_meanwhile(group):
+                return None
             self._failed += 1
             if self._failed == 1:
                 await self._check_refusal(error)
             if self._failed > MAX_FAILED:
                 raise _as_told(error) from error
             return None
+        if joined.failed and await self._muted_meanwhile(group):
+            return None
         self._failed = 0
         return self._timeline.listed_start(first) + max(0.0, sound.start_seconds), sound.pcm
+
+    async def _muted_meanwhile(self, group: _Group) -> bool:
+        """Whether Twitch has muted some of a group since the segments were listed; then the newer list counts."""
+        if self._looks >= MAX_LOOKS:
+            return False
+        self._looks += 1
+        playlist = await self._listed_now()
+        if playlist is None or len(playlist.segments) < len(self._timeline.segments):
+            return False
+        now = playlist.segments[group.first : group.first + len(group.segments)]
+        if not any(map(is_muted, now)):
+            return False
+        # What was recorded since then is left for the next time.
+        self._newer = replace(playlist, segments=playlist.segments[: len(self._timeline.segments)])
+        return True
 
     async def _check_refusal(self, error: UpstreamError) -> None:
         """Raise TwitchAudioError when all of the VOD is refused, and not only what failed.

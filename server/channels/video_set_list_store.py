@@ -210,7 +210,7 @@ def _counted(so_far: Tracklist, heard_today: int) -> Mapping[str, Any]:
     return {"body": msgspec.json.encode(counted).decode(), "captured_s": heard_today}
 
 
-def _heard_today(made_by: str, now: datetime) -> Select[tuple[int | None]]:
+def _heard_today(made_by: str, now: datetime) -> Select[int | None]:
     """The seconds of sound that one caller had listened to for the set lists started within a day."""
     mine = (table.c.made_by == made_by, table.c.created_us > to_us(now - _DAY))
     return select(func.sum(table.c.captured_s)).where(*mine)

@@ -186,6 +186,8 @@ VIDEO_ROWS: Mapping[str, Sequence[Row]] = {
     "geoblocked": [Change("video: usher v2", FAILED, {"geoblocked": True})],
     "paused_at": [Same("streams drop, and go on", {"paused_at": 20.0, "paused_seconds": 10.0})],
     "paused_seconds": [Same("of no length", {"paused_seconds": 0.0})],
+    "muted_from": [Change("video", DIFFERS, {"muted_from": 5.0, "muted_seconds": 5.0})],
+    "muted_seconds": [Same("of no length", {"muted_seconds": 0.0})],
     "sound_gone": [Change("video: playlist", FAILED, {"sound_gone": True})],
     "recording": [Same("a video may grow", {"recording": True})],
     "recorded_seconds": [Change("video: playlist", FAILED, {"recording": True, "recorded_seconds": 0.0})],

@@ -56,6 +56,20 @@ async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator)
             _ = [found async for found in listening]
         assert caught.value.code is ProblemCode.RESTRICTED_STREAM
     video.reset()
+    async with aclosing(whole.listen(target)) as listening:
+        await anext(listening)
+        video.configure(muted_from=20.0, muted_seconds=10.0)
+        newest = [found async for found in listening][-1]
+    assert newest.muted == ((20.0, 30.0), (40.0, 50.0)), "what Twitch mutes meanwhile is muted, and not missing"
+    assert newest.missing == ()
+    assert newest.songs
+    video.reset()
+    async with aclosing(whole.listen(target)) as listening:
+        await anext(listening)
+        video.configure(muted_from=0.0, muted_seconds=60.0)
+        newest = [found async for found in listening][-1]
+    assert (newest.muted, newest.missing) == (((0.0, newest.duration),), ())
+    video.reset()
     video.configure(broken="3-5")
     newest = [found async for found in whole.listen(target)][-1]
     assert newest.position == newest.duration, "a hole is passed over"
