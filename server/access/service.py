@@ -23,6 +23,7 @@ from server.access.identity.failed_attempts import FailedAttemptLimiter
 from server.access.identity.principal import Principal
 from server.access.identity.sessions import Sessions
 from server.access.identity.tokens import TokenValidator
+from server.access.identity.turns import SourceTurns
 from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit, most_restrictive
 from server.access.quotas.admission import Admissions, QuotaAdmission, Running
@@ -83,6 +84,9 @@ class Access:
         self._audit = AuthAudit(self.records, clock=clock)
         # By user: a wrong code of theirs does not keep others at the same address from redeeming a right one.
         self._wrong_codes = FailedAttemptLimiter(clock, "access codes")
+        # One cookie of ours can be sent with any number of made-up codes, and Twitch would be asked about each.
+        self._wrong_sign_ins = FailedAttemptLimiter(clock, "sign-ins")
+        self._sign_in_turns = SourceTurns("token", "Twitch is asked about many sign-ins. Try again in a moment.")
         self._authenticator = Authenticator(
             database, clock=clock, tokens=tokens, sessions=sessions, background=background
         )
@@ -174,18 +178,34 @@ class Access:
     async def sign_in(self, context: RequestContext, code: str, redirect: URL, verifier: str) -> str:
         """Exchange Twitch's authorization code for a new website session, and return the session's id.
 
-        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when sign-in is not configured.
+        Raises what `Sessions.begin` raises; TwitchAudioError `not-found` when sign-in is not configured,
+        `rate-limited` after too many codes from the address that Twitch did not know.
         """
         if self.sessions is None:
             raise TwitchAudioError(ProblemCode.NOT_FOUND, "This server has no sign-in.")
+        address = context.credentials.address
+        source = None if address is None else widely_counted(address)
         try:
-            session_id, user = await self.sessions.begin(code, redirect, verifier)
+            async with self._sign_in_turns.turn(source):
+                # In its turn, so that codes that are tried at the same time count as well.
+                self._wrong_sign_ins.check(source)
+                session_id, user = await self._begun(self.sessions, source, code, redirect, verifier)
         except TwitchAudioError as error:
             self.sign_in_failed(context, error.code)
             raise
         context.known_subject = Principal(user=user).audit_subject(context.credentials.address)
         self._audit.signed_in(context, "website")
         return session_id
+
+    async def _begun(
+        self, sessions: Sessions, source: str | None, code: str, redirect: URL, verifier: str
+    ) -> tuple[str, TwitchUser]:
+        try:
+            return await sessions.begin(code, redirect, verifier)
+        except TwitchAudioError as error:
+            if error.code in _INVALID_CREDENTIALS:
+                self._wrong_sign_ins.record_failure(source)
+            raise
 
     def signed_in_by_link(self, context: RequestContext, operator: Who) -> None:
         """Log that the operator opened the link of this server's terminal."""

@@ -81,7 +81,7 @@ async def _uploaded(request: web.Request) -> UploadTarget:
         raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, detail)
     await request.app[keys.ACCESS].check_kind(context, Kind.FILE)
     end_turn(request)
-    with request.app[UPLOADS].place(context.credentials.address):
+    with request.app[UPLOADS].place(fair_share_key(context)):
         return await read_upload(request)
 
 

@@ -16,7 +16,6 @@ from aiohttp import BodyPartReader, web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import UploadTarget
-from server.access.identity.addresses import Address, sources_of
 from server.middleware.forms import UNREADABLE, bound_form
 from server.middleware.problems import RefusedMediaTypeError, TooLargeError
 
@@ -39,34 +38,39 @@ _TAKES: Final = 'Send multipart/form-data with one part named "file": a recordin
 
 
 class UploadRoom:
-    """Bounds the uploads that arrive at once, in all and from one address."""
+    """Bounds the uploads that arrive at once, in all and from one caller.
+
+    A caller gets at most a quarter of the room that is left, and one place as long as there is any: it takes many
+    callers to leave none.
+    """
 
     MAX: Final = 16
-    MAX_OF_ADDRESS: Final = 4
+    SHARE: Final = 4
 
     def __init__(self) -> None:
-        self._arriving = 0
         self._arriving_from: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, address: Address | None) -> Generator[None]:
-        """Room for one upload during the block. Raises TwitchAudioError `busy`, `rate-limited`."""
-        source = "" if address is None else sources_of(address)[-1]
-        if self._arriving_from[source] >= self.MAX_OF_ADDRESS:
-            detail = f"{self.MAX_OF_ADDRESS} files are being uploaded from your address. Wait for one to arrive."
+    def place(self, caller: str) -> Generator[None]:
+        """Room for one upload of a caller during the block. Raises TwitchAudioError `busy`, `rate-limited`.
+
+        `caller`: see `fair_share_key`; who has a key or an account is not kept waiting by others at their address.
+        """
+        own = self._arriving_from[caller]
+        left = self.MAX - self._arriving_from.total()
+        if own and own >= (left + own) // self.SHARE:
+            detail = "Other files of yours, or from your address, are being uploaded. Wait for one to arrive."
             raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=5.0)
-        if self._arriving >= self.MAX:
+        if not left:
             detail = "Too many files are being uploaded. Try again in a moment."
             raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0)
-        self._arriving += 1
-        self._arriving_from[source] += 1
+        self._arriving_from[caller] += 1
         try:
             yield
         finally:
-            self._arriving -= 1
-            self._arriving_from[source] -= 1
-            if not self._arriving_from[source]:
-                del self._arriving_from[source]
+            self._arriving_from[caller] -= 1
+            if not self._arriving_from[caller]:
+                del self._arriving_from[caller]
 
 
 class _UnnamedFile:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, ClientSession, CookieJar
+from aiohttp import ClientResponse, ClientSession, CookieJar, DummyCookieJar
 from yarl import URL
 
 from fingerprint.canary import Outcome
@@ -19,8 +20,10 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import Secret
+from server.access.identity.failed_attempts import MAX_FAILURES
 from server.access.identity.limits import SESSION_CACHE_SECONDS
 from server.access.identity.session_store import SessionStore
+from server.access.identity.turns import AT_ONCE
 from server.app import listening, make_app
 from server.cli import main
 from server.proxy_check import check_redirect
@@ -297,6 +300,32 @@ async def test_a1_a_code_that_somebody_else_used_is_refused(browser: Browser) ->
     long = URL(told["redirect_uri"]).with_query(code="x" * 5_000, state=(await begin(browser))[1]["state"])
     await assert_problem(await browser.client.get(long), "token-invalid", 401)
     del location
+
+
+async def test_a_cookie_that_is_sent_with_made_up_codes_does_not_use_up_twitch_for_others(
+    viewer: Viewer, tmp_path: Path
+) -> None:
+    proxies = (ip_network("127.0.0.0/8"),)
+    async with (
+        serving(viewer, tmp_path, trusted_proxies=proxies) as address,
+        browsing(address, viewer) as stranger,
+        browsing(address, viewer) as honest,
+    ):
+        _, told = await begin(stranger)
+        # The cookie as it was at the beginning, each time.
+        cookies = {"Cookie": f"twitchaudio={stranger.cookie}", "X-Forwarded-For": "198.51.100.9"}
+        async with ClientSession(cookie_jar=DummyCookieJar()) as client:
+            made_up = [
+                URL(told["redirect_uri"]).with_query(code=f"c{number}", state=told["state"])
+                for number in range(2 * MAX_FAILURES)
+            ]
+            answers = await asyncio.gather(*(client.get(each, headers=cookies) for each in made_up))
+            statuses = Counter(answer.status for answer in answers)
+            assert set(statuses) == {401, 429}
+        asked = [record for record in viewer.twitch.requests.records if record.path == "/oauth2/token"]
+        assert len(asked) == statuses[401] < MAX_FAILURES + AT_ONCE
+        assert (await honest.sign_in()).status == 200
+        assert (await honest.api())["login"] == VIC
 
 
 async def test_a2_a_restart_and_a_new_key_change_nothing_for_a_sign_in_under_way(

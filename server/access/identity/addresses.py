@@ -18,7 +18,7 @@ _TRANSLATED: Final = (_MAPPED, IPv6Network("::ffff:0:0:0/96"), IPv6Network("64:f
 _MAYBE_TRANSLATED: Final = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"))
 """Here these may be small numbers, as in `::1`, and then they are none."""
 
-_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+_WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 
 MAX_CACHED: Final = 4_096
 """Entries of each cache below: `ipaddress` parses and formats slowly."""
@@ -29,10 +29,12 @@ def parse_address(text: str) -> Address | None:
     """Parse an IP address; None when the text is not an address.
 
     IPv6 addresses that stand for an IPv4 address become that address: mapped, compatible, NAT64, SIIT, 6to4 and
-    Teredo ones.
+    Teredo ones. The zone of a link-local one, such as `%eth0`, is left out: it names an interface of this machine.
     """
     try:
         address = ip_address(text.strip())
+        if isinstance(address, IPv6Address) and address.scope_id is not None:
+            address = IPv6Address(int(address))
     except ValueError:
         return None
     return _ipv4_of(address) or address if isinstance(address, IPv6Address) else address

@@ -135,3 +135,11 @@ def test_what_is_counted_for_an_address() -> None:
     assert counted(six) == "2001:db8:1:2ff::/64"
     assert widely_counted(six) == "2001:db8:1:200::/56"
     assert sources_of(six) == (counted(six), widely_counted(six))
+
+
+@pytest.mark.parametrize("hop", ["fe80::1%eth0", "fe80::1%25eth0", "[fe80::1%eth0]:4711", "[fe80::1%3]"])
+def test_the_zone_of_an_address_names_nobody_else(hop: str) -> None:
+    address = client_address("127.0.0.1", [hop], Networks([parse_network("127.0.0.1")]))
+    assert address is not None
+    assert str(address) == "fe80::1"
+    assert parse_network("fe80::1%eth1") == parse_network("fe80::1")
