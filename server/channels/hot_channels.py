@@ -20,6 +20,7 @@ from fingerprint.domain.targets import AskedTarget, ChannelTarget
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from server.access.service import Access
+from server.channel_names import ChannelNames, is_of_another
 from server.channels.hot_store import HotStore
 from server.channels.rules import check_is_on
 from server.identifications.service import IdentificationService
@@ -88,6 +89,7 @@ class HotChannels:
         pipeline: Pipeline | None,
         service: IdentificationService,
         access: Access,
+        names: ChannelNames,
         clock: Clock,
         owner: str,
         metrics: Metrics,
@@ -99,6 +101,7 @@ class HotChannels:
         self._pipeline = pipeline
         self._service = service
         self._access = access
+        self._names = names
         self._clock = clock
         self._background = background or Background(clock)
         self._owner = owner
@@ -108,7 +111,7 @@ class HotChannels:
             _MAX_REMEMBERED, _COUNTED_SECONDS, clock.monotonic
         )
         self._hot: TTLCache[str, bool] = TTLCache(_MAX_PENDING, _HOT_SECONDS, clock.monotonic)
-        self._listening: dict[str, asyncio.Task[None]] = {}
+        self._listening: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._outcomes = metrics.counter(
@@ -151,7 +154,7 @@ class HotChannels:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
-        tasks = list(self._listening.values())
+        tasks = list(self._listening)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -188,51 +191,80 @@ class HotChannels:
         )
         for channel in taken:
             task = asyncio.create_task(self._listen(channel, self._pipeline), name=f"listen to {channel}")
-            self._listening[channel] = task
-            task.add_done_callback(lambda _task, channel=channel: self._ended(channel))
+            self._listening.add(task)
+            task.add_done_callback(self._ended)
 
-    def _ended(self, channel: str) -> None:
-        self._listening.pop(channel, None)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._listening.discard(task)
         self._woken.set()
 
     async def _listen(self, channel: str, pipeline: Pipeline) -> None:
         """Listen to a leased channel for as long as it is hot."""
         _log.info("hot_channel", extra={"channel": channel})
+        hot = _Hot(ChannelTarget(channel))
         try:
-            if await self._until_over(ChannelTarget(channel), pipeline):
-                await self._store.end(channel, owner=self._owner)
+            if await self._until_over(hot, pipeline):
+                await self._store.end(hot.target.login, owner=self._owner)
             else:
-                await self._store.release(channel, owner=self._owner)
+                await self._store.release(hot.target.login, owner=self._owner)
         except asyncio.CancelledError:
-            await self._give_back(channel)
+            await self._give_back(hot.target.login)
             raise
         except TwitchAudioError as error:
             # The lease ends by itself, and the next server goes on.
-            _log.info("hot_channel_left", extra={"channel": channel, "code": str(error.code)})
+            _log.info("hot_channel_left", extra={"channel": hot.target.login, "code": str(error.code)})
         except Exception:  # noqa: BLE001 - the last resort: a fault must not end the listening to others
             _log.exception("hot_channel_crashed", extra={"channel": channel})
 
-    async def _until_over(self, target: ChannelTarget, pipeline: Pipeline) -> bool:
+    async def _until_over(self, hot: "_Hot", pipeline: Pipeline) -> bool:
         """Listen at intervals; whether every server is to stop listening to the channel."""
         heard_at: float | None = None
         while await self._store.renew(
-            target.login, owner=self._owner, now=self._clock.now(), lease_seconds=self._limits.lease_seconds
+            hot.target.login,
+            owner=self._owner,
+            now=self._clock.now(),
+            lease_seconds=self._limits.lease_seconds,
         ):
             try:
-                await check_is_on(self._access, target)
+                await check_is_on(self._access, hot.target)
             except TwitchAudioError as error:
                 if error.code in _ENDS:
                     return True
                 raise
-            wait = await self._wait_seconds(target, heard_at)
+            wait = await self._wait_seconds(hot.target, heard_at)
             if wait > 0:
                 await self._clock.sleep(min(wait, self._limits.every_seconds))
                 continue
-            code = await self._listen_once(target, pipeline)
+            heard = await self._listen_once(hot.target, pipeline)
             heard_at = self._clock.monotonic()
-            if code in _ENDS:
+            if heard is None:
+                continue
+            if await self._follow(hot, heard):
+                heard_at = None
+            elif heard.problem is not None and heard.problem.code in _ENDS:
                 return True
         return False
+
+    async def _follow(self, hot: "_Hot", heard: Identification) -> bool:
+        """Whether the channel was renamed, and is listened to under its new login from now on.
+
+        Who gets the old login is another channel, which has to become hot by itself.
+        """
+        hot.channel_id = hot.channel_id or heard.channel_id
+        if hot.channel_id is None or not is_of_another(heard, hot.channel_id):
+            return False
+        try:
+            async with asyncio.timeout(LISTEN_SECONDS):
+                channel = await self._names.locate(hot.channel_id, renamed=True)
+        except (TwitchAudioError, TimeoutError):
+            return False
+        if channel is None or channel.login == hot.target.login:
+            return False
+        if not await self._store.rename(hot.target.login, channel.login, owner=self._owner):
+            return False
+        _log.info("hot_channel_follows_rename", extra={"channel": hot.target.login, "login": channel.login})
+        hot.target = ChannelTarget(channel.login)
+        return True
 
     async def _wait_seconds(self, target: ChannelTarget, heard_at: float | None) -> float:
         """How long until the channel has to be listened to: its newest answer may be of a question."""
@@ -242,8 +274,8 @@ class HotChannels:
             ages.append(answer_age(newest, self._clock.now()))
         return self._limits.every_seconds - min(ages, default=self._limits.every_seconds)
 
-    async def _listen_once(self, target: ChannelTarget, pipeline: Pipeline) -> ProblemCode | None:
-        """Listen, and store the song that was found; the problem that there was, if any.
+    async def _listen_once(self, target: ChannelTarget, pipeline: Pipeline) -> Identification | None:
+        """Listen, and store the song that was found; what was heard, or None while questions wait.
 
         "No song" is not stored: a question may listen for longer, and ask further recognizers.
         """
@@ -258,7 +290,7 @@ class HotChannels:
         if heard.status is Status.SUCCESSFUL and not await self._service.add_answer(target, heard):
             outcome = "answered-meanwhile"
         self._outcomes.add(outcome)
-        return None if heard.problem is None else heard.problem.code
+        return heard
 
     async def _give_back(self, channel: str) -> None:
         try:
@@ -266,3 +298,11 @@ class HotChannels:
                 await self._store.release(channel, owner=self._owner)
         except (TwitchAudioError, TimeoutError):
             _log.warning("hot_channel_not_released", extra={"channel": channel})
+
+
+@dataclass(slots=True)
+class _Hot:
+    """A channel that is listened to, and its id, once an answer has named it."""
+
+    target: ChannelTarget
+    channel_id: str | None = None

@@ -85,6 +85,21 @@ class HotStore:
         lease_us = to_us(now + timedelta(seconds=lease_seconds))
         return bool(await self._database.change(update(table).where(*mine).values(lease_us=lease_us)))
 
+    async def rename(self, channel: str, login: str, *, owner: str) -> bool:
+        """Go on under a channel's new login; False when that is hot already, or another server has taken over."""
+
+        def work(connection: Connection) -> bool:
+            lock(connection, "hot-channels")
+            mine = (table.c.channel == channel, table.c.owner == owner)
+            row = connection.execute(select(table).where(*mine)).mappings().first()
+            if row is None:
+                return False
+            connection.execute(delete(table).where(*mine))
+            connection.execute(delete(askers).where(askers.c.channel == channel))
+            return insert_new(connection, table, {**row, "channel": login})
+
+        return await self._database.transact(work)
+
     async def release(self, channel: str, *, owner: str) -> None:
         """End the lease, so that another server goes on."""
         mine = (table.c.channel == channel, table.c.owner == owner)

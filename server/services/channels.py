@@ -46,6 +46,7 @@ async def open_channels(
         pipeline=free,
         service=service,
         access=access,
+        names=app[keys.NAMES],
         clock=clock,
         owner=lease_owner(),
         metrics=metrics,

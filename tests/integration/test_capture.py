@@ -144,6 +144,22 @@ async def test_a_long_advertisement_is_reported_at_once_with_its_end(listener: L
     assert listener.twitch.requests.counts["usher"] == 1
 
 
+@pytest.mark.parametrize("shape", ["no-duration", "title-only", "cue"])
+async def test_an_advertisement_of_which_nothing_says_how_long_it_lasts_is_waited_for_and_says_so(
+    listener: Listener, shape: str
+) -> None:
+    listener.twitch.configure_channel("ladder", preroll_seconds=200.0, ad_shape=shape)
+    error = await refusal(listener, "ladder")
+    assert error.code is ProblemCode.AD_BREAK
+    assert error.detail == (
+        "Only advertisements are playing at the moment, and Twitch does not say for how long."
+    ), error.detail
+    assert 10.0 < listener.clock.slept <= 15.0
+    assert error.retry_after_seconds is not None
+    assert 5.0 <= error.retry_after_seconds <= 60.0
+    assert listener.twitch.count(Step.SEGMENT) == 0
+
+
 async def test_a_login_that_changed_hands_gives_the_sound_of_its_new_owner(listener: Listener) -> None:
     twitch = listener.twitch
     number = str(twitch.channel("ladder").plan.user_id)

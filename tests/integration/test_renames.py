@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target
+from fingerprint.pipeline import Pipeline
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Broadcaster, LiveSource, MediaSource, VideoSource
 from fingerprint.setting_formats import Secret
@@ -29,14 +31,15 @@ from server.access.rules.list_store import ListFollower, ListStore
 from server.access.tables import blacklisted_values, whitelisted_users
 from server.channel_name_table import channel_names
 from server.channel_names import ChannelNames
+from server.channels.hot_channels import HotLimits
 from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import song_tokens, watches
 from server.channels.watch_store import WatchStore
 from server.channels.watcher import WatcherLimits
 from server.webhooks.messages import Webhook
 from server.webhooks.tables import webhook_deliveries, webhooks
-from tests.api_client import ask, assert_problem, bot_headers, open_api
-from tests.fakes import FakeClock, FakePipeline, song
+from tests.api_client import ASK, ask, assert_problem, bot_headers, open_api
+from tests.fakes import FakeClock, FakePipeline, FakeRecognizers, song
 from tests.integration.simulator_client import LIVE, a_viewer
 
 QUICK = WatcherLimits(poll_seconds=0.1, try_seconds=5, lease_seconds=8)
@@ -171,6 +174,44 @@ async def test_a_watch_follows_its_channel(api: ClientSession, database: Databas
     del twitch.ids[NEW]
     (row,) = await until(database, watches, lambda rows: rows[0].state == "ended")
     assert row.reason == "channel-not-found"
+
+
+@pytest.mark.parametrize("heir", [None, "77"])
+async def test_a_channel_that_many_ask_about_stays_hot_under_its_new_login(
+    parts: FakePipeline, twitch: Accounts, tmp_path: Path, heir: str | None
+) -> None:
+    parts.pipeline = Pipeline(
+        resolver=parts.resolver,
+        capture=parts.capture,
+        recognizers=parts.recognizers,
+        further=FakeRecognizers(),
+        clock=SystemClock(),
+    )
+    listened: list[tuple[str, str]] = []
+    resolve = twitch.resolve
+
+    async def noted(target: Target) -> MediaSource:
+        source = await resolve(target)
+        assert isinstance(source, LiveSource)
+        listened.append((source.channel, source.channel_id or ""))
+        return source
+
+    parts.resolver.resolve = noted  # pyright: ignore[reportAttributeAccessIssue]
+    proxy: dict[str, Any] = {"trusted_proxies": (ip_network("127.0.0.1"),), "fresh_seconds": 300}
+    limits = HotLimits(poll_seconds=0.1, every_seconds=0.1)
+    async with open_api(parts, tmp_path, hot_limits=limits, directory=twitch, **proxy) as api:
+        for number in range(3):
+            headers = {"X-Forwarded-For": f"192.0.2.{number}", "Prefer": "wait=20"}
+            assert (await api.post(ASK, json={"channel": OLD}, headers=headers)).status == 200
+        async with asyncio.timeout(20):
+            while len(listened) < 3:  # noqa: ASYNC110 - it is the server's
+                await asyncio.sleep(0.02)
+            twitch.rename(OLD, NEW)
+            if heir is not None:
+                twitch.ids[OLD] = heir
+            while listened[-3:] != [(NEW, "42")] * 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    assert sum(each == (OLD, "77") for each in listened) <= 1, "the heir is not listened to"
 
 
 async def test_who_asks_for_an_old_login_learns_the_new_one(
