@@ -8,20 +8,18 @@ or a link for each service. An empty value leaves the tag as it is. See `table` 
 sheet tells which songs a file of a whole album holds.
 """
 
-import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, cast
 
-from fingerprint.catalog.cue_sheet import cut_and_tags, read_cue
+from fingerprint.catalog.cue_sheets import CueSheets
 from fingerprint.catalog.cuts import Cut
-from fingerprint.catalog.endings import AUDIO_SUFFIXES
+from fingerprint.catalog.file_table import MAX_PATH, FileTable, loosely_named, relative_to_folder
 from fingerprint.catalog.listings import Listings
-from fingerprint.catalog.table import Row, SidecarError, TableRow, is_said, read_object, read_table, read_text
+from fingerprint.catalog.table import Row, SidecarError, TableRow, is_said, read_object, read_table
 from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE, SAID_LIMIT
 from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
@@ -41,9 +39,6 @@ MAX_ROWS_NAMED: Final = 5
 _NUMBER: Final = re.compile(r"0*(\d{1,3})(?:\s*/\s*\d+|\.0+)?")
 """A number as tables have it: `7`, `07`, `7/12`, and `7.0` of a spreadsheet."""
 
-MAX_PATH: Final = 8192
-"""How long the path of a file in a table may be, in characters."""
-
 _TEXT_COLUMNS: Final = ("title", *(name for name in METADATA_FIELDS if name not in ("artists", "ids")))
 TRACK_COLUMN: Final = "track"
 COLUMNS: Final = (*_TEXT_COLUMNS, "artists", *(service.name for service in SERVICES), TRACK_COLUMN)
@@ -61,75 +56,7 @@ class Trouble:
     by_choice: bool = False
 
 
-@dataclass(slots=True)
-class _Table:
-    """A table's rows by the path from its folder, and where each is for people, such as `line 3`.
-
-    `songs`: those of one song of a file each, by its number, and where they are.
-    """
-
-    path: Path
-    rows: dict[PurePath, Tags] = field(default_factory=dict[PurePath, Tags])
-    places: dict[PurePath, str] = field(default_factory=dict[PurePath, str])
-    loosely: dict[str, PurePath] = field(default_factory=dict[str, PurePath])
-    used: set[PurePath] = field(default_factory=set[PurePath])
-    songs: dict[PurePath, dict[int, tuple[Tags, str]]] = field(
-        default_factory=dict[PurePath, dict[int, tuple[Tags, str]]]
-    )
-    unmatched: set[tuple[PurePath, int]] = field(default_factory=set[tuple[PurePath, int]])
-
-    def of(self, path: Path) -> Tags | None:
-        """What the table says of a file: by its very path, else by one with other case, accents or slashes."""
-        relative = self._meant(path)
-        if relative is None:
-            return None
-        songs = self.songs.get(relative, {})
-        if relative not in self.rows and len(songs) == 1:
-            # Of a file that is one song, its number on the album may be given.
-            [(number, (tags, _))] = songs.items()
-            self.unmatched.discard((relative, number))
-            return tags
-        return self.rows.get(relative)
-
-    def of_song(self, path: Path, part: int) -> tuple[Tags | None, Tags | None]:
-        """What the table says of a file that holds several songs, and of one of these."""
-        relative = self._meant(path)
-        if relative is None:
-            return None, None
-        said = self.songs.get(relative, {}).get(part)
-        self.unmatched.discard((relative, part))
-        return self.rows.get(relative), None if said is None else said[0]
-
-    def _meant(self, path: Path) -> PurePath | None:
-        """The file as the table has it."""
-        relative: PurePath = path.relative_to(self.path.parent)
-        if relative not in self.rows and relative not in self.songs:
-            like = self.loosely.get(_loose(str(relative)))
-            if like is None or like in self.used or os.path.lexists(self.path.parent / like):
-                return None
-            relative = like
-        self.used.add(relative)
-        return relative
-
-    def place(self, file: PurePath) -> str:
-        """Where the first row of a file is."""
-        return self.places.get(file) or next(place for _, place in self.songs[file].values())
-
-    def unused(self) -> list[PurePath]:
-        """The files that rows name and that are not there."""
-        folder = self.path.parent
-        files = dict.fromkeys([*self.rows, *self.songs])
-        return [file for file in files if file not in self.used and not _exists(folder / file)]
-
-    def unused_songs(self) -> list[str]:
-        """The rows that name songs which their files do not hold."""
-        missing = sorted((file, part) for file, part in self.unmatched if file in self.used)
-        return [f"{self.songs[file][part][1]}: {file} has no track {part}" for file, part in missing]
-
-
-_Beside = tuple[list[_Table], dict[str, str]]
-_Songs = dict[int, tuple[Cut, Tags]]
-"""The songs of a file by their numbers: where each begins and ends, and what is said of it."""
+_Beside = tuple[list[FileTable], dict[str, str]]
 
 
 @dataclass(slots=True)
@@ -143,12 +70,13 @@ class Sidecars:
     roots: Sequence[str] = ()
     listings: Listings = field(default_factory=Listings)
     troubles: list[Trouble] = field(default_factory=list[Trouble])
-    _folders: dict[Path, list[_Table]] = field(default_factory=dict[Path, list[_Table]])
+    _folders: dict[Path, list[FileTable]] = field(default_factory=dict[Path, list[FileTable]])
     _known: dict[Path, _Beside] = field(default_factory=dict[Path, _Beside])
     _told: Counter[Path] = field(default_factory=Counter[Path])
-    _cues: dict[Path, dict[str, _Songs]] = field(default_factory=dict[Path, dict[str, _Songs]])
-    _sheets: dict[Path, str] = field(default_factory=dict[Path, str])
-    """The name of the cue sheet that counts, by the file that it describes."""
+    _cues: CueSheets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._cues = CueSheets(self.listings, self._say)
 
     def of(self, path: Path, part: int = 0) -> Tags | None:
         """The tags that sidecars give for a music file, or for a song of one with several; or None."""
@@ -164,7 +92,7 @@ class Sidecars:
         own = own_names.get((path.name + FILE_ENDING).lower()) if own_names else None
         if own is not None:
             said = _joined(said, self._read_alone(path.with_name(own)))
-        songs = self._songs(path)
+        songs = self._cues.songs(path)
         if not part:
             # A sheet with one song for each file says the same as tags.
             return _joined(next(iter(songs.values()))[1], said) if len(songs) == 1 else said
@@ -176,39 +104,8 @@ class Sidecars:
 
     def songs(self, path: Path) -> tuple[tuple[int, Cut], ...]:
         """The numbers and places of the songs of a file, by its cue sheet; empty for a file that is one song."""
-        songs = self._songs(path)
+        songs = self._cues.songs(path)
         return tuple((number, cut) for number, (cut, _) in songs.items()) if len(songs) > 1 else ()
-
-    def _songs(self, path: Path) -> _Songs:
-        folder = path.parent
-        if folder not in self._cues:
-            self._cues[folder] = {}
-            names = self.listings.names(str(folder))
-            for name in names:
-                if name.lower().endswith(".cue"):
-                    self._read_cue(folder / name, names)
-        return self._cues[folder].get(path.name, {})
-
-    def _read_cue(self, path: Path, names: Sequence[str]) -> None:
-        try:
-            songs = read_cue(read_text(path), lambda reason: self._say(path, reason))
-        except SidecarError as error:
-            self._say(path, str(error))
-            return
-        if not songs:
-            self._say(path, "it names no song with a file and a time")
-        for file, of_file in songs.items():
-            name = _named_file(file, path, names)
-            if name is None:
-                self._say(path, f"the file {file[:80]!r} that it describes is not there", by_choice=True)
-                continue
-            described = {song.number: cut_and_tags(song) for song in of_file}
-            first = self._cues[path.parent].setdefault(name, described)
-            self._sheets.setdefault(path.parent / name, path.name)
-            if first != described:
-                other = self._sheets[path.parent / name]
-                reason = f"the file {name[:80]!r} is described by {other[:80]!r}, too, which counts"
-                self._say(path, reason, by_choice=True)
 
     def check_rows(self) -> None:
         """Say which rows name files that are not there; when all files have been described."""
@@ -249,7 +146,7 @@ class Sidecars:
             found = self._known[folder] = (tables, names)
         return found
 
-    def _folder(self, folder: Path, *, own: bool) -> list[_Table]:
+    def _folder(self, folder: Path, *, own: bool) -> list[FileTable]:
         found = self._folders.get(folder)
         if found is None:
             found = self._folders[folder] = []
@@ -265,12 +162,12 @@ class Sidecars:
                         self._say(path, str(error))
         return found
 
-    def _read_files(self, path: Path, *, said: bool) -> _Table:
+    def _read_files(self, path: Path, *, said: bool) -> FileTable:
         """A table's rows by file; unless it is `said`, a table without any may be another program's.
 
         Raises SidecarError.
         """
-        table = _Table(path)
+        table = FileTable(path)
         told = len(self.troubles)
         for row in read_table(
             path, columns=COLUMNS, needed="file", on_trouble=lambda reason: self._say(path, reason)
@@ -280,13 +177,13 @@ class Sidecars:
                 if any(_text(cell) for cell in row.cells.values()):
                     self._say(path, f"{row.place} names no file")
                 continue
-            file = _relative(name, path.parent)
+            file = relative_to_folder(name, path.parent)
             number = self._number(path, row)
             if number is None and (file in table.rows or file in table.songs):
                 continue
             if number:
                 self._add_song(table, file, number, row)
-                table.loosely[_loose(name)] = table.loosely[_loose(str(file))] = file
+                table.loosely[loosely_named(name)] = table.loosely[loosely_named(str(file))] = file
                 continue
             if file in table.rows:
                 self._say(
@@ -294,7 +191,7 @@ class Sidecars:
                 )
             table.rows[file] = self._tags(path, row.cells, f"{row.place}: ")
             table.places[file] = row.place
-            table.loosely[_loose(name)] = table.loosely[_loose(str(file))] = file
+            table.loosely[loosely_named(name)] = table.loosely[loosely_named(str(file))] = file
         if not said and not table.rows and not table.songs:
             del self.troubles[told:]
         return table
@@ -310,7 +207,7 @@ class Sidecars:
             return None
         return int(found[1])
 
-    def _add_song(self, table: _Table, file: PurePath, number: int, row: TableRow) -> None:
+    def _add_song(self, table: FileTable, file: PurePath, number: int, row: TableRow) -> None:
         songs = table.songs.setdefault(file, {})
         if number in songs:
             self._say(
@@ -364,43 +261,6 @@ class Sidecars:
             credit = credits_of(known["title"], artists)
             known["title"], artists = credit.title, credit.artists
         return Tags(**known, artists=artists, ids=ids)
-
-
-def _named_file(file: str, cue: Path, names: Sequence[str]) -> str | None:
-    """The file that a cue sheet means: with any ending, since albums are encoded again, or the sheet's name."""
-    wanted = _loose(re.split(r"[\\/]", file)[-1])
-    by_name = {_loose(name): name for name in names}
-    if wanted in by_name:
-        return by_name[wanted]
-    for stem in (os.path.splitext(wanted)[0], _loose(cue.stem)):  # noqa: PTH122 - as text
-        for name, real in by_name.items():
-            found, suffix = os.path.splitext(name)  # noqa: PTH122 - as text
-            if found == stem and suffix in AUDIO_SUFFIXES:
-                return real
-    return None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return os.path.lexists(path)
-    except (OSError, ValueError):  # such as a name that is too long to exist, or one with a NUL
-        return False
-
-
-def _relative(name: str, folder: Path) -> PurePath:
-    """A path from a table's folder, without `.` and `..` in it."""
-    text = os.path.normpath(name)
-    inside = f"{folder}/"
-    return PurePath(text.removeprefix(inside))
-
-
-def _loose(name: str) -> str:
-    """A path for comparison, whatever program wrote it: Windows' slashes, composed or decomposed accents, case.
-
-    Characters that tables cannot hold do not count, such as line breaks.
-    """
-    text = " ".join(clean_text(os.path.normpath(name.replace("\\", "/")), MAX_PATH).split())
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _joined(said: Tags | None, nearer: Tags | None) -> Tags | None:

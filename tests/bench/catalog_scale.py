@@ -113,6 +113,23 @@ def synthetic(path: Path, tracks: int, real: IndexSegment) -> None:
         writer.finish(directory_bits=bits, postings=total, frames=span, tracks=tracks)
 
 
+def make_catalog(folder: Path, source: Path, tracks: int) -> None:
+    """Write a catalog with the tracks of another one, and as many synthetic ones as it lacks."""
+    snapshot = Catalog(source).snapshot()
+    real = list(snapshot.segments)
+    largest = max(real, key=lambda live: len(live.segment.postings)).segment
+    folder.mkdir()
+    names: list[str] = []
+    for live in real:
+        names.append(f"0{live.segment.path.name}")
+        shutil.copyfile(live.segment.path, folder / names[-1])
+    if tracks > len(snapshot):
+        names.append("synthetic.seg")
+        synthetic(folder / names[-1], tracks - len(snapshot), largest)
+    entries = tuple(SegmentEntry(name) for name in names)
+    write_manifest(folder, Manifest(made_by=DEFAULT.identities, segments=entries))
+
+
 def hash_shares(real: IndexSegment) -> NDArray[np.float64]:
     """How often each of all possible hashes is expected, estimated from some real tracks (I. Good and A. Turing).
 
@@ -262,26 +279,14 @@ def main(argv: Sequence[str]) -> int:
         else:
             source = Path(scratch, "made")
             with CatalogWriter(source) as writer:
-                writer.add([_made(number) for number in range(QUERIES)])
+                writer.add([made(number) for number in range(QUERIES)])
             queries = made_queries()
             queries += unmatched(queries)
-        real = list(Catalog(source).snapshot().segments)
-        if not real:
+        if not Catalog(source).snapshot().segments:
             parser.error("run `scripts/bench recognition` on this corpus first: its index is used")
-        largest = max(real, key=lambda live: len(live.segment.postings)).segment
         for tracks in cast("list[int]", arguments.tracks):
             folder = Path(scratch, str(tracks))
-            folder.mkdir()
-            names: list[str] = []
-            for live in real:
-                names.append(f"0{live.segment.path.name}")
-                shutil.copyfile(live.segment.path, folder / names[-1])
-            added = max(0, tracks - len(Catalog(source).snapshot()))
-            if added:
-                names.append("synthetic.seg")
-                synthetic(folder / names[-1], added, largest)
-            entries = tuple(SegmentEntry(name) for name in names)
-            write_manifest(folder, Manifest(made_by=DEFAULT.identities, segments=entries))
+            make_catalog(folder, source, tracks)
             # A process of its own, so that its memory is that of queries.
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 rows.append(pool.apply(measure, (folder, queries)))
@@ -293,6 +298,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _made(number: int) -> tuple[Track, TrackFingerprint]:
+def made(number: int) -> tuple[Track, TrackFingerprint]:
+    """A track of music made by code."""
     track, fingerprint = entry(number)
     return replace(track, id=f"{2**40 + number:012x}"), fingerprint
