@@ -15,6 +15,7 @@ import numpy as np
 
 from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.manifest import MANIFEST_NAME
+from fingerprint.catalog.numpy_features import numpy_environment
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS
 from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
 from fingerprint.domain.audio import Pcm
@@ -50,7 +51,8 @@ class RecognitionPool(WorkerPool):
     def __init__(self, *directories: Path, workers: int | None = None) -> None:
         names = json.dumps([os.fspath(directory) for directory in directories])
         program = worker_program("fingerprint.catalog.recognition_worker", names, MEMORY_BYTES)
-        super().__init__(program, work="recognized", workers=workers, environment=ENVIRONMENT)
+        environment = ENVIRONMENT | numpy_environment()
+        super().__init__(program, work="recognized", workers=workers, environment=environment)
         self._directories = directories
         self._started_workers = False
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -1,9 +1,12 @@
 """`scripts/bench NAME [--json FILE]`."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, cast
+
+from fingerprint.catalog.numpy_features import numpy_environment
 
 BENCHMARKS: Final = {
     "access": "tests.bench.access",
@@ -34,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
         names = ", ".join(sorted(BENCHMARKS))
         print(f"scripts/bench: name one of {names}", file=sys.stderr)
         return 2
+    for name, value in numpy_environment().items():
+        os.environ.setdefault(name, value)  # noqa: TID251 - written, not read: for NumPy, before it is loaded
     run = cast("Callable[[Sequence[str]], int]", import_module(BENCHMARKS[argv[0]]).main)
     return run(argv[1:])
 
