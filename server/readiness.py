@@ -14,11 +14,12 @@ import tempfile
 import wave
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from fingerprint.background import Background
@@ -50,6 +51,12 @@ WORKER_SECONDS: Final = 12.0
 ROOM_BYTES: Final = 1 << 20
 """A SQLite database needs at least this much room on its disk, for its log of the next changes."""
 
+CLOCK_SECONDS: Final = 10.0
+"""A difference of clocks that takes leases from servers at work."""
+
+CLOCK_FRESH_SECONDS: Final = 60.0
+
+_SERVER_TIME: Final = text("SELECT UTC_TIMESTAMP(6)")
 _log = logging.getLogger(__name__)
 
 _ROW_CHARACTERS: Final = 30_000
@@ -210,6 +217,36 @@ def redis_trial(link: RedisLink, *, seconds: float) -> Trial:
             raise TwitchAudioError(ProblemCode.BUSY, detail) from error
 
     return Trial(name="redis", attempt=attempt, silent="Redis does not answer.", seconds=seconds, required=False)
+
+
+def clock_trial(database: Database, *, seconds: float) -> Trial:
+    """This machine's clock agrees with the database server's: leases and limits are compared with both."""
+
+    async def attempt() -> None:
+        before = datetime.now(UTC)
+        rows = await database.read(lambda connection: connection.execute(_SERVER_TIME).all())
+        there: datetime = rows[0][0].replace(tzinfo=UTC)
+        apart = max(0.0, (before - there).total_seconds(), (there - datetime.now(UTC)).total_seconds())
+        if apart > CLOCK_SECONDS:
+            detail = (
+                f"This machine's clock is {apart:.0f} s apart from the database server's: let both keep time by "
+                "NTP, otherwise servers take each other's jobs."
+            )
+            raise TwitchAudioError(ProblemCode.INTERNAL, detail)
+
+    return Trial(
+        name="clock",
+        attempt=attempt,
+        silent="The database server does not tell its time.",
+        seconds=seconds,
+        required=False,
+        fresh_seconds=CLOCK_FRESH_SECONDS,
+    )
+
+
+def noted_trial(name: str, attempt: Callable[[], Awaitable[None]], *, required: bool = False) -> Trial:
+    """What was noted of calls that are made anyway; see `server.recent_calls`."""
+    return Trial(name=name, attempt=attempt, silent="It does not answer.", seconds=10.0, required=required)
 
 
 def background_trial(background: Background, *, seconds: float) -> Trial:

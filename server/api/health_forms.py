@@ -52,6 +52,21 @@ class DependenciesJson(Struct, kw_only=True):
         Annotated[DependencyJson, Meta(description="Whether Redis answers; the server does its work without it.")]
         | UnsetType
     ) = UNSET
+    twitch: (
+        Annotated[DependencyJson, Meta(description="Whether Twitch answers the questions of this server's jobs.")]
+        | UnsetType
+    ) = UNSET
+    sign_in: (
+        Annotated[DependencyJson, Meta(description="Whether Twitch accepts this server's application.")]
+        | UnsetType
+    ) = UNSET
+    function: (
+        Annotated[DependencyJson, Meta(description="Whether the Lambda function can be invoked.")] | UnsetType
+    ) = UNSET
+    clock: (
+        Annotated[DependencyJson, Meta(description="Whether the clocks here and at the database server agree.")]
+        | UnsetType
+    ) = UNSET
     background: (
         Annotated[DependencyJson, Meta(description="Whether the server's work in the background goes well.")]
         | UnsetType

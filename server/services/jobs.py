@@ -44,10 +44,13 @@ from server.readiness import (
     Readiness,
     Trial,
     background_trial,
+    clock_trial,
     database_trial,
     job_trial,
+    noted_trial,
     redis_trial,
 )
+from server.recent_calls import TwitchAnswers
 from server.recognizer_choices import RecognizerChoices
 from server.redis_link import RedisLink, open_redis
 from server.services.access import open_access
@@ -105,7 +108,10 @@ async def open_jobs(
     link = await _open_redis(app, stack)
     if link is not None:
         trials = (*trials, redis_trial(link, seconds=settings.limits.ready_seconds))
-    app[keys.READINESS] = await stack.enter_async_context(_readiness(app, trials))
+    twitch = TwitchAnswers(clock)
+    app[keys.READINESS] = await stack.enter_async_context(
+        _readiness(app, (*trials, noted_trial("twitch", twitch.attempt)))
+    )
     log_limits = AuditLimits(
         keep_days=settings.log_days, whole_address_days=settings.log_address_days, max_mb=settings.log_max_mb
     )
@@ -146,11 +152,10 @@ async def open_jobs(
     )
     if links is not None:
         links.add_listener(service.forget_answer)
-    service.add_outcome_listener(names.heard)
     answers = AnswerRecords(audit, clock)
     stack.callback(answers.close)
-    service.add_outcome_listener(answers)
-    service.add_outcome_listener(vitals.job_ended)
+    for listener in (names.heard, answers, twitch, vitals.job_ended):
+        service.add_outcome_listener(listener)
     app[keys.SERVICE] = await stack.enter_async_context(service)
     set_lists = VideoSetLists(
         VideoSetListStore(database),
@@ -201,10 +206,14 @@ async def _open_redis(app: web.Application, stack: AsyncExitStack) -> RedisLink 
 
 def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
     seconds, clock = app[keys.SETTINGS].limits.ready_seconds, app[keys.CLOCK]
-    database = database_trial(app[keys.DATABASE], clock=clock, seconds=seconds)
+    database = app[keys.DATABASE]
+    if database.remote:
+        trials = (*trials, clock_trial(database, seconds=seconds))
+    if app[keys.SETTINGS].twitch_client_secret is not None:
+        trials = (*trials, noted_trial("sign_in", partial(_check_sign_in, app)))
     return Readiness(
         [
-            database,
+            database_trial(database, clock=clock, seconds=seconds),
             job_trial(app[keys.JOBS], seconds=seconds),
             *trials,
             background_trial(app[keys.BACKGROUND], seconds=seconds),
@@ -212,6 +221,12 @@ def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
         clock=clock,
         wait_seconds=seconds,
     )
+
+
+async def _check_sign_in(app: web.Application) -> None:
+    sessions = app[keys.ACCESS].sessions
+    if sessions is not None:
+        await sessions.check_application()
 
 
 async def _open_links(

@@ -20,7 +20,7 @@ from server.identifications.limits import ServiceLimits
 from server.identifications.runners import Runner
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
-from server.readiness import Trial, worker_trials
+from server.readiness import Trial, noted_trial, worker_trials
 
 
 async def open_runner(
@@ -54,8 +54,10 @@ async def open_runner(
             clock=clock,
             limits=limits,
             chosen=app[keys.RECOGNIZERS].chosen,
+            tried_at_start=settings.lambda_endpoint is None,
         )
-        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, (), None, None
+        function = (noted_trial("function", work.check, required=True),)
+        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, function, None, None
     trials: Sequence[Trial] = ()
     if pipeline is None:
         unknown = app[keys.UNKNOWN]

@@ -25,6 +25,7 @@ from server.readiness import PartState, Readiness, Trial, database_trial, worker
 from server.settings import ServerSettings
 from tests.api_client import open_api
 from tests.fakes import FakeClock, FakePipeline
+from tests.mariadb import MariaDB
 from tests.unit.catalog.shelf import fill
 
 
@@ -163,3 +164,14 @@ async def test_a_trial_that_takes_long_leaves_the_last_result_until_it_ends() ->
         go.clear()
         await clock.advance(readiness.FRESH_SECONDS)
         assert (await parts.states())["part"].ready
+
+
+async def test_a_clock_that_is_not_the_database_servers_is_named(
+    mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_database(mariadb.new_database()) as database:
+        trial = readiness.clock_trial(database, seconds=20.0)
+        await trial.attempt()
+        monkeypatch.setattr(readiness, "_SERVER_TIME", text("SELECT UTC_TIMESTAMP(6) - INTERVAL 1 HOUR"))
+        with pytest.raises(TwitchAudioError, match=r"3[56]\d\d s apart"):
+            await trial.attempt()

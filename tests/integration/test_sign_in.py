@@ -542,6 +542,31 @@ async def away(_store: SessionStore, _sha256: str) -> None:
     raise TwitchAudioError(ProblemCode.BUSY, "Our database does not answer.", retry_after_seconds=5.0)
 
 
+async def test_a_secret_that_has_expired_is_named_to_the_operator_until_it_is_renewed(
+    viewer: Viewer, tmp_path: Path
+) -> None:
+    async with serving(viewer, tmp_path) as address, browsing(address, viewer) as browser:
+
+        async def sign_in_part() -> dict[str, Any]:
+            return (await browser.api("/readyz"))["dependencies"]["sign_in"]
+
+        assert (await sign_in_part())["ready"]
+        applications = viewer.twitch.accounts.applications
+        known = applications[OWN_APPLICATION.client_id]
+        applications[OWN_APPLICATION.client_id] = replace(known, secret="another")
+        assert (await browser.sign_in()).status == 503
+        async with asyncio.timeout(30):
+            while (part := await sign_in_part())["ready"]:  # noqa: ASYNC110 - it is the server's
+                await asyncio.sleep(0.1)
+        assert "make a new secret" in part["detail"]
+        assert not part["required"], "all else works"
+        applications[OWN_APPLICATION.client_id] = known
+        assert (await browser.sign_in()).status == 200
+        async with asyncio.timeout(30):
+            while not (await sign_in_part())["ready"]:  # noqa: ASYNC110 - it is the server's
+                await asyncio.sleep(0.1)
+
+
 async def test_the_operator_is_told_whether_twitch_takes_the_application(viewer: Viewer) -> None:
     settings = ServerSettings(**known_to_twitch(viewer))
     assert await check_application(settings) is None

@@ -44,6 +44,8 @@ class TwitchOAuth:
         self._base = id_url / "oauth2"
         self._client_id = client_id
         self._secret = client_secret
+        self.refused: str | None = None
+        """What Twitch said when it did not accept the application; None once it does again."""
 
     def authorize_url(self, *, redirect: URL, state: str, scopes: Iterable[str], verifier: str) -> URL:
         """The address at which Twitch asks the user for consent; `verifier` is kept for `exchange` (RFC 7636)."""
@@ -93,11 +95,13 @@ class TwitchOAuth:
         form = [("client_id", self._client_id), ("client_secret", self._secret.reveal()), *fields]
         reply = await self._client.call("token", "POST", self._base / "token", form=form)
         if reply.status == 200:
+            self.refused = None
             return _parse(reply)
         said = {"status": reply.status, "said": reply.message, "grant": fields[0][1]}
         message = reply.message.lower()
         if reply.status == 403 or (reply.status == 400 and message == "invalid client"):
             _log.error("twitch_refuses_our_application", extra=said)
+            self.refused = reply.message[:200]
             detail = "Twitch does not accept this server's application. Tell its operator."
             raise ApplicationRefusedError("token", detail)
         _log.warning("token_not_issued", extra=said)

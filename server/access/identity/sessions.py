@@ -87,6 +87,15 @@ class Sessions:
         """
         return self._oauth.authorize_url(redirect=redirect, state=state, scopes=scopes, verifier=verifier)
 
+    async def check_application(self) -> None:
+        """Raise TwitchAudioError, with advice for the operator, if Twitch refused the application lately."""
+        if self._oauth.refused is not None:
+            detail = (
+                f"Twitch does not accept TWITCH_CLIENT_ID with TWITCH_CLIENT_SECRET ({self._oauth.refused}), so "
+                "no one can sign in on the website: in Twitch's developer console, make a new secret."
+            )
+            raise TwitchAudioError(ProblemCode.UPSTREAM_UNAVAILABLE, detail)
+
     async def begin(self, code: str, redirect: URL, verifier: str) -> tuple[str, TwitchUser]:
         """Exchange an authorization code for a new session; returns its random id and the user.
 

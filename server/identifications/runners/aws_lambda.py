@@ -41,6 +41,9 @@ ANSWER_SECONDS: Final = JOB_SECONDS + 15.0
 ANSWER_BYTES: Final = 1 << 20
 CONNECTIONS: Final = 1_000
 
+UNREACHABLE: Final = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError)
+"""What an invocation raises that the function never got, or did not answer."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,8 +69,11 @@ class LambdaWork:
         clock: Clock,
         limits: ServiceLimits,
         chosen: Callable[[], Awaitable[RecognizerOverride]],
+        tried_at_start: bool = False,
     ) -> None:
+        """`tried_at_start`: `check` asks before the first invocation, too, which AWS answers without any."""
         self._chosen = chosen
+        self._unsure = tried_at_start
         self._client = client
         self._function = function
         self._store = store
@@ -114,6 +120,18 @@ class LambdaWork:
                 task.cancel()
             await asyncio.gather(invoking, watching, starting, return_exceptions=True)
 
+    async def check(self) -> None:
+        """Raise TwitchAudioError while the function cannot be invoked; it is asked once the newest one failed."""
+        if not self._unsure:
+            return
+        try:
+            # Whether it is there and may be invoked, without running it.
+            await self._client.invoke(FunctionName=self._function, InvocationType="DryRun")
+        except UNREACHABLE as error:
+            detail = f"The function {self._function} cannot be invoked: {type(error).__name__}: {error}"[:300]
+            raise TwitchAudioError(ProblemCode.BUSY, detail) from error
+        self._unsure = False
+
     async def _started_late(self, poller: "_StorePoller") -> None:
         """Returns when the function has not adopted its job in time; else never."""
         await self._clock.sleep(self._limits.function_start_seconds)
@@ -142,10 +160,12 @@ class LambdaWork:
                 )
                 async with answer["Payload"] as stream:
                     payload = await _read(stream)
-        except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except UNREACHABLE as error:
+            self._unsure = True
             _log.error("invocation_refused", extra={"error": f"{type(error).__name__}: {error}"[:500]})
             detail = "The function that identifies cannot be reached. Try again in a moment."
             return _failure(ProblemCode.BUSY, detail, 5.0)
+        self._unsure = False
         return _outcome(payload, answer.get("FunctionError"))
 
 
