@@ -42,7 +42,7 @@ from fingerprint.retry import retry_budget, time_limit
 from fingerprint.setting_formats import GqlAttempt
 from fingerprint.twitch import usher
 from fingerprint.twitch.answers import PlaybackToken, parse_token_of
-from fingerprint.twitch.fetcher import PAGE_HEADERS, twitch_allow_list, twitch_fetcher
+from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
 from fingerprint.twitch.gql import ANSWER_STEP, Gql
 from fingerprint.twitch.queries import stream_token_query, video_token_query
 from fingerprint.twitch.resolve import TwitchResolver
@@ -417,7 +417,6 @@ class Canary:
             step=usher.STEP,
             max_bytes=MAX_CHARACTERS,
             total_seconds=usher.REQUEST_SECONDS,
-            headers=PAGE_HEADERS,
         )
         try:
             urls = usher.parse_answer(kind, fetched, url)

@@ -43,6 +43,7 @@ class ControlRoutes:
         router.add_post("/_control/faults", self._faults)
         router.add_post("/_control/gql", self._gql)
         router.add_post("/_control/accounts", self._accounts)
+        router.add_post("/_control/browser", self._browser)
         router.add_post("/_control/latency", self._latency)
         router.add_post("/_control/clock", self._clock)
         router.add_post("/_control/reset", self._reset)
@@ -60,6 +61,7 @@ class ControlRoutes:
                     "by_step": self._transport.latency.by_step or {},
                 },
                 "faults": _faults_json(world.faults),
+                "browser": self._browser_json(),
                 "gql": self._gql_json(),
                 "channels": {name: self._channel_json(channel) for name, channel in world.channels.items()},
                 "clips": {name: _clip_json(clip) for name, clip in world.clips.items()},
@@ -129,6 +131,21 @@ class ControlRoutes:
             raise _bad(str(error)) from error
         return web.json_response(self._gql_json())
 
+    async def _browser(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        demands = body.pop("demands", None)
+        _nothing_else(body, "demands")
+        if not isinstance(demands, list):
+            raise _bad("demands takes a list of names, such as page")
+        try:
+            self._transport.demand(*map(str, cast("list[object]", demands)))
+        except ValueError as error:
+            raise _bad(str(error)) from error
+        return web.json_response(self._browser_json())
+
+    def _browser_json(self) -> Json:
+        return {"demands": sorted(self._transport.demands)}
+
     def _gql_json(self) -> Json:
         return {"removed": sorted(self._world.removed_fields)}
 
@@ -197,6 +214,7 @@ class ControlRoutes:
     async def _reset(self, _request: web.Request) -> web.Response:
         self._world.reset()
         self._transport.latency.set()
+        self._transport.demand()
         self._transport.log.clear()
         return web.json_response({"reset": True})
 

@@ -314,6 +314,10 @@ class Simulator:
         """The faults that apply to every channel."""
         return self.world.faults
 
+    def demand(self, *names: str) -> None:
+        """Serve only requests that have these things which browsers send. Raises ValueError for unknown names."""
+        self._transport.demand(*names)
+
     @property
     def latency(self) -> Latency:
         """The delay that is added to every answer."""
@@ -336,4 +340,5 @@ class Simulator:
         """Turn every switch, fault and latency off, clear the log, and set the clock to the machine's time."""
         self.world.reset()
         self.latency.set()
+        self.demand()
         self.requests.clear()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
+from simulator.browser_demands import TABLE, refused
 from simulator.clock import SimulatedClock
 from simulator.faults import Fault, FaultKind, Step
 
@@ -63,6 +64,9 @@ _LOGGED_HEADERS: Final = (
     "Range",
     "Device-ID",
     "X-Device-Id",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
 )
 
 
@@ -137,10 +141,27 @@ class Transport:
     def __init__(self, clock: SimulatedClock, *, latency: Latency | None = None) -> None:
         self.latency: Final = latency or Latency()
         self.log: Final = RequestLog()
+        self._demands: frozenset[str] = frozenset()
         self._clock = clock
+
+    @property
+    def demands(self) -> frozenset[str]:
+        """What is demanded of requests, by its name in `browser_demands.TABLE`."""
+        return self._demands
+
+    def demand(self, *names: str) -> None:
+        """Serve only requests that have these things which browsers send. Raises ValueError for unknown names."""
+        known = {demand.name for demand in TABLE}
+        if not known.issuperset(names):
+            raise ValueError(f"demands are {', '.join(sorted(known))}")
+        self._demands = frozenset(names)
 
     async def send(self, request: web.Request, planned: PlannedResponse) -> web.StreamResponse:
         """Log the request, wait once, and send the response, or what its faults make of it."""
+        no = refused(self._demands, planned.step, request.headers)
+        if no is not None:
+            status, body, kind = no
+            planned = replace(planned, status=status, body=body, content_type=kind, headers=None, faults=())
         delay = self.note(request, planned)
         if delay > 0:
             await asyncio.sleep(delay)

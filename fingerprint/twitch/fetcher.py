@@ -17,8 +17,14 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Accept-Language": "en-US,en;q=0.5",
     "Origin": "https://www.twitch.tv",
     "Referer": "https://www.twitch.tv/",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "cross-site",
 }
-"""What a browser adds to requests that the page of a stream makes to gql and usher."""
+"""What a browser adds to requests of the page of a stream, from gql to the segments, which other hosts answer."""
+
+SAME_SITE: Final[Mapping[str, str]] = {"Sec-Fetch-Site": "same-site"}
+"""The same for hosts below twitch.tv, such as gql's."""
 
 
 def twitch_allow_list(settings: TwitchSettings) -> AllowList:
@@ -44,7 +50,7 @@ def twitch_fetcher(
     return Fetcher(
         allow,
         upstream="Twitch",
-        headers={"User-Agent": user_agent},
+        headers={"User-Agent": user_agent, **PAGE_HEADERS},
         breakers=breakers,
         pauses=HostPauses(clock),
         unknown_signs=UnknownSigns(on_unknown, clock),

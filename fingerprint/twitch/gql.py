@@ -1,6 +1,7 @@
 """Sends queries to Twitch's GraphQL: the configured attempts in order, until an answer has what is needed."""
 
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
@@ -14,7 +15,7 @@ from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import RetryBudget, retry
 from fingerprint.setting_formats import GqlAttempt, Secret
 from fingerprint.twitch.answers import GqlFailure, GqlFailureKind, Json, blocked, needed, parse_answer
-from fingerprint.twitch.fetcher import PAGE_HEADERS
+from fingerprint.twitch.fetcher import SAME_SITE
 from fingerprint.twitch.queries import Query
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Gql:
         self._attempts = attempts
         self._session_token = session_token
         self._on_outcome = on_outcome
+        self._device = secrets.token_hex(16)  # a browser has one for years, and no person is known by ours
 
     async def ask(self, query: Query, parse: Callable[[Json], T | None]) -> T | None:
         """What `parse` finds in the answer's `data`; None when Twitch knows nothing by that name.
@@ -108,8 +110,9 @@ class Gql:
         self, body: bytes, attempt: GqlAttempt, token: Secret | None, parse: Callable[[Json], T | None]
     ) -> T | None:
         headers = {
-            **PAGE_HEADERS,
+            **SAME_SITE,
             "Client-ID": attempt.client_id,
+            "X-Device-Id": self._device,
             "Content-Type": "text/plain;charset=UTF-8",  # as the page sends it, to do without a CORS preflight
         }
         if token is not None:

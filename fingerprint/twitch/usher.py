@@ -23,7 +23,6 @@ from fingerprint.media.pcm import no_audio
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.twitch.answers import PlaybackToken, blocked, is_html, quoted, restricted, restriction
-from fingerprint.twitch.fetcher import PAGE_HEADERS
 
 REQUEST_SECONDS: Final = 3.0
 _MAX_SERVER_FAILURES: Final = 2
@@ -327,7 +326,7 @@ class Usher:
         url = build_url(self._base, kind, way, name, token)
         try:
             fetched = await self._fetcher.get(
-                url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=REQUEST_SECONDS, headers=PAGE_HEADERS
+                url, step=STEP, max_bytes=MAX_CHARACTERS, total_seconds=REQUEST_SECONDS
             )
         except HostWantsPauseError:
             raise

@@ -31,6 +31,7 @@ from server.app import make_app
 from server.cli import main
 from server.settings import ServerSettings
 from simulator.ad_signs import AD_SHAPES
+from simulator.browser_demands import TABLE
 from simulator.channel import ChannelSwitches
 from simulator.clip import ClipSwitches
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
@@ -72,6 +73,16 @@ async def test_a_twitch_as_recorded_is_all_right(twitch: Simulator, canary: Cana
     assert "ladder" in text
     assert "127.0.0.1" not in text
     assert json.dumps(report.to_json())
+
+
+@pytest.mark.parametrize("demand", [demand.name for demand in TABLE])
+async def test_a_twitch_that_serves_only_browsers_is_all_right(
+    twitch: Simulator, canary: Canary, demand: str
+) -> None:
+    twitch.reset()
+    twitch.demand(demand)
+    report = await canary.check(ALL)
+    assert [step for step in report.steps if step.outcome is not Outcome.OK] == []
 
 
 Switches = Mapping[str, bool | str | float]

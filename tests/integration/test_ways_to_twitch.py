@@ -13,6 +13,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.ports import LiveSource
 from fingerprint.setting_formats import DEFAULT_USER_AGENT
+from simulator.browser_demands import TABLE
 from simulator.faults import Fault, FaultKind, Step
 from simulator.transport import RequestRecord
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening
@@ -34,19 +35,28 @@ async def listener(running: Listener) -> Listener:
 
 # --- Request by request --------------------------------------------------------------------------------
 
-BROWSER = {"User-Agent": DEFAULT_USER_AGENT, "Accept": "*/*"}
-MEDIA = {**BROWSER, "Accept-Encoding": "identity"}
 PAGE = {
-    **BROWSER,
+    "User-Agent": DEFAULT_USER_AGENT,
+    "Accept": "*/*",
     "Accept-Language": "en-US,en;q=0.5",
     "Origin": "https://www.twitch.tv",
     "Referer": "https://www.twitch.tv/",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "cross-site",
 }
+MEDIA = {**PAGE, "Accept-Encoding": "identity"}
 GQL: tuple[str, str, dict[str, str], dict[str, str]] = (
     "POST",
     "/gql",
     {},
-    {**PAGE, "Client-ID": "kimne78kx3ncx6brgo4mv6wki5h1ko", "Content-Type": "text/plain;charset=UTF-8"},
+    {
+        **PAGE,
+        "Client-ID": "kimne78kx3ncx6brgo4mv6wki5h1ko",
+        "Content-Type": "text/plain;charset=UTF-8",
+        "Sec-Fetch-Site": "same-site",
+        "X-Device-Id": "<32 hexadecimal digits>",
+    },
 )
 USHER = {
     "token": "(hidden)",
@@ -82,6 +92,8 @@ def sent(record: RequestRecord) -> tuple[str, str, dict[str, str], dict[str, str
     headers = {
         name: value for name, value in record.headers.items() if not (compressed and name == "Accept-Encoding")
     }
+    if re.fullmatch(r"[0-9a-f]{32}", headers.get("X-Device-Id", "")):
+        headers["X-Device-Id"] = "<32 hexadecimal digits>"
     return record.method, path, query, headers
 
 
@@ -95,7 +107,7 @@ async def test_a_live_stream_is_asked_for_as_a_browser_asks(listener: Listener) 
     gql, usher, playlist, *segments = await requests(listener, "Ladder")
     assert gql == GQL
     assert usher == ("GET", "/api/v2/channel/hls/ladder.m3u8", {**USHER, "fast_bread": "true"}, PAGE)
-    assert playlist == ("GET", "/v1/playlist/<sealed>.m3u8", {}, BROWSER)
+    assert playlist == ("GET", "/v1/playlist/<sealed>.m3u8", {}, PAGE)
     assert len(segments) >= 3
     for segment in segments:
         assert segment == ("GET", "/v1/segment/<sealed>.ts", {"dna": "sim"}, MEDIA)
@@ -105,7 +117,7 @@ async def test_a_video_is_asked_for_as_a_browser_asks(listener: Listener) -> Non
     gql, usher, playlist, *segments = await requests(listener, VideoTarget(VIDEO, 5.0))
     assert gql == GQL
     assert usher == ("GET", f"/vod/v2/{VIDEO}.m3u8", USHER, PAGE)
-    assert playlist == ("GET", "/<root>/audio_only/index-muted-SIMULATED0.m3u8", {}, BROWSER)
+    assert playlist == ("GET", "/<root>/audio_only/index-muted-SIMULATED0.m3u8", {}, PAGE)
     assert [segment[1] for segment in segments] == ["/<root>/audio_only/0.ts", "/<root>/audio_only/1.ts"]
     assert all(segment[2:] == ({}, MEDIA) for segment in segments)
 
@@ -134,6 +146,30 @@ async def test_the_segments_that_are_being_made_are_listed_because_they_are_aske
     listed = await listener.media.get(source.playlist, step="playlist", max_bytes=1 << 20, total_seconds=3.0)
     assert listed.text.count("#EXT-X-TWITCH-PREFETCH:") == 2
     assert listed.text.count("#EXTINF:") == 15
+
+
+DEMANDS = [demand.name for demand in TABLE]
+
+
+@pytest.mark.parametrize("demands", [*([name] for name in DEMANDS), DEMANDS], ids=[*DEMANDS, "all"])
+async def test_a_twitch_that_serves_only_browsers_serves_us_in_the_first_way(
+    listener: Listener, demands: list[str]
+) -> None:
+    twitch = listener.twitch
+    async with ClientSession() as client:
+        control = f"{twitch.control_url}/browser"
+        for names, status in (["unheard-of"], 400), (demands, 200):
+            assert (await client.post(control, json={"demands": names})).status == status
+        assert (await (await client.get(twitch.control_url)).json())["browser"] == {"demands": sorted(demands)}
+        bare = await client.post(twitch.gql_url, json={}, headers={"Client-ID": "kimne78kx3ncx6brgo4mv6wki5h1ko"})
+        assert bare.status == 403 or "errors" in await bare.json()
+    twitch.configure_channel("ladder", prefetch=True)
+    twitch.requests.clear()
+    for target in ("ladder", VideoTarget(VIDEO, 5.0), CLIP):
+        assert (await listener.listen(target)).pcm.duration_seconds >= 5.0
+    counts = twitch.requests.counts
+    assert (counts["gql"], counts["usher"]) == (3, 2)
+    assert {record.status for record in twitch.requests.records} == {200}
 
 
 # --- One rendition fails alone --------------------------------------------------------------------------

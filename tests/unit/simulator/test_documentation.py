@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.browser_demands import TABLE as DEMANDS
 from simulator.channel import ChannelSwitches
 from simulator.clip import ClipSwitches
 from simulator.faults import TRAITS, FaultKind, Step
@@ -34,6 +35,11 @@ def test_ushers_parameters() -> None:
     for parameter in TABLE:
         assert f"| `{parameter.name}` | {parameter.effect} | {parameter.source} |\n" in PAGE
     assert named("parameter of usher") == {parameter.name for parameter in TABLE}
+
+
+def test_demands() -> None:
+    for demand in DEMANDS:
+        assert f"| `{demand.name}` | {demand.effect} | {demand.source} |\n" in PAGE
 
 
 def test_traits_of_requests() -> None:
