@@ -21,6 +21,7 @@ from fingerprint.media.capture import StreamCapture
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.media.fetch import Fetcher
 from fingerprint.media.hosts import AllowList
+from fingerprint.media.live import HearAhead
 from fingerprint.pipeline import CAPTURE_SECONDS, Pipeline
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import (
@@ -342,7 +343,13 @@ async def open_pipeline(
         _warming(member.recognizer for member in _free(members)) if recognition_pool is None else nullcontext(),
     ):
         sources = LiveSourceCache(resolver, clock)
-        capture = StreamCapture(fetcher=media, decoder=decoders, clock=clock, sources=sources)
+        capture = StreamCapture(
+            fetcher=media,
+            decoder=decoders,
+            clock=clock,
+            sources=sources,
+            hear_ahead=_listening(settings, recognition_pool),
+        )
         listener = WholeListener(further, paid=paid, max_questions=MAX_PAID_QUESTIONS)
         yield Pipeline(
             resolver=sources,
@@ -354,6 +361,12 @@ async def open_pipeline(
             prints=_of_prints(members),
             learned=_learned(members),
         )
+
+
+def _listening(settings: PipelineSettings, pool: RecognitionPool | None) -> HearAhead | None:
+    """What fingerprints sound while it is decoded: the catalog's workers, where the catalog is asked at once."""
+    at_once = settings.ask == "together" or checked_names(settings)[0] == "catalog"
+    return pool.hear_ahead if pool is not None and at_once else None
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ The last frame of a job's answer comes after all of the job's input was read.
 import contextlib
 import ctypes
 import fcntl
+import gc
 import io
 import math
 import os
@@ -136,6 +137,7 @@ def serve_jobs(
     """Run a worker: load what jobs need, give up rights, then run jobs until the parent closes the pipe."""
     pipe = ParentPipe()
     warm_up()
+    gc.freeze()  # what is loaded now stays, and need not be looked at again
     lock_in()
     with contextlib.suppress(BrokenPipeError):  # the parent is gone
         pipe.send(READY)

@@ -36,6 +36,7 @@ class AudioQuery:
         self.take = 1
         self._parameters = parameters
         self._levels = levels
+        self._part_of: tuple[AudioQuery, int, int] | None = None
 
     @cached_property
     def levels(self) -> list[NDArray[np.float32]]:
@@ -45,7 +46,10 @@ class AudioQuery:
     @cached_property
     def prepared_levels(self) -> QueryLevels:
         """The same spectrograms, prepared for looking up peaks."""
-        return QueryLevels.of(self.levels)
+        if self._part_of is None:
+            return QueryLevels.of(self.levels)
+        whole, first, last = self._part_of
+        return whole.prepared_levels.part(whole.levels, first, last)
 
     @cached_property
     def quick_peaks(self) -> QueryPeaks:
@@ -79,6 +83,16 @@ class AudioQuery:
     def full_at(self, speed: float, pitch: float | None = None) -> QueryFingerprint:
         """As many landmarks, at a speed or pitch that is worth searching."""
         return query_landmarks(self.full_peaks, self._parameters, fan_out=FULL.fan_out, speed=speed, pitch=pitch)
+
+    def part(self, first_step: int, seconds: float) -> "AudioQuery":
+        """The sound from a step on, whose spectrograms are parts of these."""
+        hop = self._parameters.hop // self._parameters.phases
+        pcm = self.pcm.cut(first_step * hop / self.pcm.rate, seconds)
+        last_step = first_step + (pcm.samples.shape[1] - self._parameters.window) // hop + 1
+        levels = [channel[first_step:last_step] for channel in self.levels]
+        part = AudioQuery(pcm, self._parameters, levels=levels)
+        part._part_of = self, first_step, first_step + len(levels[0])
+        return part
 
     def slowed(self, speed: float) -> "AudioQuery":
         """The sound as if it were played `speed` times slower, transformed again."""

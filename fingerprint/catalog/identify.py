@@ -52,8 +52,12 @@ SPEED_PROBES: Final = 3
 
 def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> AudioQuery:
     """Fingerprint a recording. A long one is fingerprinted window by window when it is identified."""
-    query = AudioQuery(pcm, parameters)
-    if pcm.duration_seconds <= SHORT_SECONDS:
+    return prepared(AudioQuery(pcm, parameters))
+
+
+def prepared(query: AudioQuery) -> AudioQuery:
+    """The query, with what each search of a short recording needs computed."""
+    if query.pcm.duration_seconds <= SHORT_SECONDS:
         _ = query.quick, query.prepared_levels
     return query
 

@@ -14,10 +14,18 @@ import msgspec
 import numpy as np
 
 from fingerprint.catalog.examination import Finding
+from fingerprint.catalog.fingerprinting_ahead import FingerprintingAhead, Running
 from fingerprint.catalog.manifest import MANIFEST_NAME
 from fingerprint.catalog.numpy_features import numpy_environment
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS
-from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED, failure_decoder, findings_decoder
+from fingerprint.catalog.recognition_protocol import (
+    AHEAD,
+    FAILED,
+    FOUND,
+    PREPARED,
+    failure_decoder,
+    findings_decoder,
+)
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
@@ -27,6 +35,9 @@ JOB_SECONDS: Final = 60.0
 """How long a worker may be busy with a recording, and for each second of a long one:"""
 
 JOB_SECONDS_PER_SECOND: Final = 1.0
+
+AHEAD_SECONDS: Final = 30.0
+"""How long sound that a worker fingerprints ahead may be coming; its decoding ends before."""
 
 MEMORY_BYTES: Final = 4 << 30
 """The memory that a worker may allocate, without the mapped catalog."""
@@ -57,6 +68,7 @@ class RecognitionPool(WorkerPool):
         self._started_workers = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queries: set[PendingFindings] = set()
+        self._ahead: set[FingerprintingAhead] = set()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -70,10 +82,29 @@ class RecognitionPool(WorkerPool):
         await super().__aexit__(None, None, None)
         await asyncio.gather(*self._queries, return_exceptions=True)
 
+    def hear_ahead(self) -> FingerprintingAhead:
+        """Begin to fingerprint a sound, the first take of a question, that is still being decoded.
+
+        It occupies a worker meanwhile, but only if another one is idle. `prepare` of the finished sound goes on
+        from there.
+        """
+        return FingerprintingAhead(self._begin_ahead, self._ahead.discard)
+
+    def _begin_ahead(self, ahead: FingerprintingAhead, channels: int) -> Running | None:
+        running = self.run_on_spare(
+            lambda worker: self._answer(worker, ahead.prepared), wall_seconds=AHEAD_SECONDS + JOB_SECONDS
+        )
+        if running is not None:
+            worker, task = running
+            worker.send(JOB, bytes([channels, 1, AHEAD]))
+            task.add_done_callback(lambda _: ahead.prepared.set())
+            self._ahead.add(ahead)
+        return running
+
     def prepare(self, pcm: Pcm, *, take: int = 1) -> PendingFindings:
         """Give a recording to a worker, and return when it is fingerprinted. Blocks: call it in a thread.
 
-        `take`: which one of a question's takes it is.
+        `take`: which one of a question's takes it is. A sound that was heard ahead is not given once more.
         """
         assert self._loop is not None, "the pool is entered first"
         return asyncio.run_coroutine_threadsafe(self._begin_query(pcm, take), self._loop).result()
@@ -135,6 +166,14 @@ class RecognitionPool(WorkerPool):
             query.exception()  # `findings` raises it, where the caller still waits
 
     async def _identify(self, pcm: Pcm, take: int, prepared: asyncio.Event) -> list[Finding]:
+        for ahead in self._ahead:
+            search = ahead.search_of(pcm)
+            if search is not None:
+                try:
+                    return await self._heard_ahead(search, ahead.prepared, prepared)
+                except WorkerError as error:
+                    self.log_failure(error)
+                break
         samples = np.ascontiguousarray(pcm.samples, np.float32)
         head, seconds = bytes([len(samples), take]), pcm.duration_seconds
         return await self._found(head, samples.data.cast("B"), seconds, prepared)
@@ -147,18 +186,36 @@ class RecognitionPool(WorkerPool):
         async def serve(worker: Worker) -> list[Finding]:
             worker.send(JOB, head)
             worker.send(CONTENT, content)
-            while True:
-                kind, answer = await worker.receive()
-                try:
-                    if kind == FOUND:
-                        return findings_decoder.decode(answer)
-                    if kind == FAILED:
-                        code, detail = failure_decoder.decode(answer)
-                        raise TwitchAudioError(ProblemCode(code), detail)
-                except (msgspec.MsgspecError, ValueError) as error:
-                    raise WorkerError("it answered nonsense") from error
-                if kind != PREPARED:
-                    raise WorkerError("it answered nonsense")
-                prepared.set()
+            return await self._answer(worker, prepared)
 
         return await self.run(serve, wall_seconds=JOB_SECONDS + JOB_SECONDS_PER_SECOND * seconds)
+
+    @staticmethod
+    async def _heard_ahead(
+        search: asyncio.Task[list[Finding]], begun: asyncio.Event, prepared: asyncio.Event
+    ) -> list[Finding]:
+        """What a search finds that has begun already. When this is cancelled, so is the search."""
+        try:
+            await begun.wait()
+        except asyncio.CancelledError:
+            search.cancel()
+            raise
+        prepared.set()
+        return await search
+
+    @staticmethod
+    async def _answer(worker: Worker, prepared: asyncio.Event) -> list[Finding]:
+        """Read a worker's answer to one job."""
+        while True:
+            kind, answer = await worker.receive()
+            try:
+                if kind == FOUND:
+                    return findings_decoder.decode(answer)
+                if kind == FAILED:
+                    code, detail = failure_decoder.decode(answer)
+                    raise TwitchAudioError(ProblemCode(code), detail)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise WorkerError("it answered nonsense") from error
+            if kind != PREPARED:
+                raise WorkerError("it answered nonsense")
+            prepared.set()

@@ -6,18 +6,23 @@ It opens the catalog by itself, whose files are mapped into memory and so shared
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerprint.catalog.catalogs import Catalogs
-from fingerprint.catalog.identify import identify, prepare
+from fingerprint.catalog.examination import Finding
+from fingerprint.catalog.identify import identify, prepare, prepared
+from fingerprint.catalog.index import Snapshot
+from fingerprint.catalog.levels_ahead import LevelsAhead
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.query_print import identify_print
-from fingerprint.catalog.recognition_protocol import FAILED, FOUND, PREPARED
+from fingerprint.catalog.recognition_protocol import ABANDONED, FAILED, FOUND, PREPARED
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.worker_process import ParentPipe, keep_freed_memory, limit_memory, number_argument, serve_jobs
 
@@ -36,23 +41,43 @@ def main() -> None:
 
 
 def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
-    content = pipe.content()
-    if job[0]:
-        query = prepare(Pcm(np.frombuffer(content, np.float32).reshape(job[0], -1), SAMPLE_RATE))
-        query.take = job[1]
+    channels, take = job[:2]
+    if job[2:]:
+        _recognize_ahead(catalog, pipe, channels, take)
+    elif channels:
+        query = prepare(Pcm(_samples(pipe.content(), channels), SAMPLE_RATE))
+        _answer(catalog, pipe, partial(identify, query=query, take=take))
     else:
-        query = None
+        fingerprint = bytes(pipe.content())
+        _answer(catalog, pipe, partial(identify_print, fingerprint=fingerprint))
+
+
+def _recognize_ahead(catalog: Catalogs, pipe: ParentPipe, channels: int, take: int) -> None:
+    """Fingerprint a sound that comes in pieces, and search for it unless it is abandoned."""
+    ahead = LevelsAhead(channels)
+    while (frame := pipe.receive()) is not None:
+        kind, content = frame
+        if kind == ABANDONED:
+            pipe.send(FOUND, msgspec.json.encode([]))
+            return
+        if not content:
+            query = prepared(ahead.query())
+            _answer(catalog, pipe, partial(identify, query=query, take=take))
+            return
+        ahead.add(_samples(content, channels))
+
+
+def _answer(catalog: Catalogs, pipe: ParentPipe, search: Callable[[Snapshot], list[Finding]]) -> None:
+    """Search the newest state of the catalog, and tell the parent what is found."""
     pipe.send(PREPARED)
     try:
-        snapshot = catalog.snapshot()
-        found = (
-            identify_print(snapshot, bytes(content))
-            if query is None
-            else identify(snapshot, query, take=query.take)
-        )
-        pipe.send(FOUND, msgspec.json.encode(found))
+        pipe.send(FOUND, msgspec.json.encode(search(catalog.snapshot())))
     except CatalogError as error:
         pipe.send(FAILED, msgspec.json.encode((error.code, error.detail)))
+
+
+def _samples(content: bytearray, channels: int) -> NDArray[np.float32]:
+    return np.frombuffer(content, np.float32).reshape(channels, -1)
 
 
 def _warm_up(catalog: Catalogs) -> None:

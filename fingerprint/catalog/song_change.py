@@ -98,11 +98,7 @@ def _cutter(query: AudioQuery, parameters: Parameters) -> Callable[[float, float
 
     def cut(start: float, seconds: float) -> _Part:
         first = round(start * query.pcm.rate) // hop
-        begin = first * hop / query.pcm.rate
-        pcm = query.pcm.cut(begin, seconds)
-        last = first + (pcm.samples.shape[1] - parameters.window) // hop + 1
-        levels = [channel[first:last] for channel in query.levels]
-        return _Part(begin, first, AudioQuery(pcm, parameters, levels=levels))
+        return _Part(first * hop / query.pcm.rate, first, query.part(first, seconds))
 
     return cut
 

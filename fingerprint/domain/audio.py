@@ -59,12 +59,8 @@ class Pcm:
     @property
     def middle_and_side(self) -> tuple[NDArray[np.float32], ...]:
         """`mono`, and for stereo sound `side`."""
-        if self.samples.shape[0] == 1:
-            return (self.samples[0],)
-        left, right = self.samples
-        middle, side = (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
-        cancelled = float(middle @ middle) < CANCELLED * float(side @ side)
-        return (side, middle) if cancelled else (middle, side)
+        both = halves(self.samples)
+        return both[::-1] if cancel_out(both) else both
 
     def slowed(self, factor: float) -> "Pcm":
         """The same sound played `factor` times slower, and as much lower, at the same rate."""
@@ -79,6 +75,22 @@ class Pcm:
         first = max(0, round(start_seconds * self.rate))
         last = max(first, first + round(duration_seconds * self.rate))
         return Pcm(np.ascontiguousarray(self.samples[:, first:last]), self.rate)
+
+
+def halves(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Half of the sum and of the difference of two channels, shape (n,) each; mono sound as it is."""
+    if len(samples) == 1:
+        return (samples[0],)
+    left, right = samples
+    return (left + right) * np.float32(0.5), (left - right) * np.float32(0.5)
+
+
+def cancel_out(both: tuple[NDArray[np.float32], ...]) -> bool:
+    """Whether channels cancel each other out, by the halves of their sum and of their difference."""
+    if len(both) == 1:
+        return False
+    middle, side = both
+    return float(middle @ middle) < CANCELLED * float(side @ side)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,8 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fingerprint.domain.audio import Pcm
 from fingerprint.media.decoder_protocol import Mark
 from fingerprint.media.pcm import Block, Decoded, no_audio, pcm_of
 from fingerprint.worker_pool import Worker, WorkerError
@@ -17,12 +21,29 @@ Running = tuple[Worker, asyncio.Task[Answer]]
 TOO_COSTLY: Final = "decoding it takes more time than any real sound would"
 
 
+class SoundListener(Protocol):
+    """Takes sound while it is being decoded, for work that can begin with it."""
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        """The next samples, shape (channels, n)."""
+        ...
+
+    def finish(self, pcm: Pcm) -> None:
+        """The whole sound, which may differ from what was fed: gaps are filled."""
+        ...
+
+    def abandon(self) -> None:
+        """The sound is no longer needed. Called in the end in any case."""
+        ...
+
+
 class DecodingAhead:
     """The decoding of one recording while it is being fetched; created by `DecoderPool.begin` and `begin_long`.
 
     `feed` it in order, then `finish` or `abandon` it. `start` takes a worker with the first piece, if one is
     idle; otherwise `finish` returns None, and the caller decodes the whole recording at once. With `running` it
-    has a worker from the beginning.
+    has a worker from the beginning. `listener` is fed with the sound as it is decoded; who has finished the
+    decoding finishes it, too.
     """
 
     def __init__(
@@ -32,7 +53,9 @@ class DecodingAhead:
         running: Running | None = None,
         wall_seconds: float,
         on_failure: Callable[[Exception], None],
+        listener: SoundListener | None = None,
     ) -> None:
+        self.listener = listener
         self._start = start
         self._wall_seconds = wall_seconds
         self._on_failure = on_failure
@@ -73,7 +96,9 @@ class DecodingAhead:
         return None
 
     def abandon(self) -> None:
-        """Discard the sound; the worker ends the job by itself."""
+        """Discard the sound, also from its listener; the worker ends the job by itself."""
+        if self.listener is not None:
+            self.listener.abandon()
         if self._running is not None:
             self._running[0].send(CONTENT)
             self._running = None

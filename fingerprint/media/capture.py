@@ -27,7 +27,7 @@ from fingerprint.media.late_clips import (
     ClipTooLongError,
     fetch_late_sound,
 )
-from fingerprint.media.live import LiveCapture, StreamSources, another_may_play
+from fingerprint.media.live import HearAhead, LiveCapture, StreamSources, another_may_play
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.refusals import permanent_refusal
@@ -41,14 +41,23 @@ _SILENCE_PEAK: Final = 1e-4
 
 
 class StreamCapture:
-    """Captures sound that is already available. `sources` replaces sources that do not play (any more)."""
+    """Captures sound that is already available. `sources` replaces sources that do not play (any more).
+
+    `hear_ahead` makes listeners that are fed with the first takes of live streams while these are decoded.
+    """
 
     def __init__(
-        self, fetcher: Fetcher, decoder: Decoder, clock: Clock, *, sources: StreamSources | None = None
+        self,
+        fetcher: Fetcher,
+        decoder: Decoder,
+        clock: Clock,
+        *,
+        sources: StreamSources | None = None,
+        hear_ahead: HearAhead | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._decoder = decoder
-        self._live = LiveCapture(fetcher, decoder, clock, sources)
+        self._live = LiveCapture(fetcher, decoder, clock, sources, hear_ahead)
         self._video = VideoCapture(fetcher, decoder, sources)
 
     async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:

@@ -8,14 +8,14 @@ import logging
 import math
 import os
 import stat
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.media.ahead import TOO_COSTLY, Answer, DecodingAhead, Running
+from fingerprint.media.ahead import TOO_COSTLY, Answer, DecodingAhead, Running, SoundListener
 from fingerprint.media.decoder_protocol import (
     END,
     FROM_BYTES,
@@ -32,7 +32,7 @@ from fingerprint.media.decoder_protocol import (
     JobHead,
     Mark,
 )
-from fingerprint.media.pcm import Block, Decoded, no_audio, pcm_of
+from fingerprint.media.pcm import Block, Decoded, no_audio, pcm_of, samples_of
 from fingerprint.worker_pool import Worker, WorkerError, WorkerLimits, WorkerPool, worker_program
 from fingerprint.worker_process import CONTENT, JOB
 
@@ -50,6 +50,9 @@ _WHOLE_FILE_WALL_SECONDS: Final = 24 * 3600.0
 
 MONO_BEYOND_SECONDS: Final = 900.0
 BLOCK_SECONDS: Final = 30.0
+HEARD_BLOCK_SECONDS: Final = 1.0
+"""The length of a block where somebody listens while it is decoded."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -109,23 +112,32 @@ class DecoderPool(WorkerPool):
         except WorkerError as error:
             raise _broken(error, TOO_COSTLY) from error
 
-    def begin(self, *, max_seconds: float) -> DecodingAhead:
+    def begin(self, *, max_seconds: float, listener: SoundListener | None = None) -> DecodingAhead:
         """Begin decoding the first `max_seconds` of media that is still being fetched.
 
         It occupies a worker meanwhile, but only if another one is idle, so that complete recordings do not wait
-        for one that comes slowly.
+        for one that comes slowly. `listener` is fed with the sound as it is decoded.
         """
 
+        def hear(block: Block) -> None:
+            if listener is not None:
+                listener.feed(samples_of(block))
+
         async def serve(worker: Worker) -> Answer:
-            return await read_answer(worker, max_seconds)
+            return await read_answer(worker, max_seconds, on_block=hear)
 
         def start(container: str) -> Running | None:
             running = self.run_on_spare(serve, wall_seconds=self._job_limits.ahead_wall_seconds)
             if running is not None:
-                running[0].send(JOB, self._job(FROM_PIECES, container, max_seconds, self._job_limits.cpu_seconds))
+                cpu_seconds = self._job_limits.cpu_seconds
+                block_seconds = BLOCK_SECONDS if listener is None else HEARD_BLOCK_SECONDS
+                job = self._job(FROM_PIECES, container, max_seconds, cpu_seconds, block_seconds=block_seconds)
+                running[0].send(JOB, job)
             return running
 
-        return DecodingAhead(start, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure)
+        return DecodingAhead(
+            start, wall_seconds=self._job_limits.wall_seconds, on_failure=self.log_failure, listener=listener
+        )
 
     async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
         """Begin decoding media that is too long to be kept, on the next idle worker; `drain` after each piece.
@@ -218,8 +230,9 @@ class DecoderPool(WorkerPool):
         *,
         size: int = 0,
         mono_beyond: float = MONO_BEYOND_SECONDS,
+        block_seconds: float = BLOCK_SECONDS,
     ) -> bytes:
-        head = JobHead(source, cpu_seconds, max_seconds, BLOCK_SECONDS, mono_beyond, size)
+        head = JobHead(source, cpu_seconds, max_seconds, block_seconds, mono_beyond, size)
         return JOB_HEAD.pack(*head) + (container or "").encode("ascii")
 
 
@@ -229,8 +242,18 @@ def decoded(answer: Answer) -> Decoded:
     return Decoded(pcm_of(blocks), marks)
 
 
-async def read_answer(worker: Worker, max_seconds: float, *, descriptor: int | None = None) -> Answer:
-    """Read the answer to one job, validating all of it.
+def _ignore_block(_block: Block) -> None:
+    """An `on_block` that does nothing."""
+
+
+async def read_answer(
+    worker: Worker,
+    max_seconds: float,
+    *,
+    descriptor: int | None = None,
+    on_block: Callable[[Block], None] = _ignore_block,
+) -> Answer:
+    """Read the answer to one job, validating all of it; `on_block` is called with each block of sound.
 
     Raises TwitchAudioError `no-audio`, WorkerError, and IncompleteReadError when the worker ends.
     """
@@ -249,6 +272,7 @@ async def read_answer(worker: Worker, max_seconds: float, *, descriptor: int | N
                     raise WorkerError("it answered nonsense")
                 planes = memoryview(content)
                 blocks.append(tuple(planes[4 * samples * of :][: 4 * samples] for of in range(channels)))
+                on_block(blocks[-1])
             case _ if kind == MARKED and len(content) == MARK_FRAME.size and len(marks) < MAX_MARKS:
                 marks.append(Mark(*MARK_FRAME.unpack(content)))
             case _ if kind == END and blocks:

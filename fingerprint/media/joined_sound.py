@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.hls.timing import Origin
-from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.ahead import DecodingAhead, SoundListener
 from fingerprint.media.joined import Joined
 from fingerprint.media.pcm import Decoded, no_audio
 from fingerprint.media.placing import PlacedSound, longest_seconds, placed_segments
@@ -23,8 +23,11 @@ class Decoder(Protocol):
         """The sound of a container's bytes."""
         ...
 
-    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
-        """Begin decoding media that is still being fetched; None when no worker can be spared."""
+    def begin(self, *, max_seconds: float, listener: SoundListener | None = None) -> DecodingAhead | None:
+        """Begin decoding media that is still being fetched; None when no worker can be spared.
+
+        `listener` is fed with the sound as it is decoded, if it is decoded so.
+        """
         ...
 
     async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:
@@ -39,7 +42,21 @@ class Decoder(Protocol):
 
 
 async def sound_of(decoder: Decoder, joined: Joined, origin: Origin | None = None) -> PlacedSound:
-    """The sound of segments. Raises TwitchAudioError `no-audio` when too little could be decoded, and `busy`."""
+    """The sound of segments, which a listener of their decoding learns as well.
+
+    Raises TwitchAudioError `no-audio` when too little could be decoded, and `busy`.
+    """
+    try:
+        sound = await _placed_sound(decoder, joined, origin)
+    except BaseException:
+        joined.abandon()
+        raise
+    if joined.decoding is not None and joined.decoding.listener is not None:
+        joined.decoding.listener.finish(sound.pcm)
+    return sound
+
+
+async def _placed_sound(decoder: Decoder, joined: Joined, origin: Origin | None) -> PlacedSound:
     decoded = None if joined.decoding is None else await joined.decoding.finish()
     sounds = await _decoded_parts(decoder, joined) if decoded is None else [decoded]
     sound = placed_segments(joined, sounds, origin=origin)

@@ -14,6 +14,7 @@ from fingerprint.hls.ads import ad_is_running, ad_seconds_left, content_runs, ne
 from fingerprint.hls.live import content_around, newest_content, total_seconds
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.hls.takes import earlier_takes, later_take
+from fingerprint.media.ahead import SoundListener
 from fingerprint.media.fetch import Fetcher, HostRefusedError, HostWantsPauseError, TooLongError, too_slow_to_go_on
 from fingerprint.media.joined import EXTRA_SECONDS, Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
@@ -62,6 +63,13 @@ class LiveTake:
     joined: Joined
     sound: PlacedSound
 
+    def forget(self) -> None:
+        """End what was begun with its sound and is not needed."""
+        self.joined.abandon()
+
+
+HearAhead = Callable[[], SoundListener]
+"""Makes a listener for one sound."""
 
 FirstTake = tuple[LiveTake, SegmentCache, MediaPlaylist]
 """The first take, and the segments and the playlist of its rendition."""
@@ -91,10 +99,18 @@ class LiveCapture:
     """Captures sound that is already available: the newest finished segments, fetched in parallel.
 
     `sources` replaces a source that does not play, and a `cached` one that has ended or whose login has become
-    another channel's.
+    another channel's. `hear_ahead` makes listeners that are fed with first takes while these are decoded.
     """
 
-    def __init__(self, fetcher: Fetcher, decoder: Decoder, clock: Clock, sources: StreamSources | None) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        decoder: Decoder,
+        clock: Clock,
+        sources: StreamSources | None,
+        hear_ahead: HearAhead | None = None,
+    ) -> None:
+        self._hear_ahead = hear_ahead
         self._fetcher = fetcher
         self._decoder = decoder
         self._clock = clock
@@ -116,7 +132,10 @@ class LiveCapture:
                     take, segments, playlist = await self._first_of_channel(source, seconds)
         except TimeoutError as error:
             raise too_slow() from error
-        yield take
+        try:
+            yield take
+        finally:
+            take.forget()
         if source.at is not None:
             return
         source, first = take.source, take.joined
@@ -185,14 +204,19 @@ class LiveCapture:
         if not source.cached or self._sources is None:
             return await self._first(source, seconds)
         confirming = asyncio.create_task(self._sources.is_current(source))
+        found: FirstTake | None = None
+        current = False
         try:
             found = await self._first(source, seconds)
-            if not found[0].source.cached or await confirming:
+            current = not found[0].source.cached or await confirming
+            if current:
                 return found
         except TwitchAudioError:
             if await confirming:
                 raise
         finally:
+            if found is not None and not current:
+                found[0].forget()
             confirming.cancel()
             await asyncio.gather(confirming, return_exceptions=True)
         return await self._first(await self._renewed(self._sources, source), seconds)
@@ -284,7 +308,8 @@ class LiveCapture:
                         _older(playlist, wanted[0]),
                         following=next_content(playlist) if wanted[-1] == playlist.segments[-1] else None,
                         decoding=self._decoder.begin(
-                            max_seconds=longest_seconds(total_seconds(wanted)) + EXTRA_SECONDS
+                            max_seconds=longest_seconds(total_seconds(wanted)) + EXTRA_SECONDS,
+                            listener=None if self._hear_ahead is None else self._hear_ahead(),
                         ),
                     )
                 except UpstreamError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
@@ -27,10 +28,9 @@ _MAX_MAGNITUDE: Final = 4.0
 
 
 def pcm_of(blocks: Sequence[Block]) -> Pcm:
-    """Joins consecutive blocks of the same sound.
+    """Joins consecutive blocks of the same sound, see `believable`.
 
-    NaN becomes 0, and infinite or absurdly loud samples, which damaged input may decode to, are clipped. Raises
-    ValueError when there are no blocks or their channel counts differ.
+    Raises ValueError when there are no blocks or their channel counts differ.
     """
     counts = {len(block) for block in blocks}
     if len(counts) != 1:
@@ -41,9 +41,24 @@ def pcm_of(blocks: Sequence[Block]) -> Pcm:
             for channel in range(counts.pop())
         ]
     )
-    np.nan_to_num(samples, copy=False, nan=0.0, posinf=_MAX_MAGNITUDE, neginf=-_MAX_MAGNITUDE)
-    np.clip(samples, -_MAX_MAGNITUDE, _MAX_MAGNITUDE, out=samples)
-    return Pcm(samples, SAMPLE_RATE)
+    return Pcm(believable(samples), SAMPLE_RATE)
+
+
+def samples_of(block: Block) -> NDArray[np.float32]:
+    """The samples of one block, shape (channels, n), see `believable`."""
+    return believable(np.stack([np.frombuffer(plane, dtype=np.float32) for plane in block]))
+
+
+def believable(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The samples, changed in place where damaged input decodes to nonsense.
+
+    NaN becomes 0, and infinite or absurdly loud samples are clipped.
+    """
+    in_range = samples.min(initial=0.0) >= -_MAX_MAGNITUDE and samples.max(initial=0.0) <= _MAX_MAGNITUDE
+    if not in_range:  # as it is with NaN
+        np.nan_to_num(samples, copy=False, nan=0.0, posinf=_MAX_MAGNITUDE, neginf=-_MAX_MAGNITUDE)
+        np.clip(samples, -_MAX_MAGNITUDE, _MAX_MAGNITUDE, out=samples)
+    return samples
 
 
 def no_audio(reason: str) -> TwitchAudioError:

@@ -14,8 +14,9 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.ahead import DecodingAhead
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from tests.faults.test_media_decoder import decodes, eventually, gone
+from tests.listeners import RecordingListener
 from tests.sounds import loudest_hertz, tone
-from tests.waiting import settled, skip_time
+from tests.waiting import settled, skip_time, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PIECES = [tone(seconds=2.0) for _ in range(3)]
@@ -62,6 +63,35 @@ async def test_pieces_are_decoded_as_they_come(pair: DecoderPool) -> None:
         (mark.sample, mark.position) for mark in whole.marks
     ], "the clock of each piece begins again, which both tell"
     assert len(whole.marks) == len(PIECES)
+
+
+async def test_a_listener_hears_what_is_decoded_while_it_is(pair: DecoderPool) -> None:
+    await all_idle(pair, 2)
+    listener = RecordingListener()
+    ahead = pair.begin(max_seconds=20, listener=listener)
+    for content in PIECES[:2]:
+        ahead.feed(content, container="mpegts")
+    await until(lambda: bool(listener.fed))
+    ahead.feed(PIECES[2], container="mpegts")
+    decoded = await ahead.finish()
+    assert decoded is not None
+    assert len(listener.fed) > 2
+    assert np.array_equal(listener.samples, decoded.pcm.samples)
+    assert not listener.abandoned, "who has the sound ends it"
+    ahead.abandon()
+    assert listener.abandoned
+    await all_idle(pair, 2)
+
+
+async def test_a_listener_learns_that_the_sound_is_abandoned(pair: DecoderPool) -> None:
+    await all_idle(pair, 2)
+    listener = RecordingListener()
+    ahead = pair.begin(max_seconds=20, listener=listener)
+    ahead.feed(PIECES[0], container="mpegts")
+    ahead.abandon()
+    assert listener.abandoned
+    assert not listener.finished
+    await all_idle(pair, 2)
 
 
 async def test_fragments_are_decoded_as_they_come(pair: DecoderPool) -> None:

@@ -20,7 +20,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.domain.targets import ChannelTarget, FileTarget, VideoTarget
 from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist, Segment
-from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.ahead import DecodingAhead, SoundListener
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
@@ -29,6 +29,7 @@ from fingerprint.media.pcm import Decoded
 from fingerprint.ports import ClipSource, LiveSource
 from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone
+from tests.listeners import RecordingListener
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -323,6 +324,30 @@ async def test_at_last_new_sound_is_waited_for_within_a_bound(listener: Listener
     assert 6.0 <= listener.clock.slept <= 10.0
 
 
+async def test_a_first_take_is_listened_to_while_it_is_decoded(listener: Listener) -> None:
+    source = await listener.sessions.resolve(ChannelTarget("ladder"))
+    made: list[RecordingListener] = []
+
+    def hear_ahead() -> RecordingListener:
+        made.append(RecordingListener())
+        return made[-1]
+
+    capture = StreamCapture(listener.media, listener.decoder, listener.clock, hear_ahead=hear_ahead)
+    async with aclosing(capture.takes(source, 6.0)) as takes:
+        recording = await anext(takes)
+        (first,) = made
+        assert first.finished == [recording.pcm], "it may begin its work"
+        assert first.fed == [] or np.array_equal(first.samples, recording.pcm.samples), "unless no worker was idle"
+        assert not first.abandoned
+        await anext(takes)
+        assert first.abandoned
+    assert len(made) == 1, "further takes are not"
+    listener.twitch.fail(Fault(step=Step.SEGMENT, kind=FaultKind.STATUS, status=404))
+    with pytest.raises(TwitchAudioError):
+        await first_take(capture, source)
+    assert all(each.abandoned or not each.fed for each in made), "nothing is left over when no sound comes"
+
+
 class Muffled:
     """A decoder that hears nothing at first."""
 
@@ -335,7 +360,7 @@ class Muffled:
         self._silent -= 1
         return decoded if self._silent < 0 else Decoded(Pcm(np.zeros_like(decoded.pcm.samples)), decoded.marks)
 
-    def begin(self, *, max_seconds: float) -> None:
+    def begin(self, *, max_seconds: float, listener: SoundListener | None = None) -> None:
         return None
 
     async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:

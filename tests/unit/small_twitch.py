@@ -15,7 +15,7 @@ import numpy as np
 from yarl import URL
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
-from fingerprint.media.ahead import DecodingAhead
+from fingerprint.media.ahead import DecodingAhead, SoundListener
 from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
 from fingerprint.media.hosts import AllowList
 from fingerprint.media.partial_response import PartialResponse
@@ -166,7 +166,7 @@ class SmallDecoder:
     async def decode(self, encoded: bytes, *, container: str, max_seconds: float) -> Decoded:
         return Decoded(Pcm(_NOISE[:, : round(min(max_seconds, 12.0) * SAMPLE_RATE)], SAMPLE_RATE), ())
 
-    def begin(self, *, max_seconds: float) -> DecodingAhead | None:
+    def begin(self, *, max_seconds: float, listener: SoundListener | None = None) -> DecodingAhead | None:
         return None
 
     async def begin_long(self, *, container: str, max_seconds: float) -> DecodingAhead:

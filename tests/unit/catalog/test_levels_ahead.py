@@ -1,0 +1,83 @@
+"""Sound that comes in pieces has, bit for bit, the fingerprint of the whole; so has a part of a sound."""
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fingerprint.catalog.audio_query import AudioQuery
+from fingerprint.catalog.containment import QueryLevels
+from fingerprint.catalog.identify import prepare, prepared
+from fingerprint.catalog.levels_ahead import LevelsAhead
+from fingerprint.catalog.query import QueryFingerprint
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from tests.unit.catalog.music import tune
+
+SECONDS = 3.0
+
+
+def noise(channels: int, seed: int) -> Pcm:
+    random_numbers = np.random.default_rng(seed)
+    return Pcm(random_numbers.normal(0, 0.1, (channels, round(SECONDS * SAMPLE_RATE))).astype(np.float32))
+
+
+def cancelling() -> Pcm:
+    left = tune(2).cut(0, SECONDS).samples[0]
+    return Pcm(np.stack([left, -left]))
+
+
+SOUNDS = {
+    "mono": noise(1, 1),
+    "stereo": noise(2, 2),
+    "music": tune(1).cut(4, SECONDS),
+    "channels that cancel each other out": cancelling(),
+    "shorter than a window": noise(2, 3).cut(0, 0.05),
+}
+
+
+def in_pieces(pcm: Pcm, *, seed: int) -> AudioQuery:
+    """The sound, added in pieces of any length, of which some are shorter than a window and some empty."""
+    length = pcm.samples.shape[1]
+    dice = random.Random(seed)
+    cuts = sorted(dice.randrange(length + 1) for _ in range(dice.randrange(1, 40)))
+    ahead = LevelsAhead(len(pcm.samples))
+    for first, last in pairwise([0, *cuts, length]):
+        ahead.add(pcm.samples[:, first:last])
+    return ahead.query()
+
+
+def assert_same_levels(found: QueryLevels, expected: QueryLevels) -> None:
+    assert found.heard == expected.heard
+    for part in ("channels", "relative", "ranked", "ranked_relative"):
+        for one, other in zip(getattr(found, part), getattr(expected, part), strict=True):
+            assert one.flags.c_contiguous
+            assert np.array_equal(one, other), part
+
+
+def assert_same_landmarks(found: QueryFingerprint, expected: QueryFingerprint) -> None:
+    assert np.array_equal(found.hashes, expected.hashes)
+    assert np.array_equal(found.times, expected.times)
+    assert np.array_equal(found.trusts, expected.trusts)
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_pieces_have_the_fingerprint_of_the_whole(name: str) -> None:
+    pcm = SOUNDS[name]
+    for seed in range(2):
+        query, whole = in_pieces(pcm, seed=seed), AudioQuery(pcm)
+        assert np.array_equal(query.pcm.samples, pcm.samples)
+        assert len(query.levels) == len(whole.levels)
+        assert all(np.array_equal(*both) for both in zip(query.levels, whole.levels, strict=True))
+        if len(whole.levels[0]):
+            assert_same_landmarks(prepared(query).quick, prepare(pcm).quick)
+            assert_same_landmarks(query.full, whole.full)
+            assert_same_levels(query.prepared_levels, whole.prepared_levels)
+
+
+def test_a_part_is_prepared_as_if_it_were_all() -> None:
+    query = AudioQuery(SOUNDS["music"])
+    for first, seconds in ((0, 2.0), (125, 1.0), (240, 0.6), (300, 0.1), (100, 0.064)):
+        part = query.part(first, seconds)
+        assert_same_levels(part.prepared_levels, QueryLevels.of(part.levels))
+        assert_same_landmarks(part.quick, AudioQuery(part.pcm).quick)
