@@ -8,9 +8,20 @@ from sqlalchemy import select, update
 
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.ports import Broadcaster
 from server import migrations
 from server.access.identity.api_keys import new_key
-from server.channels.song_tokens import MADE_PER_DAY, MOST_PER_CHANNEL, PREFIX, SongToken, SongTokenStore
+from server.audit.changes import ChangeLog
+from server.audit.entries import Who
+from server.audit.tables import log_entries
+from server.channels.song_tokens import (
+    MADE_PER_DAY,
+    MOST_PER_CHANNEL,
+    PREFIX,
+    SongToken,
+    SongTokenFollower,
+    SongTokenStore,
+)
 from server.channels.tables import song_tokens
 from tests.builders import NOON
 
@@ -122,3 +133,35 @@ async def test_a_channel_sees_its_own_tokens_and_none_of_an_earlier_owners(store
     assert names(await store.all("vic")) == "abc"
     assert names(await store.all("vic", channel_id="8")) == "bc"
     assert names(await store.all("nobody")) == ""
+
+
+async def test_what_is_done_with_tokens_is_in_the_log_once(database: Database) -> None:
+    store = SongTokenStore(database, changes=ChangeLog(Who("desk", "an operator")))
+    token, _ = await store.create("vic", now=NOON, note="a bot")
+    for _ in range(2):
+        await store.revoke(token.id, now=NOON)
+    await store.undo_revoke(token.id, now=NOON)
+    columns = (log_entries.c.what, log_entries.c.subject)
+    rows = await database.rows(select(*columns))
+    assert sorted(row[0] for row in rows) == ["create song token", "revoke song token", "undo revoking song token"]
+
+
+async def test_tokens_follow_their_channel_to_its_new_login(store: SongTokenStore, database: Database) -> None:
+    follower = SongTokenFollower()
+    made = [
+        await store.create(channel, now=NOON, channel_id=channel_id)
+        for channel, channel_id in (("vic", None), ("old_name", "7"), ("vic", "8"), ("other", None), ("gone", "9"))
+    ]
+    await store.revoke(made[4][0].id, now=NOON)
+    assert await database.read(follower.unbound) == {"vic", "other"}
+    assert await database.read(follower.bound) == {"7", "8"}
+    await database.transact(lambda connection: follower.follow(connection, Broadcaster(id="7", login="vic")))
+    named = {(token.channel, token.channel_id) for token in await store.all()}
+    assert named == {("vic", "7"), ("vic", "8"), ("other", None), ("gone", "9")}
+
+
+async def test_a_note_is_cut_and_a_missing_token_is_named(store: SongTokenStore) -> None:
+    token, _ = await store.create("vic", now=NOON, note="n" * 300)
+    assert len(token.note) == 200
+    with pytest.raises(TwitchAudioError, match="'" + "x" * 50 + "'"):
+        await store.revoke("x" * 80, now=NOON)

@@ -11,7 +11,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.single_flight import SingleFlightCache
 from tests.fakes import FakeClock
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.timeout(18)]  # nothing here waits for anything outside
 
 FAILED = TwitchAudioError(ProblemCode.TOKEN_INVALID, "No.", retry_after_seconds=7.0)
 AWAY = UpstreamError("gql", "Away.")

@@ -1,5 +1,6 @@
 """Who is an admin: the accounts that the settings name, and not whoever gets their login later."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,10 @@ def user(user_id: str, login: str) -> TwitchUser:
 
 def test_the_first_who_signs_in_with_a_login_keeps_the_right_and_the_next_owner_does_not_get_it() -> None:
     admins = Admins(["boss", "id:7"])
-    assert not admins.contain(user("2", "somebody"))
+    assert admins.contain(user("2", "somebody")) is False
     assert admins.contain(user("1", "boss"))
     assert admins.contain(user("1", "boss_renamed"))
-    assert not admins.contain(user("2", "boss"))
+    assert admins.contain(user("2", "boss")) is False
     assert admins.contain(user("7", "whatever"))
     assert (admins.none, Admins([]).none) == (False, True)
 
@@ -66,4 +67,61 @@ async def test_a_damaged_file_stops_the_start_by_name_instead_of_giving_the_righ
     # Nothing depends on it where admins are named by their numbers, or not at all.
     for names in (["id:7"], []):
         async with pinned(Admins(names), tmp_path, find, clock=FakeClock(), background=Background(FakeClock())):
+            pass
+
+
+def test_a_login_that_changed_hands_is_told_once_for_each_account_and_so_many_in_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    admins = Admins(["boss"])
+    admins.pin("boss", "1")
+    for number in [*range(2, 200), 2]:
+        assert not admins.contain(user(str(number), "boss"))
+    told = [record for record in caplog.records if record.message == "admin_login_changed_hands"]
+    assert [vars(record)["user_id"] for record in told] == [str(number) for number in range(2, 102)]
+
+
+async def test_an_account_with_another_login_than_the_one_that_was_asked_for_is_not_an_admin(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+
+    async def find(login: str) -> Broadcaster | None:
+        asked.append(login)
+        return Broadcaster(id="1", login="another")
+
+    clock, admins = FakeClock(), Admins(["boss"])
+    async with pinned(admins, tmp_path, find, clock=clock, background=Background(clock)):
+        await until(lambda: asked)
+        assert not admins.contain(user("1", "another"))
+        await clock.advance(RETRY_SECONDS - 1)
+        assert len(asked) == 1
+        await clock.advance(1)
+        await until(lambda: len(asked) == 2)
+
+
+async def test_accounts_that_could_not_be_kept_are_kept_later(tmp_path: Path) -> None:
+    async def find(login: str) -> Broadcaster | None:
+        return Broadcaster(id="1", login=login)
+
+    folder = tmp_path / "gone"
+    clock, admins = FakeClock(), Admins(["boss", "second"])
+    async with pinned(admins, folder, find, clock=clock, background=Background(clock)):
+        await until(lambda: not admins.unknown)
+        await until(lambda: not admins.changed.is_set())
+        assert not folder.exists()
+        folder.mkdir()
+        admins.changed.set()
+        await until((folder / "admins.json").exists)
+    tasks = {task.get_name() for task in asyncio.all_tasks()}
+    assert not tasks & {"look up admins", "keep the accounts of admins"}, "they are over when the block is"
+
+
+async def test_a_file_that_cannot_be_read_stops_the_start_with_its_reason(tmp_path: Path) -> None:
+    async def find(_login: str) -> Broadcaster | None:
+        return None
+
+    (tmp_path / "admins.json").mkdir()
+    with pytest.raises(TwitchAudioError, match="Is a directory"):
+        async with pinned(Admins(["boss"]), tmp_path, find, clock=FakeClock(), background=Background(FakeClock())):
             pass

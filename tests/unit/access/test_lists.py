@@ -7,8 +7,8 @@ from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, 
 from fingerprint.ports import Broadcaster
 from server.access.identity.addresses import parse_address
 from server.access.identity.twitch_user import TwitchUser
-from server.access.rules.blacklist_kinds import BlacklistKind
-from server.access.rules.lists import Blacklist, blacklist_value, user_value
+from server.access.rules.blacklist_kinds import PATTERN_LIMIT, BlacklistKind
+from server.access.rules.lists import OF_ACCOUNTS, Blacklist, blacklist_value, user_value
 
 VIC = TwitchUser(id="77", login="viewer_vic", scopes=frozenset())
 
@@ -154,3 +154,38 @@ def test_a_listed_login_means_the_account_that_had_it(login: str, number: str | 
 def test_a_listed_login_of_no_known_account_means_all_that_have_it() -> None:
     listed = blacklist(BlacklistKind.CHANNEL, "somechannel")
     assert listed.names(target=ChannelTarget("somechannel"), broadcaster=Broadcaster(id="88", login="somechannel"))
+
+
+def test_what_has_to_be_asked_of_twitch_follows_from_what_is_listed() -> None:
+    def asked(kind: BlacklistKind, text: str) -> tuple[bool, bool, bool]:
+        found = blacklist(kind, text)
+        assert found.empty is False
+        return found.has_clip_broadcasters, found.has_video_owners, found.has_channels
+
+    assert asked(BlacklistKind.CHANNEL, "somechannel") == (True, True, True)
+    assert asked(BlacklistKind.FORGOTTEN_CHANNEL, "somechannel") == (True, True, True)
+    assert asked(BlacklistKind.CHANNEL_PATTERN, "some*") == (True, True, False)
+    assert asked(BlacklistKind.CLIP_BROADCASTER, "somechannel") == (True, False, False)
+    for kind, text in (
+        (BlacklistKind.USER, "viewer_vic"),
+        (BlacklistKind.USER_PATTERN, "viewer*"),
+        (BlacklistKind.ADDRESS, "192.0.2.1"),
+        (BlacklistKind.CLIP, "AwkwardSlug-x_1"),
+    ):
+        assert asked(kind, text) == (False, False, False)
+    for nothing in (Blacklist(), Blacklist.of([])):
+        assert nothing.empty is True
+        assert not any((nothing.has_clip_broadcasters, nothing.has_video_owners, nothing.has_channels))
+
+
+def test_accounts_are_what_is_listed_by_login() -> None:
+    assert set(OF_ACCOUNTS) == {
+        *(BlacklistKind.USER, BlacklistKind.CHANNEL),
+        *(BlacklistKind.FORGOTTEN_CHANNEL, BlacklistKind.CLIP_BROADCASTER),
+    }
+
+
+def test_a_pattern_is_so_long_at_most() -> None:
+    assert blacklist_value(BlacklistKind.CHANNEL_PATTERN, "a" * PATTERN_LIMIT) == "a" * PATTERN_LIMIT
+    with pytest.raises(TwitchAudioError):
+        blacklist_value(BlacklistKind.CHANNEL_PATTERN, "a" * (PATTERN_LIMIT + 1))

@@ -22,6 +22,7 @@ from server.access.rules.subscriptions import (
 from tests.fakes import FakeClock
 from tests.waiting import until
 
+pytestmark = pytest.mark.timeout(18)  # nothing here waits for anything outside
 TOKEN = Secret("token")
 ALL = ["1", "2", "3"]
 YES, NO, UNKNOWN = Subscription.YES, Subscription.NO, Subscription.UNKNOWN
@@ -203,7 +204,12 @@ async def test_what_is_remembered_is_bounded(
 
 async def test_closing_ends_what_hangs(helix: Helix, asking: Subscriptions) -> None:
     helix.hanging = {"1": asyncio.Event()}
-    async with asking:
+    async with asking as entered:
+        assert entered is asking
         task = asyncio.create_task(asking.of(user(), TOKEN, ["1"]))
         await until(lambda: helix.asked)
     assert await task is UNKNOWN
+
+
+def test_the_times_are_those_of_the_docs() -> None:
+    assert (YES_SECONDS, NO_SECONDS, RECENT_SECONDS, FAILED_SECONDS) == (300.0, 60.0, 1_800.0, 5.0)
