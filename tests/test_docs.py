@@ -32,7 +32,7 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     wanted = {re.match(r"[\w-]+", line)[0] for line in declared}  # type: ignore[index]
-    for name in ("build.in", "dev.in", "bench.in", "emulators.in", "docs.in"):
+    for name in ("build.in", "dev.in", "bench.in", "emulators.in", "docs.in", "audit.in"):
         lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
         wanted |= {re.match(r"[\w-]+", line)[0] for line in lines if line and line[0] not in "#-"}  # type: ignore[index]
     wanted |= json.loads((ROOT / "requirements/node/package.json").read_text(encoding="utf-8"))[

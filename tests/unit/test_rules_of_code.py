@@ -55,3 +55,49 @@ def test_workflows_run_fixed_actions_with_no_rights_that_they_do_not_need() -> N
         assert re.search(r"^permissions:\n  contents: read$", text, re.MULTILINE), file.name
         for command in re.findall(r"run: (.+)", text):
             assert "${{" not in command, f"{file.name}: what others write becomes part of a command"
+
+
+RUNS_SQL: Final = frozenset({"execute", "exec_driver_sql", "executescript", "executemany", "text"})
+KNOWN_SQL: Final = frozenset(
+    {
+        "fingerprint/database_backends.py",
+        "fingerprint/upserts.py",
+        "server/sqlite_space.py",
+    }
+)
+"""Files that run a text with parts: a constant, a number, or what SQLAlchemy compiled, never a client's value."""
+
+
+def put_together(value: ast.expr) -> bool:
+    """Whether a text is made of parts at run time."""
+    match value:
+        case ast.JoinedStr():
+            return any(isinstance(part, ast.FormattedValue) for part in value.values)
+        case ast.BinOp(op=ast.Add() | ast.Mod(), left=left, right=right):
+            return any(
+                isinstance(side, ast.JoinedStr) or (isinstance(side, ast.Constant) and isinstance(side.value, str))
+                for side in (left, right)
+            )
+        case ast.Call(func=ast.Attribute(attr="format" | "join", value=ast.Constant())):
+            return True
+        case _:
+            return False
+
+
+def test_no_sql_is_put_together_from_texts() -> None:
+    found: list[str] = []
+    seen = 0
+    for folder in ("server", "fingerprint", "sql"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            content = file.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(content)) if "execute" in content or "sql" in content else ():
+                match node:
+                    case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name) as called, args=[first, *_]):
+                        if name in RUNS_SQL and (name != "text" or isinstance(called, ast.Name)):
+                            seen += 1
+                            if put_together(first):
+                                found.append(str(file.relative_to(ROOT)))
+                    case _:
+                        pass
+    assert set(found) == KNOWN_SQL
+    assert seen > 100, "statements are found"
