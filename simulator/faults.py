@@ -56,6 +56,11 @@ class FaultKind(StrEnum):
     FAILED_INTEGRITY = "failed_integrity"
     PERSISTED_QUERY_NOT_FOUND = "persisted_query_not_found"
     DATA_WITH_ERRORS = "data_with_errors"
+    DATA_WITH_WARNINGS = "data_with_warnings"
+    DATA_WITH_UNKNOWN_QUERY = "data_with_unknown_query"
+    NULL_WITH_WARNINGS = "null_with_warnings"
+    OTHER_TYPES = "other_types"
+    NULLS_IN_LISTS = "nulls_in_lists"
     # usher and playlist
     EMPTY_LIST = "empty_list"
     NO_AUDIO = "no_audio"
@@ -87,9 +92,21 @@ GQL_KINDS: Final = frozenset(
         FaultKind.SERVER_ERROR,
         FaultKind.FAILED_INTEGRITY,
         FaultKind.PERSISTED_QUERY_NOT_FOUND,
+        FaultKind.NULL_WITH_WARNINGS,
     }
 )
 """The faults that leave gql's answer without what was asked for."""
+
+ODD_DATA_KINDS: Final = frozenset(
+    {
+        FaultKind.DATA_WITH_ERRORS,
+        FaultKind.DATA_WITH_WARNINGS,
+        FaultKind.DATA_WITH_UNKNOWN_QUERY,
+        FaultKind.OTHER_TYPES,
+        FaultKind.NULLS_IN_LISTS,
+    }
+)
+"""The faults that leave gql's answer odd, and with all that was asked for."""
 
 PLAYLIST_KINDS: Final = frozenset(
     {
@@ -163,7 +180,7 @@ class Fault:
             raise ValueError(f"times must be at least 1, not {self.times}")
         if self.retry_after is not None and not (0 <= self.retry_after <= 10**9 and self.kind is FaultKind.STATUS):
             raise ValueError("retry_after takes 0..1000000000, and belongs to a status")
-        if self.kind in GQL_KINDS | {FaultKind.CUT_JSON, FaultKind.DATA_WITH_ERRORS} and self.step is not Step.GQL:
+        if self.kind in GQL_KINDS | ODD_DATA_KINDS | {FaultKind.CUT_JSON} and self.step is not Step.GQL:
             raise ValueError(f"{self.kind} is a fault of gql, not of {self.step}")
         if self.kind in PLAYLIST_KINDS and self.step not in (Step.USHER, Step.PLAYLIST):
             raise ValueError(f"{self.kind} is a fault of usher and playlist, not of {self.step}")

@@ -12,9 +12,10 @@ from simulator import clip_files, graphql
 from simulator.accounts import Person
 from simulator.channel import Channel
 from simulator.clock import iso
-from simulator.faults import GQL_KINDS, Fault, FaultKind, FaultPlan, Step, taken
+from simulator.faults import GQL_KINDS, ODD_DATA_KINDS, Fault, FaultKind, FaultPlan, Step, taken
 from simulator.graphql_schema import TWITCH_SCHEMA, schema_errors, variable_errors
 from simulator.hosts import Hosts
+from simulator.odd_answers import odd
 from simulator.playback_tokens import PlaybackTokens
 from simulator.transport import PlannedResponse, Transport
 from simulator.video import Video
@@ -109,8 +110,10 @@ class GqlRoutes:
             faults += happening
             answer = self._answer(asked)
             for fault in happening:
-                if fault.kind in GQL_KINDS or fault.kind is FaultKind.DATA_WITH_ERRORS:
+                if fault.kind in GQL_KINDS:
                     answer = _spoiled(answer, fault.kind)
+                elif fault.kind in ODD_DATA_KINDS:
+                    answer = odd(answer, fault.kind)
             answers.append(answer)
             targets.append(target)
             names.append(str(asked.get("operationName") or "text"))
@@ -403,11 +406,9 @@ def _spoiled(answer: Json, kind: FaultKind) -> Json:
             return {"data": None, "extensions": extensions}
         case FaultKind.MISSING_DATA:
             return {"extensions": extensions}
-        case FaultKind.DATA_WITH_ERRORS:
-            return {
-                "errors": [{"message": "service error", "path": [*list(fields)[:1], "authorization"]}],
-                **answer,
-            }
+        case FaultKind.NULL_WITH_WARNINGS:
+            warning = {"message": "service timeout", "path": list(fields)[:1]}
+            return {"data": fields, "extensions": {**extensions, "warnings": [warning]}}
         case _:
             errors = [{"message": _MESSAGES[kind], "path": list(fields)[:1]}]
             if kind is FaultKind.FAILED_INTEGRITY:

@@ -6,6 +6,7 @@ raises `GqlFailure`, which says what kind of failure it is and quotes Twitch.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,6 +29,7 @@ _TRANSIENT_WORDS: Final = (
     *("service error", "service timeout", "server error", "service unavailable", "timeout", "timed out"),
     *("rate limit", "ratelimit", "too many requests", "throttl", "temporarily"),
 )
+_NUMBER: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,17})?", re.ASCII)
 _HEVC: Final = frozenset({"HEVC", "H265", "AV1"})
 
 Json = dict[str, Any]
@@ -80,8 +82,11 @@ def parse_answer(status: int, text: str) -> GqlAnswer:
         refused = status == 401 and "authorization" in words.lower()
         kind = GqlFailureKind.TOKEN_REFUSED if refused else _status_failure(status, text)
         raise GqlFailure(kind, words, status=status)
-    messages = [str(_object(error).get("message", "")) for error in _list(body.get("errors"))]
-    challenge = _object(_object(body.get("extensions")).get("challenge")).get("type")
+    extensions = _object(body.get("extensions"))
+    # A warning may be all that tells why something is null.
+    told = (*_list(body.get("errors")), *_list(extensions.get("warnings")))
+    messages = [str(_object(error).get("message", "")) for error in told]
+    challenge = _object(extensions.get("challenge")).get("type")
     failure = None
     if messages or challenge == "integrity":
         failure = GqlFailure(_message_failure(" ".join(messages), challenge), quoted("; ".join(messages)))
@@ -263,10 +268,10 @@ def parse_clip(data: Json) -> ClipMedia | None:
             retry_after_seconds=15.0,
         )
     token = parse_token(clip.get("playbackAccessToken"), "clip")
-    video_id, offset = _object(clip.get("video")).get("id"), _number(clip.get("videoOffsetSeconds"))
+    video_id, offset = _number_text(_object(clip.get("video")).get("id")), _number(clip.get("videoOffsetSeconds"))
     login = _object(clip.get("broadcaster")).get("login")
     url, *others = _signed_urls(sources, token)
-    placed = isinstance(video_id, str) and video_id.isascii() and video_id.isdigit() and offset is not None
+    placed = video_id is not None and offset is not None
     return ClipMedia(
         url=url,
         alternatives=tuple(others),
@@ -286,9 +291,9 @@ def parse_recording(data: Json) -> str | None:
     user = _object(data["user"])
     if "videos" not in user:
         raise GqlFailure(GqlFailureKind.UNREADABLE, "the channel's answer lists no videos")
-    edges = _list(_object(user["videos"]).get("edges"))
-    video_id = _object(_object(edges[0]).get("node")).get("id") if edges else None
-    return video_id if isinstance(video_id, str) and video_id.isascii() and video_id.isdigit() else None
+    edges = map(_object, _list(_object(user["videos"]).get("edges")))
+    newest = next((edge for edge in edges if edge), None)
+    return None if newest is None else _number_text(_object(newest.get("node")).get("id"))
 
 
 def parse_clip_broadcaster(data: Json) -> Broadcaster | None:
@@ -315,9 +320,25 @@ def _owner_of(data: Json, kind: str, field: str) -> Broadcaster | None:
     found = _object(data[kind])
     if field not in found:
         raise GqlFailure(GqlFailureKind.UNREADABLE, f"the {kind}'s answer does not say whose it is")
-    owner = _object(found[field])
-    user_id, login = owner.get("id"), owner.get("login")
-    if not isinstance(user_id, str) or not isinstance(login, str):
+    if found[field] is None:
+        return None
+    owner = parse_account(found[field])
+    if owner is None:
+        raise GqlFailure(GqlFailureKind.UNREADABLE, f"the {kind}'s {field} has no id or login")
+    return owner
+
+
+def is_no_account(found: object) -> bool:
+    """Whether an object tells that there is no such account, as `userOrError` does."""
+    account = _object(found)
+    return "reason" in account or str(account.get("__typename", "")).startswith("UserDoesNotExist")
+
+
+def parse_account(found: object) -> Broadcaster | None:
+    """The account that an object is of; None when it lacks the id or the login."""
+    account = _object(found)
+    user_id, login = _number_text(account.get("id")), account.get("login")
+    if user_id is None or not isinstance(login, str) or not login:
         return None
     return Broadcaster(id=user_id, login=login.lower())
 
@@ -392,12 +413,14 @@ def _list(value: object) -> list[object]:
 
 
 def _number(value: object) -> float | None:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6:
         return float(value)
     return None
 
 
 def _number_text(value: object) -> str | None:
-    """Twitch's number of an account as text; tokens have it as a number."""
+    """Twitch's number of an account or a video as text; tokens have it as a number."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
     return text if text.isascii() and text.isdigit() and len(text) <= 20 else None

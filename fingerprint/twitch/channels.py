@@ -1,11 +1,11 @@
 """Finds channels by login or id: the `ChannelDirectory` port."""
 
-from typing import Any, Final, cast
+from typing import Final
 
 from fingerprint.media.fetch import Fetcher
 from fingerprint.ports import Broadcaster, OnOutcome, ignore_outcome
 from fingerprint.twitch import gql
-from fingerprint.twitch.answers import GqlFailure, GqlFailureKind, Json
+from fingerprint.twitch.answers import GqlFailure, GqlFailureKind, Json, is_no_account, parse_account
 from fingerprint.twitch.queries import Query
 from fingerprint.upstream_settings import TwitchSettings
 
@@ -54,9 +54,9 @@ def _channel(data: Json) -> Broadcaster | None:
     name = next((name for name in ("user", "userOrError") if name in data), None)
     if name is None:
         raise GqlFailure(GqlFailureKind.UNREADABLE, "the answer names no channel")
-    found: object = data[name]
-    channel = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    channel_id, login = channel.get("id"), channel.get("login")
-    if not isinstance(channel_id, str) or not isinstance(login, str):
+    if data[name] is None or is_no_account(data[name]):
         return None
-    return Broadcaster(id=channel_id, login=login.lower())
+    channel = parse_account(data[name])
+    if channel is None:
+        raise GqlFailure(GqlFailureKind.UNREADABLE, "the channel's answer has no id or login")
+    return channel

@@ -256,8 +256,17 @@ FAULT_ROWS: Mapping[FaultKind, Sequence[Row]] = {
     FaultKind.LONGER_LENGTH: [refused(Step.SEGMENT, FaultKind.LONGER_LENGTH, "segment")],
     FaultKind.REDIRECT: [refused(Step.SEGMENT, FaultKind.REDIRECT, "prefetch")],
     FaultKind.REDIRECT_AWAY: [refused(Step.USHER, FaultKind.REDIRECT_AWAY, "usher v2")],
-    FaultKind.DATA_WITH_ERRORS: [
-        Change("token 1", DIFFERS, fault=Fault(step=Step.GQL, kind=FaultKind.DATA_WITH_ERRORS))
+    **{
+        kind: [Change("token 1", DIFFERS, fault=Fault(step=Step.GQL, kind=kind))]
+        for kind in (
+            FaultKind.DATA_WITH_ERRORS,
+            FaultKind.DATA_WITH_WARNINGS,
+            FaultKind.DATA_WITH_UNKNOWN_QUERY,
+        )
+    },
+    FaultKind.OTHER_TYPES: [Same("they are read", fault=Fault(step=Step.GQL, kind=FaultKind.OTHER_TYPES))],
+    FaultKind.NULLS_IN_LISTS: [
+        Same("they are passed over", fault=Fault(step=Step.GQL, kind=FaultKind.NULLS_IN_LISTS))
     ],
     **{
         kind: [refused(Step.USHER, kind, "usher v2")]

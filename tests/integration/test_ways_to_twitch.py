@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
+from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
-from fingerprint.ports import LiveSource
+from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.ports import Broadcaster, ClipSource, LiveSource
 from fingerprint.setting_formats import DEFAULT_USER_AGENT
+from fingerprint.twitch.clips import TwitchClips
+from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
+from fingerprint.upstream_settings import TwitchSettings
 from simulator.browser_demands import TABLE
-from simulator.faults import Fault, FaultKind, Step
+from simulator.faults import ODD_DATA_KINDS, Fault, FaultKind, Step
 from simulator.transport import RequestRecord
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening
 
@@ -396,11 +400,37 @@ async def test_a_field_that_twitch_removes_costs_a_request_and_no_answer(listene
     assert listener.twitch.requests.counts["gql"] <= 5
 
 
-async def test_data_with_errors_beside_it_is_used(listener: Listener) -> None:
-    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.DATA_WITH_ERRORS))
+@pytest.mark.parametrize("kind", sorted(ODD_DATA_KINDS))
+async def test_data_that_suffices_is_used_whatever_is_odd_about_it(listener: Listener, kind: FaultKind) -> None:
+    twitch = listener.twitch
+    twitch.clip(SLUG).configure(offset=5.0)
+    twitch.fail(Fault(step=Step.GQL, kind=kind))
     for target in ("ladder", CLIP, VideoTarget(VIDEO, 5.0)):
         await listener.listen(target)
-    assert listener.twitch.requests.counts["gql"] == 3
+    # A clip's VOD, which is remembered, takes one more.
+    assert twitch.requests.counts["gql"] in (3, 4)
+    source = await listener.resolver.resolve(ClipTarget(SLUG))
+    assert isinstance(source, ClipSource)
+    assert (source.offset_seconds, source.duration_seconds, source.channel) == (5.0, 20.0, "ladder")
+    live = await listener.resolver.resolve(ChannelTarget("ladder"))
+    assert isinstance(live, LiveSource)
+    assert live.channel_id is not None
+    assert await listener.resolver.is_current(live)
+    assert await listener.resolver.recording(live) is not None
+    settings = TwitchSettings(gql_url=URL(twitch.gql_url), usher_url=URL(twitch.usher_url))
+    async with twitch_fetcher(twitch_allow_list(settings)) as fetcher:
+        clips = TwitchClips(fetcher, settings)
+        owners = [await clips.broadcaster(SLUG), await clips.video_owner(VIDEO)]
+    for owner in owners:
+        assert owner == Broadcaster(id=live.channel_id, login="ladder")
+
+
+async def test_a_null_beside_warnings_is_no_fact(listener: Listener) -> None:
+    listener.twitch.fail(Fault(step=Step.GQL, kind=FaultKind.NULL_WITH_WARNINGS))
+    for target in ("ladder", CLIP, VideoTarget(VIDEO, 5.0)):
+        with pytest.raises(TwitchAudioError) as refused:
+            await listener.listen(target)
+        assert refused.value.code is ProblemCode.UPSTREAM_UNAVAILABLE
 
 
 async def test_the_control_endpoint_throws_these_switches_too(listener: Listener) -> None:

