@@ -20,6 +20,10 @@ _OPENING_BYTES: Final = 128 << 10
 _SYNC: Final = 0x47
 _SOUND: Final = frozenset({0x03, 0x04, 0x0F, 0x11, 0x81, 0x87})
 _PICTURE: Final = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24, 0x33})
+_PRIVATE: Final = 0x06
+_PRIVATE_SOUND: Final = (b"Opus", b"AC-3", b"EAC3")
+"""Registrations of sound in a private stream: those of https://smpte-ra.org/registered-mpeg-ts-ids."""
+
 _METADATA: Final = frozenset({0x15, 0x86})
 """ID3 with times, and SCTE 35."""
 
@@ -142,13 +146,18 @@ def _section(packet: bytes) -> bytes:
 
 def _mapped(pid: int, section: bytes) -> _Program | None:
     streams = _streams(section)
-    sound = next((stream for stream in streams if stream[0] in _SOUND), None)
+    sound = next((stream for stream in streams if _is_sound(stream)), None)
     if sound is None or not any(kind in _PICTURE for kind, _, _ in streams):
         return None
     entry = sound[2]
     body = section[:1] + (0xB000 | 9 + len(entry) + 4).to_bytes(2, "big") + section[3:8]
     body += (0xE000 | sound[1]).to_bytes(2, "big") + b"\xf0\0" + entry
     return _Program(pid, sound[1], section, body + _crc(body).to_bytes(4, "big"))
+
+
+def _is_sound(stream: tuple[int, int, bytes]) -> bool:
+    kind, _, entry = stream
+    return kind in _SOUND or (kind == _PRIVATE and any(name in entry for name in _PRIVATE_SOUND))
 
 
 def _streams(section: bytes) -> list[tuple[int, int, bytes]]:

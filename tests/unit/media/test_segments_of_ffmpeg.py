@@ -20,6 +20,7 @@ from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.containers import container_of
 from fingerprint.media.decode import decode_bytes
+from fingerprint.media.sound_filter import SoundFilter, lacks_sound
 from tests.sounds import loudest_hertz
 
 HE_AAC = Path(__file__).parent / "he_aac"
@@ -150,6 +151,27 @@ def test_he_aac_cut_in_the_middle_of_a_frame(name: str) -> None:
 @pytest.mark.parametrize("container", ["mp4", "mpegts"])
 def test_opus(container: str) -> None:
     assert_the_tone(decoded(segment(Form(container=container, codec="libopus"))), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mpegts", "ac3"), ("mpegts", "eac3"), ("mpegts", "libmp3lame"), ("mp4", "libmp3lame")],
+)
+@pytest.mark.parametrize("video", [False, True], ids=["sound", "picture"])
+def test_sound_that_is_no_aac(container: str, codec: str, video: bool) -> None:
+    content = segment(Form(container=container, codec=codec, video=video))
+    assert_the_tone(decoded(content), SECONDS)
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3", "eac3", "libmp3lame", "libopus"])
+async def test_of_any_sound_in_mpegts_the_picture_is_left_out(codec: str) -> None:
+    content = segment(Form(codec=codec, video=True))
+    assert not lacks_sound(content)
+    kept = SoundFilter()
+    sound = await kept.feed(content) + kept.finish()
+    with av.open(BytesIO(sound), format="mpegts") as file:
+        assert [stream.type for stream in file.streams] == ["audio"]
+    assert_the_tone(decoded(sound), SECONDS)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
