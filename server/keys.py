@@ -23,6 +23,7 @@ from server.channel_names import ChannelNames
 from server.channels.feed import ChannelFeed
 from server.channels.forget import ChannelForgetter
 from server.channels.hot_channels import HotChannels
+from server.channels.play_corrections import PlayCorrections
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.unknowns import Unknowns
@@ -32,6 +33,7 @@ from server.identifications.encoding import Encoder
 from server.identifications.service import IdentificationService
 from server.learning.service import Learner
 from server.observability import Counter, Metrics
+from server.owner_choices.service import OwnerChoices
 from server.readiness import Readiness
 from server.recognizer_choices import RecognizerChoices
 from server.settings import ServerSettings
@@ -77,6 +79,8 @@ SONGS: Final = web.AppKey("songs", SongStore)
 ARTWORK: Final = web.AppKey("artwork", ArtworkStore)
 LINK_MEDIA: Final = web.AppKey("link_media", LinkMedia)
 """Set only where the settings name a service that has covers and previews."""
+CHOICES: Final = web.AppKey("choices", OwnerChoices)
+PLAYS: Final = web.AppKey("plays", PlayCorrections)
 SONG_TEXT: Final = web.AppKey("song_text", SongText)
 WEBHOOKS: Final = web.AppKey("webhooks", Webhooks)
 ENCODER: Final = web.AppKey("encoder", Encoder)

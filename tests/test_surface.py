@@ -34,6 +34,7 @@ CODES: Final = [
     "forbidden",
     "csrf",
     "blacklisted",
+    "not-public",
     "code-invalid",
     "job-in-progress",
     "rate-limited",

@@ -151,10 +151,18 @@ class Song(SongMetadata):
         ),
     ] = None
     catalog: CatalogRef | None = None
+    corrected: Annotated[
+        bool, Meta(description="Whether the channel's owner or the operator has given its title and artists.")
+    ] = False
 
 
 def song_key(song: Song) -> tuple[str, ...]:
-    """A key that two answers share when they name the same song: its ISRC, else its catalog id, else its text."""
+    """A key that two answers share when they name the same song: its ISRC, else its catalog id, else its text.
+
+    What was corrected is a song of its own.
+    """
+    if song.corrected:
+        return ("corrected", song.title.casefold(), *sorted(artist.casefold() for artist in song.artists))
     if song.isrc:
         return ("isrc", song.isrc.upper())
     if song.catalog is not None:

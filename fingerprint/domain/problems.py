@@ -35,6 +35,7 @@ class ProblemCode(StrEnum):
     FORBIDDEN = "forbidden"
     CSRF = "csrf"
     BLACKLISTED = "blacklisted"
+    NOT_PUBLIC = "not-public"
     CODE_INVALID = "code-invalid"
     JOB_IN_PROGRESS = "job-in-progress"
     RATE_LIMITED = "rate-limited"
@@ -165,6 +166,12 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
         "This is blocked by the operator",
         "The operator has blocked this",
         "Try another channel or clip.",
+    ),
+    ProblemCode.NOT_PUBLIC: ProblemKind(
+        403,
+        "This is not public",
+        "This set list is not public",
+        "Only the channel's owner can see it. You can still identify what is playing now.",
     ),
     ProblemCode.CODE_INVALID: ProblemKind(
         422,

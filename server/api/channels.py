@@ -7,17 +7,17 @@ import msgspec
 from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
-from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.identity.twitch_user import TwitchUser
 from server.api.event_streams import encode_event, last_event_id, send_events
 from server.api.json_forms import NewSongTokenJson, SongTokenJson, SongTokensJson, SongTokenWish
+from server.api.owners import owner_of, public_set_list
 from server.api.requests import channel_login, no_unknown_query, query_limit, query_time, read_body
 from server.api.responses import BASE, is_operator, json_response, revalidated_response
-from server.api.set_list_forms import PlayJson, SetListJson
+from server.api.set_list_forms import PlayJson, RemovedPlayJson, SetListJson
 from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
-from server.channels.feed import Updated, event_id_of
+from server.channels.feed import Removed, Updated, event_id_of
 from server.channels.song_tokens import SongTokenStore
 from server.identifications.set_list import Play
 
@@ -32,15 +32,15 @@ async def songs(request: web.Request) -> web.Response:
     login = await channel_login(request)
     limit = query_limit(request, DEFAULT_PLAYS, MOST_PLAYS)
     before = query_time(request, "before")
-    address = request[keys.CONTEXT].credentials.address
-    page = await request.app[keys.SET_LISTS].page(address, login, limit=limit, before=before)
+    page = await public_set_list(request, login, limit=limit, before=before)
     await note_plays(request, login, page.plays)
     body = SetListJson.of(login, page.plays, page.next_before, paths=await is_operator(request))
     return revalidated_response(request, body)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events: `play` with the newest play, and again whenever it changes; `updated` with an older one.
+    """Server-sent events: `play` with the newest play, and again whenever it changes; `updated` with an older one,
+    and `removed` with the answers of plays that the owner has hidden.
 
     A client that comes back with `Last-Event-ID` gets what it has missed, among the newest answers.
     """
@@ -54,8 +54,11 @@ async def events(request: web.Request) -> web.StreamResponse:
         return await send_events(request, plays, partial(_encoded, paths=paths))
 
 
-def _encoded(change: Play | Updated, *, paths: bool) -> bytes:
-    """A change of a channel as an event. One that is `Updated` leaves the listener's place as it is."""
+def _encoded(change: Play | Updated | Removed, *, paths: bool) -> bytes:
+    """A change of a channel as an event. Others than the newest leave the listener's place as it is."""
+    if isinstance(change, Removed):
+        body = msgspec.json.encode(RemovedPlayJson(identifications=list(change.answers)))
+        return encode_event(b"removed", body, event_id=change.after)
     if isinstance(change, Updated):
         name, play, event_id = b"updated", change.play, change.after
     else:
@@ -99,16 +102,6 @@ async def forget(request: web.Request) -> web.Response:
         login, changes=ChangeLog(context.audit_subject), keep_away=keep_away == "true", known=known
     )
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
-
-
-async def owner_of(request: web.Request, user: TwitchUser, login: str) -> Broadcaster | None:
-    """The account of a signed-in user, if the channel is surely theirs, and not another's that has the login now.
-
-    Raises TwitchAudioError `busy`.
-    """
-    found = await request.app[keys.NAMES].current(login)
-    owns = user.login == login if found is None else found.id == user.id
-    return Broadcaster(id=user.id, login=login) if owns else None
 
 
 # --- Tokens for song.txt --------------------------------------------------------------------------------

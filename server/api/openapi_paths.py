@@ -31,6 +31,7 @@ from server.api.responses import BASE
 _SOUND: Final[Mapping[str, Mapping[str, str]]] = {kind: {} for kind in ("audio/mpeg", "audio/mp4")}
 _EVENTS: Final = {"200": content_of("Events.", "text/event-stream", EVENT)}
 _FOR_THE_OWNER: Final = "For the channel's owner, signed in with Twitch."
+_FOR_OWNERS_AND_OPERATORS: Final = "For the channel's owner, signed in with Twitch, and operators."
 _CHANNEL: Final = f"{BASE}/channels/{{login}}"
 _SET_LIST: Final = f"{BASE}/videos/{{id}}/set-list"
 _SET_LIST_PROBLEMS: Final = (
@@ -222,7 +223,8 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="followChannel",
             summary="Follow what is played on a channel",
             description="Server-sent events: `play` with the newest Play, if there is one, and again whenever it "
-            "changes; `updated` with another Play whose song is known only now, since the catalog has grown. It "
+            "changes; `updated` with another Play whose song is known only now, since the catalog has grown, or "
+            "that was corrected; `removed` with the ids of answers whose plays the owner has hidden. It "
             "goes on until you leave; when it ends, connect again. Nothing is identified for it: it "
             "tells what others ask for, and what a watch finds.",
             parameters=[LAST_EVENT_ID],
@@ -262,6 +264,61 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             responses={"204": {"description": "Forgotten."}},
             problems=OWNER,
         )
+    },
+    f"{_CHANNEL}/songs/{{play}}": {
+        "patch": ApiOperation(
+            id="correctPlay",
+            summary="Correct a play",
+            description=f"{_FOR_OWNERS_AND_OPERATORS} The play has this title and these artists wherever it is "
+            "shown, with `corrected` in its song, and without links and ids of another song.",
+            body="PlayNames",
+            responses={"200": json_of("Correction", "The correction.")},
+            problems=(*OWNER, ProblemCode.NOT_FOUND),
+        ),
+        "delete": ApiOperation(
+            id="hidePlay",
+            summary="Hide a play",
+            description=f"{_FOR_OWNERS_AND_OPERATORS} The play is not shown any more; its answers have found no "
+            "song. It is among the corrections, where it can be taken back.",
+            responses={"204": {"description": "Hidden."}},
+            problems=(*OWNER, ProblemCode.NOT_FOUND, ProblemCode.INVALID_INPUT),
+        ),
+    },
+    f"{_CHANNEL}/corrections": {
+        "get": ApiOperation(
+            id="corrections",
+            summary="Corrected and hidden plays",
+            description=_FOR_OWNERS_AND_OPERATORS,
+            responses={"200": json_of("Corrections", "The corrections.")},
+            problems=OWNER,
+        )
+    },
+    f"{_CHANNEL}/corrections/{{correction}}": {
+        "delete": ApiOperation(
+            id="takeBackCorrection",
+            summary="Take a correction back",
+            description=f"{_FOR_OWNERS_AND_OPERATORS} The play is shown as it was recognized.",
+            responses={"204": {"description": "Taken back."}},
+            problems=(*OWNER, ProblemCode.NOT_FOUND),
+        )
+    },
+    f"{_CHANNEL}/visibility": {
+        "get": ApiOperation(
+            id="visibility",
+            summary="What of a channel is public",
+            description="The set list, only the song that is playing now, or nothing.",
+            responses={"200": json_of("Visibility", "What is public.")},
+            problems=[ProblemCode.BLACKLISTED],
+        ),
+        "put": ApiOperation(
+            id="chooseVisibility",
+            summary="Choose what is public",
+            description=f"{_FOR_OWNERS_AND_OPERATORS} Both see everything in any case. Overlay, events and chat "
+            "bots go on showing the song that is playing now.",
+            body="Visibility",
+            responses={"200": json_of("Visibility", "What is public now.")},
+            problems=OWNER,
+        ),
     },
     f"{_CHANNEL}/song-tokens": {
         "get": ApiOperation(

@@ -22,13 +22,14 @@ from server.api.json_forms import (
     WatchJson,
     WatchTerms,
 )
+from server.api.play_forms import CorrectionsJson, PlayNames, VisibilityJson
 from server.api.set_list_forms import SetListJson, SongHistoryJson, TracklistJson
 from server.api.webhook_forms import WebhookJson, WebhooksJson, WebhookTestJson, WebhookWish
 
 FORMS: Final[tuple[Any, ...]] = (
     WebhookWish, WebhookJson, WebhooksJson, WebhookTestJson,
     *QUESTIONS, ReportJson, WatchTerms, SongTokenWish, AccessCodeJson, SetListJson, SongHistoryJson,
-    NewSongTokenJson,
+    NewSongTokenJson, PlayNames, CorrectionsJson, VisibilityJson,
     TracklistJson, SongTokensJson, WatchJson, WatchesJson, StatusJson, MeJson, FindsJson, AliveJson, ReadinessJson,
 )  # fmt: skip
 """The bodies of requests and answers; the document also describes the forms that they contain."""
@@ -41,9 +42,12 @@ TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 EVENT: Final[Schema] = {
     "type": "object",
     "properties": {
-        "event": {**TEXT, "description": "`status`, `result` or `play`."},
+        "event": {**TEXT, "description": "`status`, `result`, `play`, `updated` or `removed`."},
         "id": {**TEXT, "description": "For `Last-Event-ID`, when the stream broke."},
-        "data": {**TEXT, "description": "JSON: an Identification, or of a channel a Play."},
+        "data": {
+            **TEXT,
+            "description": "JSON: an Identification; of a channel a Play, or what is removed.",
+        },
     },
     "required": ["data"],
 }

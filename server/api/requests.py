@@ -198,7 +198,11 @@ def accepted(form: type[Struct]) -> Mapping[str, str]:
 
 
 def _words(accepts: inspect.Type) -> str:
-    match accepts.type if isinstance(accepts, inspect.Metadata) else accepts:
+    accepts = accepts.type if isinstance(accepts, inspect.Metadata) else accepts
+    if isinstance(accepts, inspect.UnionType):
+        # The other one is null.
+        accepts = accepts.types[0]
+    match accepts:
         case inspect.StrType(max_length=None):
             return "a text"
         case inspect.StrType(max_length=most):

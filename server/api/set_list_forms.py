@@ -36,6 +36,12 @@ class PlayJson(Struct, kw_only=True):
         )
 
 
+class RemovedPlayJson(Struct, kw_only=True):
+    """Plays that the channel's owner or the operator has hidden."""
+
+    identifications: Annotated[list[str], Meta(description="Ids of their answers.")]
+
+
 class SetListJson(Struct, kw_only=True):
     """What was heard on a channel, newest first."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.domain.identification import IdentificationId, Kind, Song
+from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.songs import SONG_ID, plain_isrc, song_id
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget
@@ -17,10 +17,12 @@ from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.quotas.budgets import Allowance, CostBudget
 from server.access.rules.lists import Blacklist
+from server.api.owners import sees_all
 from server.api.requests import no_unknown_query, query_limit, query_time
 from server.api.responses import BASE, is_operator, revalidated_response
 from server.api.set_list_forms import SongHistoryJson
 from server.identifications.set_list import Play
+from server.owner_choices.choices import Visibility
 from server.songs.store import Hearing, longest_gap
 
 DEFAULT_HEARINGS: Final = 50
@@ -99,6 +101,7 @@ class _Visibility:
         self._request = request
         self._kinds: dict[Kind, bool] = {Kind.STREAM: True}
         self._channels: dict[str, Broadcaster | None] = {}
+        self._shown_all: dict[str, bool] = {}
 
     async def allows(self, hearing: Hearing) -> bool:
         """Whether a hearing may be shown. Raises TwitchAudioError `busy`."""
@@ -107,7 +110,22 @@ class _Visibility:
         if not self._kinds[hearing.kind]:
             return False
         blacklist = (await self._request.app[keys.ACCESS].rules()).blacklist
-        return blacklist.empty or not await self._blacklisted(blacklist, hearing)
+        if not blacklist.empty and await self._blacklisted(blacklist, hearing):
+            return False
+        return hearing.channel is None or await self._public(hearing, hearing.channel)
+
+    async def _public(self, hearing: Hearing, channel: str) -> bool:
+        """Whether the channel's owner has it shown as what was heard there."""
+        choices = await self._request.app[keys.CHOICES].of(channel)
+        if choices.visibility is not Visibility.SET_LIST:
+            if channel not in self._shown_all:
+                self._shown_all[channel] = await sees_all(self._request, channel)
+            if not self._shown_all[channel]:
+                return False
+        if not choices.corrections:
+            return True
+        answer = await self._request.app[keys.JOBS].get(IdentificationId(hearing.identification_id))
+        return answer is None or hearing.song_id in map(song_id, _songs_of(choices.shown(answer)))
 
     async def _allows_kind(self, kind: Kind) -> bool:
         access, context = self._request.app[keys.ACCESS], self._request[keys.CONTEXT]
@@ -168,12 +186,16 @@ async def _described(request: web.Request, identifier: str, heard: Sequence[Hear
     for hearing in known[:_ANSWERS_TRIED]:
         answer = await request.app[keys.JOBS].get(IdentificationId(hearing.identification_id))
         if answer is not None:
-            for song in answer.songs or ((answer.song,) if answer.song is not None else ()):
+            for song in _songs_of(await request.app[keys.SERVICE].shown(answer)):
                 if song_id(song) == hearing.song_id:
                     return dataclasses.replace(
                         song, offset_seconds=None, position_seconds=0.0, speed=None, pitch=None
                     )
     return await asyncio.to_thread(request.app[keys.ARTWORK].song, identifier)
+
+
+def _songs_of(answer: Identification) -> Sequence[Song]:
+    return answer.songs or ((answer.song,) if answer.song is not None else ())
 
 
 async def get(request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget, video_target
 from server import keys
 from server.access.scopes import WATCH
+from server.api.owners import public_video
 from server.api.requests import no_unknown_query
 from server.api.responses import BASE, REVALIDATED, VARY, is_operator, json_response, revalidated_response
 from server.api.set_list_files import FILES, NamedTracklist
@@ -74,7 +75,7 @@ async def make_set_list(request: web.Request, *, again: bool = False) -> VideoSe
         again=again,
     )
     lists.wake()
-    return found
+    return await public_video(request, found)
 
 
 async def cancel_set_list(request: web.Request) -> None:
@@ -92,7 +93,7 @@ async def _found(request: web.Request) -> VideoSetList:
     if found is None:
         detail = f"No set list of this VOD was made yet: POST {BASE}/videos/ID/set-list starts one."
         raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
-    return found
+    return await public_video(request, found)
 
 
 def _waiting(found: VideoSetList) -> dict[str, str]:

@@ -10,8 +10,8 @@ from fingerprint.ports import Broadcaster
 from server import keys
 from server.access.identity.principal import Principal
 from server.access.scopes import WATCH
-from server.api.channels import owner_of
 from server.api.json_forms import WatchesJson, WatchJson, WatchTerms
+from server.api.owners import owner_of
 from server.api.requests import channel_login, no_unknown_query, read_body
 from server.api.responses import BASE, json_response
 from server.audit.changes import ChangeLog

@@ -9,19 +9,20 @@ import contextlib
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from fingerprint.domain.identification import Identification, Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import JobOutcome
+from fingerprint.ports import Clock, JobOutcome
 from server.access.identity.addresses import Address, sources_of
 from server.access.quotas.budgets import WIDER
 from server.identifications.service import IdentificationService
-from server.identifications.set_list import Play, plays
+from server.identifications.set_list import Play, plays, plays_of_now
 from server.observability import Metrics
+from server.owner_choices.choices import NOTHING_CHOSEN, ChannelChoices, Visibility
 
 _MAX_ANSWERS: Final = 20
 """Newest answers that are read to find the newest play, which may be made of many."""
@@ -60,6 +61,14 @@ class Updated:
     after: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Plays that are not to be shown any more, by the ids of their answers. `after`: as of `Updated`."""
+
+    answers: tuple[str, ...]
+    after: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class _Subscription:
     """A channel that has listeners, its newest play, and the task that refreshes it."""
@@ -72,11 +81,19 @@ class _Subscription:
     play: Play | None = None
     recent: tuple[Play, ...] = ()
     """The newest plays, the oldest first; the last is `play`. What a listener missed is found among them."""
-    updated: deque[Play] = field(default_factory=lambda: deque(maxlen=MAX_UPDATED))
-    """The plays that got their songs last; `updates` is how many there were in all."""
+    updated: deque[Play | Removed] = field(default_factory=lambda: deque(maxlen=MAX_UPDATED))
+    """The plays whose songs were found or changed last, or that were hidden; `updates`: how many in all."""
     updates: int = 0
     waiting: deque[Play] = field(default_factory=lambda: deque(maxlen=MAX_UPDATED))
     """Such plays that are told of when the newest ones have been read: the newest is told of as such."""
+    newest: str | None = None
+    """The id of the newest answer that was read, also of a hidden one."""
+    order: tuple[str, ...] = ()
+    """The ids of the newest answers, the oldest first."""
+    hidden: tuple[str, ...] = ()
+    """Those of them whose songs are not shown."""
+    choices: ChannelChoices = NOTHING_CHOSEN
+    """What was decided about the channel when they were read."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, at each change."""
     refresh: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,6 +109,7 @@ class ChannelFeed:
         self,
         service: IdentificationService,
         *,
+        clock: Clock,
         metrics: Metrics,
         check_channel: Callable[[str], Awaitable[None]],
         limits: FeedLimits | None = None,
@@ -99,6 +117,7 @@ class ChannelFeed:
         """`check_channel` raises TwitchAudioError `blacklisted` for a channel that may not be shown any more."""
         self._service = service
         self._check_channel = check_channel
+        self._clock = clock
         self._limits = limits or FeedLimits()
         self._subscriptions: dict[str, _Subscription] = {}
         self._listeners = 0
@@ -117,8 +136,8 @@ class ChannelFeed:
     @contextmanager
     def listening(
         self, login: str, address: Address | None, idle_seconds: float, *, after: str | None = None
-    ) -> Generator[AsyncGenerator[Play | Updated | None]]:
-        """Listen to a channel during the block: the newest play, then each change or newer play, and `Updated`.
+    ) -> Generator[AsyncGenerator[Play | Updated | Removed | None]]:
+        """Listen to a channel during the block: the newest play, then each change or newer play, and others.
 
         `after`: the `event_id_of` what a listener had last; what it missed comes first, if that is still known.
         None after each `idle_seconds` without one; ends when the server stops. Raises TwitchAudioError
@@ -133,20 +152,32 @@ class ChannelFeed:
 
     async def _plays(
         self, subscription: _Subscription, idle_seconds: float, after: str | None
-    ) -> AsyncGenerator[Play | Updated | None]:
+    ) -> AsyncGenerator[Play | Updated | Removed | None]:
         had, updates = after, subscription.updates
+        told_of_hidden = False
         while not self._closing:
             changed = subscription.changed
             if subscription.error is not None:
                 raise subscription.error.fresh_copy() from subscription.error
-            missed = _missed(subscription.recent, had)
+            if subscription.hidden and not told_of_hidden:
+                # The listener may have had one of them before it was hidden, or its page has.
+                yield Removed(subscription.hidden, had)
+            told_of_hidden = told_of_hidden or bool(subscription.order)
+            missed = _missed(subscription, had)
+            told = {event_id_of(play) for play in missed}
             for play in missed:
                 had = event_id_of(play)
                 yield play
             new = min(subscription.updates - updates, MAX_UPDATED)
             updates = subscription.updates
-            for play in list(subscription.updated)[-new:] if new else ():
-                yield Updated(play, had)
+            for change in list(subscription.updated)[-new:] if new else ():
+                if isinstance(change, Removed):
+                    yield replace(change, after=had)
+                elif change is subscription.play and subscription.newest in change.answers:
+                    if event_id_of(change) not in told:
+                        yield change
+                elif event_id_of(change) not in told:
+                    yield Updated(change, had)
             if missed or new:
                 continue
             try:
@@ -189,7 +220,13 @@ class ChannelFeed:
         """Forget a channel's plays, which were deleted; its listeners keep what they have."""
         subscription = self._subscriptions.get(login)
         if subscription is not None:
-            subscription.play, subscription.recent = None, ()
+            subscription.play, subscription.recent, subscription.newest = None, (), None
+            subscription.refresh.set()
+
+    def refresh(self, login: str) -> None:
+        """Read a channel's plays again at once, after something was decided about them."""
+        subscription = self._subscriptions.get(login)
+        if subscription is not None:
             subscription.refresh.set()
 
     def song_found_later(self, answer: Identification) -> None:
@@ -237,19 +274,31 @@ class ChannelFeed:
         """Read the newest plays, and wake the listeners when they have changed. Raises as `check_channel`."""
         try:
             await self._check_channel(subscription.login)
-            newest = await self._service.recent_answers(subscription.login, limit=1)
-            known = subscription.play is not None and newest and newest[0].id == subscription.play.answers[0]
+            choices = await self._service.choices_of(subscription.login)
+            newest = await self._service.newest_answers(subscription.login, limit=1)
+            known = newest and newest[0].id == subscription.newest
+            known = known and choices.version == subscription.choices.version
             if not newest or (known and not subscription.waiting):
                 return
-            answers = await self._service.recent_answers(subscription.login, limit=_MAX_ANSWERS)
+            answers = await self._service.newest_answers(subscription.login, limit=_MAX_ANSWERS)
         except TwitchAudioError as error:
             if error.code is ProblemCode.BLACKLISTED:
                 raise
             # The database cannot be reached: keep the listeners, and try again at the next poll.
             _log.info("feed_without_store", extra={"code": str(error.code)})
             return
+        subscription.newest = answers[0].id if answers else None
+        subscription.order = tuple(answer.id for answer in reversed(answers))
+        subscription.hidden = tuple(answer.id for answer in answers if answer.song is None)
         recent = tuple(plays(answers))
+        if choices.visibility is not Visibility.SET_LIST:
+            recent = tuple(plays_of_now(recent, self._clock.now()))
+        redecided = choices.version != subscription.choices.version
+        changes = _changes(subscription.recent, recent, subscription.hidden) if redecided else ()
+        subscription.choices = choices
         if not recent:
+            subscription.play, subscription.recent = None, ()
+            self._tell(subscription, changes)
             return
         play = recent[0]
         before = subscription.play
@@ -258,6 +307,11 @@ class ChannelFeed:
             play = replace(play, first_heard=min(before.first_heard, play.first_heard))
         subscription.play = play
         subscription.recent = (*reversed(recent[1:]), play)
+        self._tell(subscription, [play if change is recent[0] else change for change in changes])
+
+    def _tell(self, subscription: _Subscription, changes: Sequence[Play | Removed]) -> None:
+        subscription.updated.extend(changes)
+        subscription.updates += len(changes)
         self._wake_listeners(subscription)
 
     def _tell_waiting(self, subscription: _Subscription) -> None:
@@ -265,6 +319,8 @@ class ChannelFeed:
             return
         while subscription.waiting:
             play = subscription.waiting.popleft()
+            if subscription.choices.visibility is not Visibility.SET_LIST:
+                continue
             if subscription.play is None or event_id_of(subscription.play) != event_id_of(play):
                 subscription.updated.append(play)
                 subscription.updates += 1
@@ -291,15 +347,40 @@ def event_id_of(play: Play) -> str:
     return play.answers[0]
 
 
-def _missed(recent: Sequence[Play], had: str | None) -> Sequence[Play]:
+def _missed(subscription: _Subscription, had: str | None) -> Sequence[Play]:
     """The plays that began or changed after what a listener had; the newest alone if that is not known.
 
-    `recent`: the oldest first.
+    None before a hidden one that is the newest: what plays now is not shown.
     """
+    recent, order = subscription.recent, subscription.order
     for number, play in enumerate(recent):
         if had in play.answers:
             return recent[number + (had == event_id_of(play)) :]
-    return recent[-1:]
+    if had not in subscription.hidden:
+        had = next((each for each in reversed(order) if each in subscription.hidden), None)
+        return recent[-1:] if had is None or _is_after(recent[-1:], had, order) else ()
+    return [play for play in recent if _is_after([play], had, order)]
+
+
+def _is_after(found: Sequence[Play], had: str, order: Sequence[str]) -> bool:
+    """Whether a play's newest answer came after another answer."""
+    return any(order.index(event_id_of(play)) > order.index(had) for play in found if event_id_of(play) in order)
+
+
+def _changes(before: Sequence[Play], after: Sequence[Play], hidden: Collection[str]) -> Sequence[Play | Removed]:
+    """How plays are to be shown otherwise, after something was decided about their channel."""
+    now = {answer: play for play in after for answer in play.answers}
+    changes: list[Play | Removed] = []
+    for play in before:
+        shown = next((now[answer] for answer in play.answers if answer in now), None)
+        if shown is None and any(answer in hidden for answer in play.answers):
+            changes.append(Removed(play.answers))
+        elif shown is not None and shown.song != play.song:
+            changes.append(shown)
+    # What was hidden is shown again: listeners read the set list.
+    had = {answer for play in before for answer in play.answers}
+    changes += [play for play in after if before and not had.intersection(play.answers)]
+    return changes
 
 
 def _subtract(counts: Counter[str], sources: tuple[str, ...]) -> None:

@@ -33,6 +33,7 @@ from server.channels.tables import (
 )
 from server.channels.unknown_store import of_channel
 from server.learning.store import forget_learned
+from server.owner_choices.store import forget_corrections
 from server.songs.finds import forget_finds
 from server.songs.store import forget_hearings
 
@@ -179,6 +180,7 @@ def _delete_rows(connection: Connection, traces: ChannelTraces, now: datetime) -
     rows = sum(connection.execute(statement).rowcount for statement in statements)
     rows += forget_learned(connection, traces, logins, now=now)
     rows += forget_finds(connection, traces, logins)
+    rows += forget_corrections(connection, traces, logins)
     return rows + forget_hearings(connection, traces)
 
 

@@ -1,4 +1,4 @@
-"""Deletes old reports, where songs were heard, and whose clips were asked about, with the answers they belong to.
+"""Deletes old reports, corrections, where songs were heard, and whose clips were asked about, with their answers.
 
 Whose clips and VODs were asked about is only a cache: of it, the newest `MAX_CLIP_OWNERS` stay in any case.
 
@@ -22,6 +22,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from server.access.tables import clip_owners
 from server.channels.tables import reports
+from server.owner_choices.tables import play_corrections
 from server.songs.finds import FIND_DAYS
 from server.songs.tables import finds, song_hearings
 
@@ -32,6 +33,7 @@ _OLD: Final[tuple[tuple[Table, Column[Any], Column[Any], ColumnElement[bool]], .
     (reports, reports.c.id, reports.c.created_us, true()),
     (clip_owners, clip_owners.c.slug, clip_owners.c.seen_us, true()),
     # As the answers: those about clips and VODs stay.
+    (play_corrections, play_corrections.c.id, play_corrections.c.until_us, true()),
     (song_hearings, song_hearings.c.id, song_hearings.c.last_us, song_hearings.c.kind == str(Kind.STREAM)),
 )
 """Tables, their keys, when a row is from, and which of them are deleted."""

@@ -35,7 +35,7 @@ FRESH_SECONDS: Final = 5.0
 DEAR_ANSWERS: Final = 10
 """A page of fewer answers is read again for each request."""
 
-_Key = tuple[str, int, int, datetime | None]
+_Key = tuple[str, tuple[int, str], int, datetime | None]
 
 
 class SetLists:
@@ -69,7 +69,9 @@ class SetLists:
 
         Raises TwitchAudioError `rate-limited` when the address has read too much, and `busy`.
         """
-        key = (login, self._versions.get(login, 0), limit, before)
+        # What its owner decides on another server makes other pages of it, too.
+        version = (self._versions.get(login, 0), (await self._service.choices_of(login)).version)
+        key = (login, version, limit, before)
         self._budget.check(address, "Too many set lists were read from here. Try again in a moment.")
         found = self._pages.fresh(key) or await self._shared_or_read(address, key)
         self._budget.spend(address, SHARED_COST)

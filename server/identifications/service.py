@@ -1,7 +1,6 @@
 """The identification service that the API and the website call; the jobs behind it are in `jobs.py`."""
 
 import asyncio
-import itertools
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
@@ -14,16 +13,17 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
 from fingerprint.single_flight import SingleFlightCache
-from server.channel_name_table import NameSpan
 from server.channel_names import ChannelNames
 from server.identifications.admission import Admit
+from server.identifications.history import ChannelHistory, SetListPage
 from server.identifications.jobs import AnswerEnricher, Job, JobRegistry, JobState, no_enrichment
 from server.identifications.limits import WAITERS_SHARE, ServiceLimits
 from server.identifications.news import JobNews, NoNews
 from server.identifications.progress import JobProgress
 from server.identifications.runners import Runner
-from server.identifications.set_list import Play, plays
 from server.observability import Metrics
+from server.owner_choices.choices import ChannelChoices
+from server.owner_choices.service import OwnerChoices
 
 CLOCKS_AGREE: Final = timedelta(seconds=2)
 """How far the clocks of servers that share a database may be apart. How old an answer is that seems to come later
@@ -43,14 +43,6 @@ class IdentificationHandle:
     age_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetListPage:
-    """Plays, newest first, and `before` of the next page, None on the last page."""
-
-    plays: Sequence[Play]
-    next_before: datetime | None
-
-
 class IdentificationService:
     """Starts, joins, finds and awaits identifications. An async context manager that owns their jobs."""
 
@@ -68,14 +60,17 @@ class IdentificationService:
         names: ChannelNames | None = None,
         fresh_seconds: float = 0.0,
         news: JobNews | None = None,
+        choices: OwnerChoices | None = None,
     ) -> None:
+        """`choices`: what owners have decided about their channels, which every answer that is given follows."""
+        self._choices = choices
         self._store = store
         self._runner = runner
         self._live_fresh_seconds = fresh_seconds
-        self._names = names
         self._unavailable = unavailable
         self._clock = clock
         self._limits = limits or ServiceLimits()
+        self._history = ChannelHistory(store, names=names, choices=choices, limits=self._limits)
         self._outcome_listeners: list[Callable[[JobOutcome], None]] = []
         self._jobs = JobRegistry(
             store=store,
@@ -148,6 +143,7 @@ class IdentificationService:
             stored = await self._reusable_answer(target, max_age)
             if stored is not None:
                 self._asked.add(target.kind, "stored")
+                stored = await self.shown(stored)
                 return IdentificationHandle(
                     identification=stored,
                     shared=stored.kind is Kind.STREAM and stored.asked_at is None,
@@ -162,10 +158,22 @@ class IdentificationService:
         self._asked.add(target.kind, "stored" if over else "joined" if shared else "started")
         if isinstance(first, TwitchAudioError):
             raise first.fresh_copy() from first
-        handle = _handle(job, first, shared=shared)
+        handle = await self._shown_handle(_handle(job, first, shared=shared))
         return (
             replace(handle, age_seconds=answer_age(handle.identification, self._clock.now())) if over else handle
         )
+
+    async def shown(self, answer: Identification) -> Identification:
+        """An answer as its channel's owner lets it be shown: every one that leaves the server. Never raises."""
+        return answer if self._choices is None else await self._choices.shown(answer)
+
+    async def _shown_handle(self, handle: IdentificationHandle) -> IdentificationHandle:
+        shown = await self.shown(handle.identification)
+        return handle if shown is handle.identification else replace(handle, identification=shown)
+
+    async def choices_of(self, login: str) -> ChannelChoices:
+        """What is decided about a channel. Raises TwitchAudioError `busy`."""
+        return await self._history.choices_of(login)
 
     async def find(self, identification_id: IdentificationId) -> IdentificationHandle | None:
         """An identification by its id; None when there is none.
@@ -174,6 +182,10 @@ class IdentificationService:
 
         Raises TwitchAudioError `busy`.
         """
+        found = await self._find(identification_id)
+        return None if found is None else await self._shown_handle(found)
+
+    async def _find(self, identification_id: IdentificationId) -> IdentificationHandle | None:
         job = self._jobs.by_id(identification_id)
         if job is None:
             unstored = self._jobs.unstored.find(identification_id)
@@ -197,6 +209,10 @@ class IdentificationService:
 
     async def answer(self, target: AskedTarget) -> Identification | None:
         """The stored answer for a target; never starts anything. Raises TwitchAudioError `busy`."""
+        found = await self._stored_answer(target)
+        return None if found is None else await self.shown(found)
+
+    async def _stored_answer(self, target: AskedTarget) -> Identification | None:
         return await self._answers.get(target.key, lambda: self._store.answer(target))
 
     async def add_answer(self, target: AskedTarget, heard: Identification) -> bool:
@@ -212,28 +228,19 @@ class IdentificationService:
 
     async def recent_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
         """A channel's newest answers with a song, newest first, under whatever login it had."""
-        return await self._history(login, limit=limit)
+        return await self._history.recent_answers(login, limit=limit)
 
-    async def _history(self, login: str, *, limit: int, before: datetime | None = None) -> list[Identification]:
-        spans = () if self._names is None else await self._names.spans(login)
-        if not spans:
-            return list(await self._store.history(login, limit=limit, before=before))
-        found: list[Identification] = []
-        for span in spans:
-            found += await self._of_span(span, limit=limit, before=before)
-        return sorted(found, key=lambda answer: answer.created_at, reverse=True)[:limit]
+    async def newest_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
+        """The same with the hidden ones, which are without a song."""
+        return await self._history.newest_answers(login, limit=limit)
 
-    async def _of_span(self, span: NameSpan, *, limit: int, before: datetime | None) -> list[Identification]:
-        """The newest answers of a channel under one login, without those of another channel that had it."""
-        cursor = span.until if before is None else before if span.until is None else min(before, span.until)
-        found: list[Identification] = []
-        while len(found) < limit:
-            page = await self._store.history(span.login, limit=limit, before=cursor)
-            found += [answer for answer in page if span.covers(answer)]
-            if len(page) < limit or page[-1].created_at < span.since:
-                break
-            cursor = page[-1].created_at
-        return found[:limit]
+    async def answers_of_play(self, login: str, answer_id: str) -> Sequence[Identification]:
+        """The answers that make up one play: see `ChannelHistory.answers_of_play`."""
+        return await self._history.answers_of_play(login, answer_id)
+
+    async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
+        """A channel's newest plays: see `ChannelHistory.set_list`."""
+        return await self._history.set_list(login, limit=limit, before=before)
 
     async def mark_disputed(self, identification: Identification) -> None:
         """Mark an answer wrong: the next request identifies its target again. Raises TwitchAudioError `busy`."""
@@ -249,22 +256,6 @@ class IdentificationService:
         target = target_of(identification)
         if target is not None:
             self._answers.invalidate(target.key)
-
-    async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
-        """A channel's newest plays among the answers created before `before`, newest first.
-
-        Reads answers until `limit` plays are complete, at most `set_list_answers` of the limits.
-        """
-        rows: list[Identification] = []
-        cursor = before
-        while len(rows) < self._limits.set_list_answers:
-            page = await self._history(login, limit=self._limits.set_list_page, before=cursor)
-            rows += page
-            found = list(itertools.islice(plays(rows), limit + 1))
-            if len(page) < self._limits.set_list_page or len(found) > limit:
-                return _page(found, limit)
-            cursor = page[-1].created_at
-        return _page(list(plays(rows)), limit, more=True)
 
     async def wait(
         self, handle: IdentificationHandle, seconds: float, *, source: str | None = None
@@ -282,7 +273,7 @@ class IdentificationService:
             return handle.progress.current or handle.identification
         if isinstance(end, TwitchAudioError):
             raise end.fresh_copy() from end
-        return end
+        return await self.shown(end)
 
     async def states(
         self,
@@ -306,7 +297,7 @@ class IdentificationService:
         with self._waiting(source):
             async with aclosing(handle.progress.states(idle_seconds, after=after)) as states:
                 async for state in states:
-                    yield state
+                    yield state if state is None else await self.shown(state)
 
     async def unavailable_reason(self) -> str | None:
         """None when a recognizer is available; else what is missing and how to mend it."""
@@ -350,7 +341,7 @@ class IdentificationService:
         live = isinstance(target, ChannelTarget) and target.at is None
         if live and not self._live_fresh_seconds:
             return None
-        stored = await self.answer(target)
+        stored = await self._stored_answer(target)
         if stored is None or stored.disputed:
             return None
         now = self._clock.now()
@@ -375,12 +366,6 @@ class IdentificationService:
         self.forget_answer(outcome.identification)
         for listener in self._outcome_listeners:
             listener(outcome)
-
-
-def _page(found: Sequence[Play], limit: int, *, more: bool = False) -> SetListPage:
-    shown = found[:limit]
-    more = more or len(found) > limit
-    return SetListPage(plays=shown, next_before=shown[-1].asked_at if more and shown else None)
 
 
 def _handle(job: Job, state: Identification, *, shared: bool) -> IdentificationHandle:

@@ -1,6 +1,6 @@
 """Groups the answers of a channel into plays, for its set list."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +27,10 @@ class Play:
     probable: bool = False
 
 
+NOW: Final = timedelta(minutes=10)
+"""How long after it was last heard a song is taken to play now, where nothing else of a channel is public."""
+
+
 def heard_at(identification: Identification) -> datetime:
     """When the song was heard: when the captured sound was broadcast, where that is known."""
     return identification.captured_at or identification.created_at
@@ -48,6 +52,11 @@ def plays(newest_first: Iterable[Identification]) -> Iterator[Play]:
         run.append((song, identification))
     if run:
         yield _play(run)
+
+
+def plays_of_now(newest_first: Sequence[Play], now: datetime) -> Sequence[Play]:
+    """The play of the song that plays now; none when the newest was heard a while ago."""
+    return [play for play in newest_first[:1] if now - play.last_heard <= NOW]
 
 
 def _continues(later: tuple[Song, Identification], earlier: tuple[Song, Identification]) -> bool:

@@ -15,6 +15,7 @@ from server.channels.forget import ChannelForgetter, swept
 from server.channels.hot_channels import HotChannels, HotLimits, every_seconds
 from server.channels.hot_store import HotStore
 from server.channels.owner_watches import OwnerTries
+from server.channels.play_corrections import PlayCorrections
 from server.channels.set_lists import SetLists
 from server.channels.song_text import SongText
 from server.channels.unknown_store import Unknown, UnknownStore
@@ -61,9 +62,10 @@ async def open_channels(
         database, service=service, access=access, names=app[keys.NAMES], clock=clock, asked=hot.asked
     )
     app[keys.FEED] = await stack.enter_async_context(
-        ChannelFeed(service, metrics=metrics, check_channel=access.check_channel)
+        ChannelFeed(service, clock=clock, metrics=metrics, check_channel=access.check_channel)
     )
     app[keys.SET_LISTS] = await stack.enter_async_context(SetLists(service, clock=clock))
+    app[keys.PLAYS] = _play_corrections(app)
     sender = await stack.enter_async_context(WebhookSender(settings.webhook_hosts, clock))
     app[keys.WEBHOOKS] = await stack.enter_async_context(
         Webhooks(
@@ -97,6 +99,23 @@ async def open_channels(
     app[keys.WATCHER] = await stack.enter_async_context(watcher)
 
 
+def _play_corrections(app: web.Application) -> PlayCorrections:
+    """What changes plays; every cache of this process is told."""
+
+    def changed(login: str) -> None:
+        app[keys.SET_LISTS].forget(login)
+        app[keys.FEED].refresh(login)
+
+    return PlayCorrections(
+        app[keys.DATABASE],
+        app[keys.SERVICE],
+        app[keys.CHOICES],
+        app[keys.SONGS],
+        clock=app[keys.CLOCK],
+        on_changed=changed,
+    )
+
+
 async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
     """Open the notebook of unknowns, which listens to the pipeline where this process has one."""
     service, access, settings = app[keys.SERVICE], app[keys.ACCESS], app[keys.SETTINGS].pipeline
@@ -110,7 +129,7 @@ async def _open_unknowns(app: web.Application, stack: AsyncExitStack) -> None:
     async def show(answer: Identification) -> None:
         service.forget_answer(answer)
         app[keys.SET_LISTS].forget(answer.target)
-        app[keys.FEED].song_found_later(answer)
+        app[keys.FEED].song_found_later(await service.shown(answer))
 
     async def named(answer: Identification) -> None:
         await show(answer)
@@ -164,6 +183,7 @@ async def _open_forgetter(app: web.Application, stack: AsyncExitStack) -> None:
     def forgotten(logins: Sequence[str]) -> None:
         app[keys.SERVICE].forget_all()
         for login in logins:
+            app[keys.CHOICES].changed(login)
             app[keys.FEED].forget(login)
             app[keys.SET_LISTS].forget(login)
 

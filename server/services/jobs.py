@@ -8,15 +8,16 @@ from aiohttp import web
 
 from fingerprint.configured_database import open_configured_database
 from fingerprint.database import Database
-from fingerprint.domain.identification import Identification
+from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.store import LinkStore
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import ChannelDirectory, JobStore
+from fingerprint.ports import ChannelDirectory, HeardBefore, JobStore
 from fingerprint.providers.usage import SqlUsage
+from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import make_guards, open_link_finder, open_link_media
 from server import keys, migrations
 from server.access.identity.session_keys import SessionKeys
@@ -40,6 +41,8 @@ from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
 from server.identifications.news import JobNews, NoNews, RedisNews
 from server.identifications.service import IdentificationService
+from server.owner_choices.service import OwnerChoices
+from server.owner_choices.store import ChoiceFollower
 from server.readiness import (
     Readiness,
     Trial,
@@ -80,7 +83,14 @@ async def open_jobs(
     await stack.enter_async_context(migrations.kept_upgraded(database, background))
     app[keys.DATABASE] = database
     clock = app[keys.CLOCK]
-    followers = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower(), WebhookFollower())
+    followers = (
+        ListFollower(),
+        BroadcasterFollower(),
+        WatchFollower(),
+        SongTokenFollower(),
+        WebhookFollower(),
+        ChoiceFollower(),
+    )
     names = ChannelNames(database, directory, clock=clock, followers=followers, background=background)
     app[keys.NAMES] = await stack.enter_async_context(names)
     store = await stack.enter_async_context(open_job_store(settings.pipeline, clock, database))
@@ -136,10 +146,11 @@ async def open_jobs(
     )
     links = await _open_links(app, stack, database, store)
     songs = app[keys.SONGS] = SongStore(database)
+    choices = app[keys.CHOICES] = await stack.enter_async_context(OwnerChoices(database, names, clock=clock))
     completed = names.name_renamed
     service = IdentificationService(
         store=store,
-        enrich=_both(completed if links is None else _both(links.enrich, completed), songs.note),
+        enrich=_both(completed if links is None else _both(links.enrich, completed), _noting(songs, choices)),
         runner=runner,
         unavailable=unavailable,
         clock=clock,
@@ -149,6 +160,7 @@ async def open_jobs(
         names=names,
         fresh_seconds=settings.fresh_seconds,
         news=news,
+        choices=choices,
     )
     if links is not None:
         links.add_listener(service.forget_answer)
@@ -157,12 +169,20 @@ async def open_jobs(
     for listener in (names.heard, answers, twitch, vitals.job_ended):
         service.add_outcome_listener(listener)
     app[keys.SERVICE] = await stack.enter_async_context(service)
-    set_lists = VideoSetLists(
-        VideoSetListStore(database),
+    app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(_video_set_lists(app, whole, heard_before))
+    return free
+
+
+def _video_set_lists(
+    app: web.Application, whole: WholeRecordings | None, heard_before: HeardBefore
+) -> VideoSetLists:
+    settings = app[keys.SETTINGS]
+    return VideoSetLists(
+        VideoSetListStore(app[keys.DATABASE]),
         whole=whole,
         heard_before=heard_before,
         check=partial(check_is_on, app[keys.ACCESS]),
-        clock=clock,
+        clock=app[keys.CLOCK],
         owner=lease_owner(),
         metrics=app[keys.METRICS],
         limits=WorkLimits(
@@ -170,10 +190,8 @@ async def open_jobs(
             max_hours=settings.set_list_hours,
             hours_a_day=settings.set_list_hours_a_day,
         ),
-        background=background,
+        background=app[keys.BACKGROUND],
     )
-    app[keys.VIDEO_SET_LISTS] = await stack.enter_async_context(set_lists)
-    return free
 
 
 def _recognizer_choices(app: web.Application) -> RecognizerChoices:
@@ -194,6 +212,19 @@ def _both(first: AnswerEnricher, second: AnswerEnricher) -> AnswerEnricher:
         return await second(await first(finished))
 
     return enrich
+
+
+def _noting(songs: SongStore, choices: OwnerChoices) -> AnswerEnricher:
+    """An enricher that changes nothing: it notes where songs were heard, under corrected titles as well."""
+
+    async def note(finished: Identification) -> Identification:
+        await songs.note(finished)
+        await choices.heard(finished)
+        if finished.kind is Kind.STREAM and (shown := await choices.shown(finished)) is not finished:
+            await songs.note(shown)
+        return finished
+
+    return note
 
 
 async def _open_redis(app: web.Application, stack: AsyncExitStack) -> RedisLink | None:

@@ -139,6 +139,13 @@ class SongStore:
         except (TwitchAudioError, TimeoutError) as error:
             _log.info("hearing_not_noted", extra={"target": found[0].target, "error": type(error).__name__})
 
+    async def forget_between(self, channel: str, identifier: str, since: datetime, until: datetime) -> None:
+        """Delete that a song was heard on a channel within a time: its plays are of another song after all."""
+        here = (table.c.song_id == identifier, table.c.target == channel, table.c.kind == str(Kind.STREAM))
+        within = (table.c.last_us >= to_us(since), table.c.first_us <= to_us(until))
+        await self._database.change(delete(table).where(*here, *within))
+        self._noted.clear()
+
     async def hearings(self, identifier: str, *, limit: int, before: datetime | None = None) -> Sequence[Hearing]:
         """Where a song was heard before a moment, newest first, under any of its ids."""
         return await self._database.read(lambda connection: _read(connection, identifier, limit, before))

@@ -70,10 +70,7 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_post("/redeem", pages.redeem)
     app.router.add_post("/reports", pages.report)
     channels = ChannelPages(store_seconds=store_seconds)
-    app.router.add_get("/channels/{login}", channels.set_list)
-    app.router.add_get("/channels/{login}/songs.{kind}", channels.download)
-    app.router.add_post("/channels/{login}/song-tokens", channels.make_token)
-    app.router.add_post("/channels/{login}/song-tokens/revoke", channels.revoke_token)
+    _add_channel_pages(app, channels)
     videos = VideoPages(store_seconds=store_seconds)
     app.router.add_get("/videos/{id}", videos.set_list)
     app.router.add_post("/videos/{id}", videos.change)
@@ -82,8 +79,6 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     cards = {"answers/{id}": pages, "channels/{login}": channels, "songs/{id}": songs, "videos/{id}": videos}
     for name, drawn in cards.items():
         app.router.add_get(f"/cards/{name}.png", drawn.card)
-    app.router.add_post("/channels/{login}/watch", channels.watch)
-    app.router.add_post("/channels/{login}/forget", channels.forget)
     overlay = OverlayPage(store_seconds=store_seconds)
     app.router.add_get("/overlay", overlay.builder)
     app.router.add_get("/overlay/{login}", overlay.overlay)
@@ -95,6 +90,17 @@ def add_pages(app: web.Application, *, store_seconds: float = STORE_SECONDS) -> 
     app.router.add_get("/apple-touch-icon.png", ways_in.touch_icon)
     app.router.add_get("/covers/{name}.svg", serve_drawn_cover)
     app.router.add_get("/static/{version}/{name:.+}", assets.serve)
+
+
+def _add_channel_pages(app: web.Application, channels: ChannelPages) -> None:
+    app.router.add_get("/channels/{login}", channels.set_list)
+    app.router.add_get("/channels/{login}/songs.{kind}", channels.download)
+    app.router.add_post("/channels/{login}/song-tokens", channels.make_token)
+    app.router.add_post("/channels/{login}/song-tokens/revoke", channels.revoke_token)
+    app.router.add_post("/channels/{login}/watch", channels.watch)
+    app.router.add_post("/channels/{login}/plays", channels.change_plays)
+    app.router.add_post("/channels/{login}/public", channels.choose_public)
+    app.router.add_post("/channels/{login}/forget", channels.forget)
 
 
 def _add_templates(app: web.Application, language: Language, shared: Mapping[str, Any]) -> None:

@@ -12,8 +12,8 @@ from yarl import URL
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from server import keys
-from server.api.channels import owner_of
 from server.api.link_files import LABELS, LINK_FILES, empty_link_files
+from server.api.owners import not_public, owner_of, public_set_list, shown_to
 from server.api.responses import is_operator
 from server.api.songs import note_plays
 from server.audit.changes import ChangeLog
@@ -22,9 +22,11 @@ from server.channels.watch import WatchState
 from server.channels.watch_store import WatchStore
 from server.identifications.set_list import Play
 from server.middleware.forms import read_form
+from server.owner_choices.choices import Visibility
 from server.web import set_list_view
 from server.web.examples import bot_commands, reachable_by_bots, song_txt
 from server.web.languages import language_of
+from server.web.own_plays import change_plays, choose_public, shown_desk
 from server.web.own_watch import change_own_watch, shown_own_watch
 from server.web.render import in_time, render
 from server.web.share import card_response, set_list_card
@@ -86,6 +88,8 @@ class ChannelPages:
             raise web.HTTPNotFound
         chosen = await _filter(request.query)
         async with in_time(self._seconds):
+            if await shown_to(request, login) is Visibility.NOTHING:
+                raise not_public(login)
             found = await _plays(request, login, since=chosen.since, before=chosen.before)
         plays = set_list_view.matching(found, chosen.search)
         content_type, write = DOWNLOADS[kind]
@@ -105,7 +109,8 @@ class ChannelPages:
         """`/cards/channels/{login}.png`: the picture that is shown with a link to the set list."""
         login = await self._current_login(request)
         async with in_time(self._seconds):
-            plays = await _plays(request, login, since=None, before=None)
+            public = (await request.app[keys.CHOICES].of(login)).visibility is Visibility.SET_LIST
+            plays = await _plays(request, login, since=None, before=None) if public else ()
             website = (await request.app[keys.ACCESS].rules()).website
         return await card_response(request, set_list_card(request, website, login, plays))
 
@@ -139,6 +144,23 @@ class ChannelPages:
             await change_own_watch(request, login, form.get("action", ""))
         raise web.HTTPSeeOther(location=f"/channels/{login}#watch")
 
+    async def change_plays(self, request: web.Request) -> web.Response:
+        """Correct or hide a play, or take that back, for the channel's owner and operators."""
+        login = await self._current_login(request)
+        form = await read_form(request, self._seconds)
+        async with in_time(self._seconds):
+            changed = await change_plays(request, login, form)
+        query = {"changed": changed} if changed else {}
+        raise web.HTTPSeeOther(URL(f"/channels/{login}").with_query(query).with_fragment("heard"))
+
+    async def choose_public(self, request: web.Request) -> web.Response:
+        """Decide what of the channel is public, for its owner and operators."""
+        login = await self._current_login(request)
+        form = await read_form(request, self._seconds)
+        async with in_time(self._seconds):
+            await choose_public(request, login, form)
+        raise web.HTTPSeeOther(location=f"/channels/{login}#public")
+
     async def forget(self, request: web.Request) -> web.Response:
         """Delete everything about the channel, for its owner and the operator."""
         login = await self._current_login(request)
@@ -160,8 +182,12 @@ class ChannelPages:
 
     async def _page(self, request: web.Request, login: str, *, token: str = "") -> web.Response:
         chosen = await _filter({} if token else request.query)
+        language = language_of(request)
         async with in_time(self._seconds):
+            visibility = await shown_to(request, login)
             found = await _plays(request, login, since=chosen.since, before=chosen.before)
+            desk = await shown_desk(request, login, language)
+            public = (await request.app[keys.CHOICES].of(login)).visibility is Visibility.SET_LIST
             watch = await WatchStore(request.app[keys.DATABASE]).get(login)
             tokens = await _tokens(request, login)
             website = (await request.app[keys.ACCESS].rules()).website
@@ -172,9 +198,10 @@ class ChannelPages:
         await note_plays(request, login, shown)
         origin = str(request.app[keys.ORIGIN](request))
         here = URL(f"/channels/{login}")
-        language = language_of(request)
         context: dict[str, Any] = {
             "login": login,
+            "visibility": str(visibility),
+            "desk": desk,
             "chosen": chosen,
             "rows": [set_list_view.row(play, language, chosen.clock) for play in shown],
             "count": len(plays),
@@ -196,7 +223,7 @@ class ChannelPages:
             else (),
             "song_txt": song_txt(origin, login, token),
             "base": origin,
-            "share": None if token else set_list_card(request, website, login, found),
+            "share": None if token or not public else set_list_card(request, website, login, found),
             "overlay": f"{origin}/overlay/{login}",
         }
         response = render("set_list.html", request, context)
@@ -213,7 +240,16 @@ async def _filter(query: Mapping[str, str]) -> set_list_view.PlayFilter:
 async def _plays(
     request: web.Request, login: str, *, since: datetime | None, before: datetime | None
 ) -> Sequence[Play]:
-    """A channel's plays, newest first: those heard from `since` to `before`, or without `since` the newest."""
+    """A channel's plays, newest first: those heard from `since` to `before`, or without `since` the newest.
+
+    Where the set list is not public, only its owner and operators get them: others the song of now, or nothing.
+    """
+    visibility = await shown_to(request, login)
+    if visibility is Visibility.NOTHING:
+        return ()
+    if visibility is Visibility.NOW:
+        plays = (await public_set_list(request, login, limit=1)).plays
+        return [play for play in plays if since is None or play.last_heard >= since]
     lists, address = request.app[keys.SET_LISTS], request[keys.CONTEXT].credentials.address
     found: list[Play] = []
     for _ in range(MAX_READINGS):

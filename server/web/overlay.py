@@ -14,8 +14,10 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_i
 from fingerprint.domain.targets import ChannelTarget, channel_target, parse_target
 from fingerprint.domain.text import clean_text
 from server import keys
-from server.identifications.set_list import Play
+from server.api.owners import newest_is_shown
+from server.identifications.set_list import Play, plays_of_now
 from server.middleware.session import wants_page
+from server.owner_choices.choices import Visibility
 from server.web.answer import cover_of
 from server.web.api_docs import FieldDoc
 from server.web.details import translated_detail
@@ -183,6 +185,8 @@ class Card:
     artists: str
     cover: str
     heard: datetime
+    # The newest answers that say so.
+    answers: tuple[str, ...] = ()
     offset: float | None = None
     length: float | None = None
     probable: bool = False
@@ -204,6 +208,7 @@ def card_of(play: Play) -> Card:
         artists=", ".join(song.artists),
         cover=cover_of(song),
         heard=play.last_heard,
+        answers=play.answers[:MOST_NAMED],
         offset=song.offset_seconds,
         length=song.duration_seconds,
         probable=play.probable,
@@ -311,8 +316,15 @@ async def _newest(request: web.Request, login: str, chosen: Options, now: dateti
     """The card to show, if any. Raises TwitchAudioError, as reading set lists does."""
     address = request[keys.CONTEXT].credentials.address
     plays = (await request.app[keys.SET_LISTS].page(address, login, limit=1)).plays
+    if not await newest_is_shown(request, login):
+        return None
+    if (await request.app[keys.CHOICES].of(login)).visibility is not Visibility.SET_LIST:
+        plays = plays_of_now(plays, now)
     return card_of(plays[0]) if plays and is_shown(plays[0].last_heard, now, chosen.hide) else None
 
+
+MOST_NAMED: Final = 20
+"""How many answers a card names: so many of the newest ones its events tell of when they are hidden."""
 
 SOME_CHANNEL: Final = "yourchannel"
 """What the builder writes into the address until it knows the channel."""

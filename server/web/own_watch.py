@@ -7,7 +7,7 @@ from aiohttp import web
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.ports import Broadcaster
 from server import keys
-from server.api.channels import owner_of
+from server.api.owners import owner_of
 from server.audit.changes import ChangeLog
 from server.channels.owner_watches import may_watch, start_own_watch
 from server.channels.watch import Watch, WatchState

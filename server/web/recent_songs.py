@@ -16,6 +16,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.songs import song_id
 from fingerprint.single_flight import SingleFlightCache
 from server import keys
+from server.owner_choices.choices import Visibility
 from server.songs.store import Hearing
 
 MAX_SONGS: Final = 6
@@ -36,6 +37,8 @@ class RecentSong:
     cover: str
     channel: str
     heard_at: datetime
+    heard_in: Identification
+    """The answer that said so, as it was given."""
 
 
 class RecentSongs:
@@ -52,7 +55,16 @@ class RecentSongs:
         rules = await self._app[keys.ACCESS].rules()
         if not rules.website.recent_songs:
             return ()
-        return self._lists.fresh(rules.version) or await self._lists.get(rules.version, self._read)
+        found = self._lists.fresh(rules.version) or await self._lists.get(rules.version, self._read)
+        return [song for song in found if await self._is_shown(song)]
+
+    async def _is_shown(self, song: RecentSong) -> bool:
+        """Whether the channel's owner has it shown, which may have changed since the list was made."""
+        choices = await self._app[keys.CHOICES].of(song.channel)
+        shown = choices.shown(song.heard_in)
+        named = shown.songs or (() if shown.song is None else (shown.song,))
+        public = choices.visibility is Visibility.SET_LIST
+        return public and any(f"/songs/{song_id(each)}" == song.page for each in named)
 
     async def close(self) -> None:
         """End what is being read."""
@@ -65,10 +77,14 @@ class RecentSongs:
                 break
             if hearing.song_id in found or not await self._may_be_shown(hearing):
                 continue
+            if (await self._app[keys.CHOICES].of(hearing.target)).visibility is not Visibility.SET_LIST:
+                continue
             answer = await self._app[keys.JOBS].get(IdentificationId(hearing.identification_id))
-            song = None if answer is None else _song_of(answer, hearing)
+            if answer is None:
+                continue
+            song = _song_of(await self._app[keys.SERVICE].shown(answer), hearing)
             if song is not None:
-                found[hearing.song_id] = _recent(song, hearing)
+                found[hearing.song_id] = _recent(song, hearing, answer)
         return tuple(found.values())
 
     async def _may_be_shown(self, hearing: Hearing) -> bool:
@@ -86,7 +102,7 @@ def _song_of(answer: Identification, hearing: Hearing) -> Song | None:
     return next((song for song in songs if song_id(song) == hearing.song_id), None)
 
 
-def _recent(song: Song, hearing: Hearing) -> RecentSong:
+def _recent(song: Song, hearing: Hearing, answer: Identification) -> RecentSong:
     smallest = min(song.artwork, key=lambda each: each.width, default=None)
     return RecentSong(
         page=f"/songs/{hearing.song_id}",
@@ -95,4 +111,5 @@ def _recent(song: Song, hearing: Hearing) -> RecentSong:
         cover=drawing_path(song) if smallest is None else smallest.url,
         channel=hearing.target,
         heard_at=hearing.last_heard,
+        heard_in=answer,
     )

@@ -100,7 +100,7 @@ def matching(plays: Sequence[Play], search: str) -> list[Play]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayRow:
-    """A play with what its row shows. `key` stays the same while the play goes on."""
+    """A play with what its row shows. `key` stays the same while the play goes on. `each_artist`: one a line."""
 
     key: str
     answer: str
@@ -115,6 +115,8 @@ class PlayRow:
     probably: str
     preview: str
     cover: str
+    corrected: bool
+    each_artist: str
 
 
 def row(play: Play, language: Language = ENGLISH, clock: tzinfo = UTC) -> PlayRow:
@@ -134,6 +136,8 @@ def row(play: Play, language: Language = ENGLISH, clock: tzinfo = UTC) -> PlayRo
         probably=language.gettext("Probably") if play.probable else "",
         preview=song.preview or "",
         cover=small_cover_of(song),
+        corrected=song.corrected,
+        each_artist="\n".join(song.artists),
     )
 
 

@@ -12,6 +12,7 @@ from fingerprint.domain.text import clock_text
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from server import keys
 from server.api.link_files import LABELS, empty_link_files
+from server.api.owners import public_video
 from server.api.responses import BASE
 from server.api.set_list_files import FILES, song_name, video_link
 from server.api.video_set_lists import asked_video, cancel_set_list, make_set_list, may_make
@@ -130,6 +131,7 @@ class VideoPages:
             raise web.HTTPFound(location=f"/videos/{video}")
         async with in_time(self._seconds):
             found = await VideoSetListStore(request.app[keys.DATABASE]).get(video)
+            found = found and await public_video(request, found)
             website = (await request.app[keys.ACCESS].rules()).website
         tracklist = Tracklist() if found is None else found.tracklist
         working = found is not None and not found.status.finished
@@ -166,6 +168,7 @@ class VideoPages:
         video = asked_video(request).video_id
         async with in_time(self._seconds):
             found = await VideoSetListStore(request.app[keys.DATABASE]).get(video)
+            found = found and await public_video(request, found)
             website = (await request.app[keys.ACCESS].rules()).website
         return await card_response(request, found and video_card(request, website, video, found.tracklist))
 

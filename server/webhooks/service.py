@@ -20,6 +20,7 @@ from server.access.scopes import WEBHOOKS
 from server.identifications.service import IdentificationHandle, IdentificationService
 from server.identifications.set_list import plays
 from server.observability import Metrics
+from server.owner_choices.choices import Visibility
 from server.webhooks.later_plays import store_later_play
 from server.webhooks.messages import (
     EventType,
@@ -31,6 +32,7 @@ from server.webhooks.messages import (
     trial_message,
 )
 from server.webhooks.sender import Attempt, WebhookSender
+from server.webhooks.shown_messages import is_operators, shown_message
 from server.webhooks.store import Delivery, WebhookStore
 
 KEY: Final = "key:"
@@ -149,7 +151,8 @@ class Webhooks:
 
     async def named_later(self, answer: Identification, jobs: JobStore) -> None:
         """Tell of an answer that has a song only now. Raises TwitchAudioError `busy`."""
-        if await store_later_play(self._store, jobs, answer, now=self._clock.now()):
+        choices = await self._service.choices_of(answer.target)
+        if await store_later_play(self._store, jobs, answer, choices, now=self._clock.now()):
             self._due.set()
 
     async def test(self, webhook: Webhook) -> Attempt:
@@ -180,7 +183,8 @@ class Webhooks:
         self._active = await self._store.active()
         now = self._clock.now()
         while self._answers:
-            with first_of(self._answers) as (owner, answer):
+            with first_of(self._answers) as (owner, given):
+                answer = await self._service.shown(given)
                 told = [
                     each
                     for each in self._active
@@ -196,6 +200,8 @@ class Webhooks:
     async def _store_play(self, channel: str, channel_id: str | None, now: datetime) -> None:
         told = [each for each in self._active if each.is_of(channel, channel_id) and EventType.PLAY in each.events]
         told = told if await self._may_be_told(channel) else []
+        if (await self._service.choices_of(channel)).visibility is Visibility.NOTHING:
+            told = [each for each in told if is_operators(each)]
         play = next(plays(await self._service.recent_answers(channel, limit=_ANSWERS)), None) if told else None
         # One that is heard on is no news.
         if play is not None and len(play.answers) == 1:
@@ -248,7 +254,12 @@ class Webhooks:
             # It may have waited for hours, and the channel was blocked meanwhile.
             await self._store.drop(delivery)
             return
-        outcome = await self.sender.send(webhook, delivery.message)
+        message = await shown_message(delivery.message, webhook, self._service)
+        if message is None:
+            # Its play was hidden meanwhile.
+            await self._store.drop(delivery)
+            return
+        outcome = await self.sender.send(webhook, message)
         self._sent.add("delivered" if outcome.error is None else "failed")
         if outcome.error is None:
             await self._store.delivered(delivery, now=self._clock.now())

@@ -225,6 +225,11 @@ async def test_answers_are_what_the_document_says(
         ("delete", "/api/v1/channels/{login}/song-tokens/{id}"),
         # tests/integration/test_rights.py
         ("delete", "/api/v1/channels/{login}"),
+        # tests/integration/test_play_corrections.py
+        *((method, "/api/v1/channels/{login}/songs/{play}") for method in ("patch", "delete")),
+        ("get", "/api/v1/channels/{login}/corrections"),
+        ("delete", "/api/v1/channels/{login}/corrections/{correction}"),
+        *((method, "/api/v1/channels/{login}/visibility") for method in ("get", "put")),
         # tests/integration/test_finds.py
         *((method, "/api/v1/me/finds") for method in ("get", "delete")),
         ("put", "/api/v1/me/finds/{id}"),

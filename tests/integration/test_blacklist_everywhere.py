@@ -55,6 +55,12 @@ GET    {CHANNELS}/songs                 channel
 GET    {CHANNELS}/events                channel
 GET    {CHANNELS}/song.txt              user address channel
 GET    {CHANNELS}/song.txt token        user address channel owner
+PATCH  {CHANNELS}/songs/{{play}}        user address channel owner
+DELETE {CHANNELS}/songs/{{play}}        user address owner
+GET    {CHANNELS}/corrections           user address channel owner
+DELETE {CHANNELS}/corrections/{{correction}} user address owner
+GET    {CHANNELS}/visibility            channel
+PUT    {CHANNELS}/visibility            user address channel owner
 GET    {CHANNELS}/song-tokens           user address channel owner
 POST   {CHANNELS}/song-tokens           user address channel owner
 DELETE {CHANNELS}/song-tokens/{{id}}    user address owner
@@ -93,6 +99,8 @@ GET    /channels/{{login}}/songs.{{kind}} channel
 POST   /channels/{{login}}/song-tokens  user address channel owner
 POST   /channels/{{login}}/song-tokens/revoke user address channel owner
 POST   /channels/{{login}}/watch        user address channel owner
+POST   /channels/{{login}}/plays        user address channel owner
+POST   /channels/{{login}}/public       user address channel owner
 POST   /channels/{{login}}/forget       channel
 GET    /songs/{{id}}                    -
 GET    /privacy                         -
@@ -175,7 +183,7 @@ class Stage:
         body: dict[str, Any] = dict(BODIES.get(what, {}))
         if path == "/reports":
             body["data"] = {**body["data"], "id": self.ids["channel"]}
-        elif path.startswith("/api/v1") and method in ("POST", "PUT") and not body:
+        elif path.startswith("/api/v1") and method in ("POST", "PUT", "PATCH") and not body:
             body["json"] = {}
         address = path.format(
             login=LIVE,
@@ -186,6 +194,8 @@ class Stage:
             version="x",
             name="y",
             section="keys",
+            play=self.ids["channel"],
+            correction="unknown",
         )
         if how == ["upload"]:
             body = {"data": FormData({"file": io.BytesIO(b"")})}
@@ -215,7 +225,8 @@ class Stage:
 
 def is_owners(way: str) -> bool:
     """Whether a way in is the channel's owner's, who tries it here."""
-    return "song-tokens" in way or "POST /channels/{login}/watch" in way
+    parts = ("song-tokens", "POST /channels/{login}/watch", "{play}", "/plays", "/corrections", "/public")
+    return any(part in way for part in (*parts, "PUT /api/v1/channels/{login}/visibility"))
 
 
 def ways() -> dict[str, frozenset[str]]:

@@ -101,7 +101,7 @@ def links(page: str) -> Iterator[str]:
 
 def leads_elsewhere(path: str) -> bool:
     """Whether there is no page to look at: sign-ins, what takes forms, and described operations."""
-    forms = ("/redeem", "/reports", "/song-tokens", "/forget", "/revoke", "/watch")
+    forms = ("/redeem", "/reports", "/song-tokens", "/forget", "/revoke", "/watch", "/plays", "/public")
     return path.startswith(("/login", "/api/")) or "{" in path or path.endswith(forms)
 
 

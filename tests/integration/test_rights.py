@@ -72,6 +72,12 @@ GET    /api/v1/previews/{name}                   404     . . . . . . . . . . . .
 GET    /api/v1/clips/{slug}                      200     L S S S . . . . . F K W B S S
 DELETE /api/v1/channels/{login}                  204     L F C F F F . L L L K W F . .
 GET    /api/v1/channels/{login}/songs            200     . . . . . . . . . . . . . . .
+PATCH  /api/v1/channels/{login}/songs/{play}     400     L F C F F F . L L L K W B . .
+DELETE /api/v1/channels/{login}/songs/{play}     404     L F C F F F . L L L K W B . .
+GET    /api/v1/channels/{login}/corrections      200     L F F F F F . L L L K W B . .
+DELETE /api/v1/channels/{login}/corrections/{correction} 404 L F C F F F . L L L K W B . .
+GET    /api/v1/channels/{login}/visibility       200     . . . . . . . . . . . . . . .
+PUT    /api/v1/channels/{login}/visibility       400     L F C F F F . L L L K W B . .
 GET    /api/v1/channels/{login}/events           200     . . . . . . . . . . . . . . .
 GET    /api/v1/channels/{login}/song.txt         200     . . . . . . . . . . . . . . .
 GET    /api/v1/channels/{login}/song-tokens      200     L F F F F F . L L L K W B F F
@@ -120,6 +126,8 @@ GET    /overlay                                  200     . . . . . . . . . . . .
 GET    /videos/{id}                              200     . . . . . . . . . . . . . . .
 POST   /videos/{id}                              503     L F C F F F . F F . K W B . .
 POST   /channels/{login}/watch                   400     F F C F F F . F F F K W F F F
+POST   /channels/{login}/plays                   400     L F C F F F . L L L K W F . .
+POST   /channels/{login}/public                  400     L F C F F F . L L L K W F . .
 POST   /channels/{login}/forget                  400     F F C F F F . F F F K W F . F
 GET    /overlay/{login}                          200     . . . . . . . . . . . . . . .
 GET    /c/{login}                                302     . . . . . . . . . . . . . . .
@@ -236,12 +244,14 @@ class Stage:
             "kind": "csv",
             "version": "x",
             "name": "x.js",
+            "play": self.known,
+            "correction": "unknown",
         }.items():
             path = path.replace(f"{{{name}}}", value)
         number = next(self.numbers)
         pages = {} if path.startswith("/api/") else PAGE
         body: dict[str, Any] = {}
-        if method in ("POST", "PUT"):
+        if method in ("POST", "PUT", "PATCH"):
             body = (
                 {"json": body_of(route, number)}
                 if path.startswith("/api")

@@ -16,6 +16,7 @@ from server.access.quotas.budgets import Allowance
 from server.channels.set_lists import AT_ONCE, FRESH_SECONDS, SetLists
 from server.identifications.service import IdentificationService, SetListPage
 from server.identifications.set_list import Play
+from server.owner_choices.choices import NOTHING_CHOSEN, ChannelChoices
 from tests.builders import NOON, identification, song
 from tests.fakes import FakeClock
 from tests.waiting import settled
@@ -36,6 +37,10 @@ class FakeService:
 
     def add_outcome_listener(self, listener: Callable[[JobOutcome], None]) -> None:
         self.listeners.append(listener)
+
+    async def choices_of(self, login: str) -> ChannelChoices:
+        del login
+        return NOTHING_CHOSEN
 
     async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
         del limit, before

@@ -54,7 +54,7 @@ function showProgress() {
   bar.value = Math.min(100, (100 * (Number(offset) + since)) / Number(length));
 }
 
-/** @param {{song: SongOfServer, last_heard: string, probable?: boolean}} play */
+/** @param {{song: SongOfServer, last_heard: string, probable?: boolean, identifications?: string[]}} play */
 function show(play) {
   const heard = new Date(play.last_heard).getTime();
   // The clocks of two machines may differ: what was heard "in the future" was heard now.
@@ -71,6 +71,7 @@ function show(play) {
     card.classList.add("new");
   }
   probably.hidden = !play.probable;
+  card.dataset["answers"] = (play.identifications ?? []).join(" ");
   card.dataset["heard"] = play.last_heard;
   card.dataset["offset"] = String(play.song.offset ?? "");
   card.dataset["length"] = String(play.song.duration ?? "");
@@ -79,9 +80,27 @@ function show(play) {
   hideLater(moment);
 }
 
+/** Empties the card when its song is not to be shown any more. @param {{identifications: string[]}} plays */
+function remove({ identifications }) {
+  const shown = (card.dataset["answers"] ?? "").split(" ");
+  if (!identifications.some((id) => shown.includes(id))) return;
+  clearTimeout(hiding);
+  card.hidden = true;
+  title.textContent = artists.textContent = "";
+  card.dataset["answers"] = "";
+}
+
+/** Another title for the song that is shown. @param {Parameters<typeof show>[0]} play */
+function rename(play) {
+  const shown = (card.dataset["answers"] ?? "").split(" ");
+  if (!card.hidden && play.identifications?.some((id) => shown.includes(id))) show(play);
+}
+
 function follow() {
   const events = new EventSource(`${root}/api/v1/channels/${encodeURIComponent(dataset["login"] ?? "")}/events`);
   events.addEventListener("play", (event) => show(JSON.parse(event.data)));
+  events.addEventListener("updated", (event) => rename(JSON.parse(event.data)));
+  events.addEventListener("removed", (event) => remove(JSON.parse(event.data)));
   // Browsers reconnect by themselves, unless the server has refused the connection.
   events.addEventListener("error", () => {
     if (events.readyState === EventSource.CLOSED) setTimeout(follow, 5000 + Math.random() * 5000);

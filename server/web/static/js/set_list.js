@@ -41,11 +41,17 @@ function filter() {
   if (count) count.textContent = ngettext("%(num)s song", "%(num)s songs", shown);
 }
 
+let late = false;
 let loading = false;
 let again = false;
 
 /** Replaces the list by that of the page as the server writes it now. */
 async function renew() {
+  // What the owner types into a row stays; the list is renewed when they close it.
+  if (list.querySelector("details.edit[open]")) {
+    late = true;
+    return;
+  }
   if (loading) {
     again = true;
     return;
@@ -104,6 +110,16 @@ function keepPlaying(before, at) {
   link.textContent = link.dataset["stop"] ?? "";
 }
 
+list.addEventListener(
+  "toggle",
+  () => {
+    if (!late || list.querySelector("details.edit[open]")) return;
+    late = false;
+    void renew();
+  },
+  { capture: true },
+);
+
 list.addEventListener("click", (event) => {
   const link = /** @type {Element} */ (event.target).closest("a.preview");
   if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -146,14 +162,20 @@ if (list.dataset["live"] !== undefined) {
   const events = new EventSource(`${root}/api/v1/channels/${encodeURIComponent(list.dataset["login"] ?? "")}/events`);
   let newest = list.querySelector(".plays li time")?.getAttribute("datetime") ?? "";
   events.addEventListener("play", (event) => {
-    const heard = new Date(JSON.parse(event.data).last_heard).getTime();
+    const play = /** @type {{song: {title: string}, last_heard: string}} */ (JSON.parse(event.data));
+    const heard = new Date(play.last_heard).getTime();
     // The first event repeats what the page shows already.
-    if (heard === new Date(newest).getTime()) return;
+    if (heard === new Date(newest).getTime() && play.song.title === list.querySelector(".plays li b")?.textContent) return;
     newest = new Date(heard).toISOString();
     void renew();
   });
   // A song that was heard a while ago has a name only now, or may have got it while the connection was lost.
   events.addEventListener("updated", () => void renew());
+  // Hidden by the channel's owner: only what this page still shows matters.
+  events.addEventListener("removed", (event) => {
+    const gone = /** @type {string[]} */ (JSON.parse(event.data).identifications);
+    if (gone.some((id) => document.getElementById(`play-${id}`))) void renew();
+  });
   let opened = false;
   events.addEventListener("open", () => {
     if (opened) void renew();

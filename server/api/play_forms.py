@@ -1,0 +1,63 @@
+"""The JSON of corrections and of what is public; see `json_forms`."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.api.json_forms import Time, time_text
+from server.owner_choices.choices import Correction, Visibility
+
+
+class PlayNames(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a play is called. What is left out stays as it is."""
+
+    title: Annotated[str, Meta(max_length=300, description="Empty or left out: as it is.")] = ""
+    artists: Annotated[list[str] | None, Meta(description="Left out or null: as they are.")] = None
+
+
+class RecognizedJson(Struct, kw_only=True):
+    """What a play was recognized as."""
+
+    title: str
+    artists: list[str]
+
+
+class CorrectionJson(Struct, kw_only=True):
+    """A play that is shown otherwise than it was recognized."""
+
+    id: str
+    hidden: Annotated[bool, Meta(description="The play is not shown.")]
+    title: Annotated[str | None, Meta(description="Its title now; null when it is hidden.")]
+    artists: list[str]
+    recognized: RecognizedJson
+    first_heard: Time
+    last_heard: Time
+    changed_at: Time
+
+    @classmethod
+    def of(cls, correction: Correction) -> "CorrectionJson":
+        return cls(
+            id=correction.id,
+            hidden=correction.hidden,
+            title=correction.title,
+            artists=list(correction.artists),
+            recognized=RecognizedJson(title=correction.was_title, artists=list(correction.was_artists)),
+            first_heard=time_text(correction.time.since),
+            last_heard=time_text(correction.time.until),
+            changed_at=time_text(correction.changed_at),
+        )
+
+
+class CorrectionsJson(Struct, kw_only=True):
+    """The corrections of a channel."""
+
+    corrections: Annotated[list[CorrectionJson], Meta(description="Of the newest plays first.")]
+
+
+class VisibilityJson(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What of a channel is public."""
+
+    public: Annotated[
+        Visibility,
+        Meta(description="The set list, only the song that is playing now, or nothing."),
+    ]

@@ -1,0 +1,309 @@
+"""A channel's owner corrects and hides plays, and chooses what is public: over the API and on the page."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, ClientSession
+
+from fingerprint.clock import SystemClock
+from fingerprint.database import Database, open_database
+from fingerprint.domain.songs import song_id
+from fingerprint.ports import Match
+from server.access.rules.store import RulesStore
+from tests.api_client import ASK, ask, assert_problem, next_event_with_id, open_api
+from tests.browser_client import Browser, browsing, known_to_twitch
+from tests.builders import song
+from tests.fakes import FakePipeline
+from tests.integration.simulator_client import Viewer, a_viewer
+
+VIC, SUE = "viewer_vic", "subscriber_sue"
+PAGE, API = f"/channels/{VIC}", f"/api/v1/channels/{VIC}"
+HTML = {"Accept": "text/html"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A server, its owner's browser and token, its database, and what is recognized."""
+
+    api: ClientSession
+    browser: Browser
+    database: Database
+    headers: dict[str, str]
+    parts: FakePipeline
+
+    async def hear(self, title: str, **more: Any) -> str:
+        """Something is identified on the channel; the answer's id."""
+        self.parts.recognizers.matches = [Match(song=song(title, **more), score=0.9)]
+        answer = await (await ask(self.api, {"channel": VIC}, wait=30)).json()
+        assert answer["status"] in ("successful", "no_match"), answer
+        return str(answer["id"])
+
+    async def titles(self, **more: Any) -> list[str]:
+        body = await (await self.api.get(f"{API}/songs", **more)).json()
+        return [play["song"]["title"] for play in body["plays"]]
+
+    async def hide(self, play: str) -> None:
+        answer = await self.api.delete(f"{API}/songs/{play}", headers=self.headers)
+        assert answer.status == 204, await answer.text()
+
+    async def correct(self, play: str, **names: Any) -> Any:
+        answer = await self.api.patch(f"{API}/songs/{play}", json=names, headers=self.headers)
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+    async def corrections(self) -> list[Any]:
+        found: list[Any] = (await (await self.api.get(f"{API}/corrections", headers=self.headers)).json())[
+            "corrections"
+        ]
+        return found
+
+    async def take_back(self, number: str) -> None:
+        answer = await self.api.delete(f"{API}/corrections/{number}", headers=self.headers)
+        assert answer.status == 204
+
+    async def choose(self, public: str) -> None:
+        answer = await self.api.put(f"{API}/visibility", json={"public": public}, headers=self.headers)
+        assert (answer.status, await answer.json()) == (200, {"public": public})
+
+    async def text(self, path: str) -> str:
+        return await (await self.api.get(path, headers=HTML)).text()
+
+    async def post(self, path: str, **fields: str) -> ClientResponse:
+        data = {"csrf_token": await self.browser.csrf(), **fields}
+        return await self.browser.post(f"{PAGE}/{path}", data=data, allow_redirects=False)
+
+
+@pytest.fixture
+async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
+    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
+        yield viewer
+
+
+@asynccontextmanager
+async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
+    parts = FakePipeline(SystemClock())
+    async with open_api(parts, folder, **known_to_twitch(viewer)) as api:
+        async with api.get("/healthz") as answer:
+            address = answer.url.origin()
+        viewer.twitch.accounts.sign_in(VIC)
+        async with (
+            browsing(address, viewer) as browser,
+            open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database,
+        ):
+            headers = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
+            yield Stage(api, browser, database, headers, parts)
+
+
+@pytest.fixture
+async def stage(viewer: Viewer, tmp_path: Path) -> AsyncGenerator[Stage]:
+    async with staged(viewer, tmp_path) as stage:
+        yield stage
+
+
+async def test_a_hidden_play_is_shown_nowhere_until_that_is_taken_back(stage: Stage) -> None:
+    await RulesStore(stage.database).set_website("recent_songs", "on")
+    await stage.hear("Harbor")
+    hidden = await stage.hear("Night Drive")
+    page = f"/songs/{song_id(song('Night Drive'))}"
+    async with asyncio.timeout(10):
+        while "Night Drive" not in await stage.text("/"):  # noqa: ASYNC110 - the server's own pace
+            await asyncio.sleep(0.1)
+    assert "Night Drive" in await stage.text(page)
+    await stage.hide(hidden)
+    assert await stage.titles() == ["Harbor"]
+    for path in (PAGE, *(f"{PAGE}/songs.{kind}" for kind in ("csv", "json", "m3u8", "spotify.txt")), "/", page):
+        assert "Night Drive" not in await stage.text(path), path
+    assert (await stage.api.get(f"/api/v1{page}")).status == 404
+    assert (await stage.api.get(f"/cards/answers/{hidden}.png")).status == 404
+    # An answer that somebody has the address of is without it, too.
+    answer = await (await stage.api.get(f"{ASK}/{hidden}")).json()
+    assert (answer["status"], answer["song"], answer["songs"]) == ("no_match", None, [])
+    assert "Night Drive" not in await stage.text(f"/?id={hidden}")
+    # What plays now is not shown: not the one before in its place, either.
+    assert 'id="title" dir="auto"></h1>' in await stage.text(f"/overlay/{VIC}")
+    assert (await stage.text(f"{API}/song.txt")).startswith("No match")
+    (correction,) = await stage.corrections()
+    assert (correction["hidden"], correction["title"]) == (True, None)
+    assert correction["recognized"] == {"title": "Night Drive", "artists": ["The Builders"]}
+    await stage.take_back(correction["id"])
+    assert await stage.titles() == ["Night Drive", "Harbor"]
+    assert "Night Drive" in await stage.text(page)
+    await assert_problem(
+        await stage.api.delete(f"{API}/corrections/{correction['id']}", headers=stage.headers), "not-found", 404
+    )
+
+
+async def test_a_corrected_play_has_its_new_names_everywhere_without_the_others_links(stage: Stage) -> None:
+    play = await stage.hear("Night Drive", isrc="USRC17607839", album="Coast")
+    body = await stage.correct(play, title="Harbor Lights", artists=["June Alder", "  "])
+    assert (body["title"], body["artists"], body["hidden"]) == ("Harbor Lights", ["June Alder"], False)
+    (shown,) = (await (await stage.api.get(f"{API}/songs")).json())["plays"]
+    assert (shown["song"]["title"], shown["song"]["isrc"], shown["song"]["album"]) == ("Harbor Lights", None, None)
+    assert (shown["song"]["corrected"], shown["probable"]) == (True, False)
+    page = await stage.text(PAGE)
+    assert "Corrected by the channel" in page
+    assert "Night Drive" not in page
+    assert "Harbor Lights" in await stage.text(f"/overlay/{VIC}")
+    new = f"/songs/{shown['song']['id']}"
+    assert "Harbor Lights" in await stage.text(new)
+    assert "Night Drive" not in await stage.text("/songs/USRC17607839")
+    # It goes on: a further answer of the same play has them as well.
+    await stage.hear("Night Drive", isrc="USRC17607839")
+    assert await stage.titles() == ["Harbor Lights"]
+    assert await stage.text(f"{API}/song.txt") == "Now playing: Harbor Lights by June Alder"
+    # Another song ends it, and after that the recognized song is another play.
+    await stage.hear("Quay")
+    await stage.hear("Night Drive", isrc="USRC17607839")
+    assert await stage.titles() == ["Night Drive", "Quay", "Harbor Lights"]
+    # One name may be left out, and a correction be corrected.
+    body = await stage.correct(play, artists=["İpek Öz"])
+    assert (body["title"], body["artists"]) == ("Harbor Lights", ["İpek Öz"])
+    assert len(await stage.corrections()) == 1
+    await stage.take_back(body["id"])
+    assert await stage.titles() == ["Night Drive", "Quay", "Night Drive"]
+    assert (await stage.api.get(f"/api/v1{new}")).status == 404
+
+
+async def test_only_the_owner_and_operators_may(stage: Stage, viewer: Viewer) -> None:
+    play = await stage.hear("Night Drive")
+    other = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(SUE)}"}
+    for headers, code, status in ((other, "forbidden", 403), ({}, "login-required", 401)):
+        await assert_problem(await stage.api.delete(f"{API}/songs/{play}", headers=headers), code, status)
+        await assert_problem(
+            await stage.api.patch(f"{API}/songs/{play}", json={"title": "x"}, headers=headers), code, status
+        )
+        await assert_problem(
+            await stage.api.put(f"{API}/visibility", json={"public": "now"}, headers=headers), code, status
+        )
+        await assert_problem(await stage.api.get(f"{API}/corrections", headers=headers), code, status)
+    for names in ({}, {"title": ""}, {"title": "\u200b"}, {"name": "x"}, {"artists": ["x"] * 21}):
+        answer = await stage.api.patch(f"{API}/songs/{play}", json=names, headers=stage.headers)
+        await assert_problem(answer, "invalid-input", 400)
+    missing = await stage.api.delete(f"{API}/songs/unknown", headers=stage.headers)
+    await assert_problem(missing, "not-found", 404)
+    assert await stage.titles() == ["Night Drive"]
+
+
+async def test_on_the_page_without_javascript(stage: Stage) -> None:
+    play = await stage.hear("Night Drive")
+    assert "Correct or hide" not in await stage.text(PAGE)
+    await stage.browser.sign_in()
+    assert "Correct or hide" in await (await stage.browser.get(PAGE)).text()
+    assert (await stage.browser.post(f"{PAGE}/plays", data={"action": "hide", "id": play})).status == 403
+    fields = {"id": play, "action": "correct", "title": "مساء", "artists": "Tyler, The Creator\nJune Alder\n"}
+    answer = await stage.post("plays", **fields)
+    assert answer.status == 303, await answer.text()
+    text = await (await stage.browser.get(answer.headers["Location"])).text()
+    assert "The play is corrected." in text
+    assert "مساء" in text
+    assert "Tyler, The Creator, June Alder" in text
+    number = re.search(r'name="id" value="([0-9a-f]{16})"', text)
+    assert number is not None
+    assert (await stage.post("plays", id=number[1], action="take-back")).status == 303
+    assert await stage.titles() == ["Night Drive"]
+    answer = await stage.post("plays", id=play, action="hide")
+    text = await (await stage.browser.get(answer.headers["Location"])).text()
+    assert "The play is hidden." in text
+    assert (await stage.post("plays", id=play, action="other")).status == 400
+    assert (await stage.post("public", public="nothing")).status == 303
+    assert (await stage.post("public", public="all")).status == 400
+    assert "This set list is not public" in await stage.text(PAGE)
+
+
+async def test_open_overlays_drop_it_and_a_reconnect_does_not_bring_it_back(stage: Stage) -> None:
+    first = await stage.hear("Harbor")
+    hidden = await stage.hear("Night Drive")
+    async with asyncio.timeout(20), stage.api.get(f"{API}/events") as events:
+        assert (await next_event_with_id(events))[:2] == ("play", hidden)
+        await stage.hide(hidden)
+        name, event_id, body = await next_event_with_id(events)
+        assert (name, event_id, body) == ("removed", hidden, {"identifications": [hidden]})
+        await stage.correct(first, title="Quay")
+        name, event_id, body = await next_event_with_id(events)
+        assert (name, event_id, body["song"]["title"]) == ("updated", hidden, "Quay")
+        new = await stage.hear("Sand")
+        assert (await next_event_with_id(events))[:2] == ("play", new)
+        await stage.correct(new, title="Sandbank")
+        name, event_id, body = await next_event_with_id(events)
+        assert (name, event_id, body["song"]["title"]) == ("play", new, "Sandbank")
+        (last,) = [each for each in await stage.corrections() if each["hidden"]]
+        await stage.take_back(last["id"])
+        name, _, body = await next_event_with_id(events)
+        assert (name, body["song"]["title"]) == ("updated", "Night Drive")
+        await stage.hide(hidden)
+        assert (await next_event_with_id(events))[0] == "removed"
+    for after, expected in ((first, ["removed", "play"]), (hidden, ["removed", "play"]), (new, ["removed"])):
+        names: list[str] = []
+        async with (
+            asyncio.timeout(20),
+            stage.api.get(f"{API}/events", headers={"Last-Event-ID": after}) as events,
+        ):
+            for _ in expected:
+                name, _, body = await next_event_with_id(events)
+                names.append(name)
+                assert "Night Drive" not in str(body)
+        assert names == expected
+
+
+async def test_what_is_not_public_is_shown_to_the_owner_alone(stage: Stage, viewer: Viewer) -> None:
+    await RulesStore(stage.database).set_website("recent_songs", "on")
+    await stage.hear("Harbor")
+    await stage.hear("Night Drive")
+    page = f"/songs/{song_id(song('Harbor'))}"
+    await stage.choose("now")
+    assert await stage.titles() == ["Night Drive"]
+    assert await stage.titles(headers=stage.headers) == ["Night Drive", "Harbor"]
+    text = await stage.text(PAGE)
+    assert "shows only the song that is playing now" in text
+    assert "Harbor" not in text
+    assert "Harbor" not in await stage.text(f"{PAGE}/songs.csv")
+    assert "Harbor" not in await stage.text(page)
+    await stage.choose("nothing")
+    await assert_problem(await stage.api.get(f"{API}/songs"), "not-public", 403)
+    for kind in ("csv", "json", "m3u8", "youtube.txt"):
+        await assert_problem(await stage.api.get(f"{PAGE}/songs.{kind}"), "not-public", 403)
+    assert "This set list is not public" in await stage.text(f"{PAGE}/songs.csv")
+    for path in (PAGE, page, "/"):
+        text = await stage.text(path)
+        assert "Night Drive" not in text, path
+        assert "Harbor" not in text, path
+    assert (await stage.api.get(f"/cards/channels/{VIC}.png")).status == 404
+    # The overlay and the chat command are the streamer's own: they show what is on now.
+    assert "Night Drive" in await stage.text(f"/overlay/{VIC}")
+    assert (await stage.text(f"{API}/song.txt")).startswith("Now playing: Night Drive")
+    async with asyncio.timeout(20), stage.api.get(f"{API}/events") as events:
+        name, _, body = await next_event_with_id(events)
+        assert (name, body["song"]["title"]) == ("play", "Night Drive")
+    await stage.browser.sign_in()
+    text = await (await stage.browser.get(PAGE)).text()
+    assert "Only you see the whole set list." in text
+    assert "Harbor" in text
+    assert (await (await stage.api.get(f"{API}/visibility")).json()) == {"public": "nothing"}
+    await stage.choose("set-list")
+    assert await stage.titles() == ["Night Drive", "Harbor"]
+    assert "Harbor" in await stage.text(page)
+
+
+async def test_other_servers_follow_within_a_second_or_so(stage: Stage, viewer: Viewer, tmp_path: Path) -> None:
+    play = await stage.hear("Night Drive")
+    parts = FakePipeline(SystemClock())
+    async with open_api(parts, tmp_path, **known_to_twitch(viewer)) as other:
+        assert (await (await other.get(f"{API}/songs")).json())["plays"]
+        await stage.hide(play)
+        async with asyncio.timeout(5):
+            while (await (await other.get(f"{API}/songs")).json())["plays"]:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.05)
+
+
+async def test_deleting_the_channel_deletes_its_corrections(stage: Stage) -> None:
+    await stage.hide(await stage.hear("Night Drive"))
+    assert (await stage.api.delete(API, headers=stage.headers)).status == 204
+    assert await stage.corrections() == []
+    await stage.hear("Night Drive")
+    assert await stage.titles() == ["Night Drive"]
