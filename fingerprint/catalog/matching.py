@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fingerprint.catalog.index import LiveSegment, Snapshot
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.postings import Hits, Landmarks, Lookup, bases
+from fingerprint.catalog.postings import Hits, Landmarks, Lookup, PlaceSet, bases
 from fingerprint.catalog.query import QueryFingerprint
 
 MAX_HITS: Final = 1_000_000
@@ -33,9 +33,6 @@ FEWEST_PLACES: Final = 16
 """Places of one agreeing hit fewer are left out when they are more than MOST_PLACES, as in a large catalog, and
 there are FEWEST_PLACES without them, to compare a candidate with.
 """
-
-CROWDED_BITS: Final = 19
-"""Log2 of the size of the table of these places."""
 
 SAMPLED_EVERY: Final = 16
 """One in so many parts of the sorted hits tells about how many agree at how many places."""
@@ -171,63 +168,69 @@ def votes_of(
     return _histogram(snapshot, lookup, hits, limits=(tracks, offsets), query=query, phases=parameters.phases)
 
 
-def crowded(places: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Where most hits agree: a table of the places, modulo its size, at which so many are within a frame.
+def crowded(places: NDArray[np.uint32]) -> PlaceSet:
+    """Where most hits agree: the places at which so many are within a frame.
 
     Sorting reads the memory in order, a histogram of all hits is all over it. The number of hits that a place
     must have is the least that no more than CROWDED_PLACES have.
     """
     ordered = np.sort(places)
-    agreeing, found, counted = _least_agreeing(ordered)
+    agreeing, found, at = _least_agreeing(ordered)
+    counted = len(at)
     if counted < FEWEST_PLACES or (counted < LEAST_PLACES and found <= MOST_PLACES):
-        agreeing = max(1, agreeing - 1)
-    chosen = np.concatenate([part[: len(each)][each] for part, each in _agreeing(ordered, agreeing)])
-    wanted = np.zeros(1 << CROWDED_BITS, np.bool_)
-    for place in (chosen, chosen + np.uint32(1)):
-        wanted[place & np.uint32(len(wanted) - 1)] = True
-    return wanted
+        at = _agreeing_at(ordered, max(1, agreeing - 1))
+    chosen = ordered[at]
+    return PlaceSet.of(np.concatenate([chosen, chosen + np.uint32(1)]))
 
 
-def _least_agreeing(ordered: NDArray[np.uint32]) -> tuple[int, int, int]:
-    """The least number of agreeing hits that at most CROWDED_PLACES have; how many have one fewer, and so many.
+def _least_agreeing(ordered: NDArray[np.uint32]) -> tuple[int, int, NDArray[np.int64]]:
+    """The least number of agreeing hits that at most CROWDED_PLACES have; how many have one fewer; where so many.
 
     Hot path; simple form: count them for 2, 3, 4 and so on. Where there are many hits, a part of them tells about
-    how many it is, so that all are counted for a few numbers only.
+    how many it is, so that all are looked at once or twice, and then only those that are left.
     """
-
-    def counted(agreeing: int, every: int = 1) -> int:
-        if agreeing == 1 and every == 1:
-            return len(ordered)
-        return sum(int(np.count_nonzero(each)) for _, each in _agreeing(ordered, agreeing, every=every))
-
     agreeing = 1
     every = SAMPLED_EVERY if len(ordered) > SAMPLED_EVERY * SORTED_PIECE else 0
-    while every and counted(agreeing, every) * every > CROWDED_PLACES:
+    while every and _agreeing_count(ordered, agreeing, every=every) * every > CROWDED_PLACES:
         agreeing += 1
-    at, before = counted(agreeing), 0
-    while at > CROWDED_PLACES:
+    # With more places than that, one hit is too few.
+    least, before = (2, len(ordered)) if len(ordered) > CROWDED_PLACES else (1, 0)
+    agreeing = max(least, agreeing - 1)
+    at = _agreeing_at(ordered, agreeing)
+    while agreeing > least and len(at) <= CROWDED_PLACES:
+        # The part told too many.
+        agreeing -= 1
+        at = _agreeing_at(ordered, agreeing)
+    while len(at) > CROWDED_PLACES:
+        before = len(at)
+        at = at[at < len(ordered) - agreeing]
+        at = at[ordered[at + agreeing] - ordered[at] <= 1]
         agreeing += 1
-        before, at = at, counted(agreeing)
-    while agreeing > 1 and not before:
-        one_fewer = counted(agreeing - 1)
-        if one_fewer > CROWDED_PLACES:
-            before = one_fewer
-        else:
-            agreeing, at = agreeing - 1, one_fewer
-    return agreeing, before or at, at
+    return agreeing, before or len(at), at
 
 
-def _agreeing(
-    ordered: NDArray[np.uint32], count: int, *, every: int = 1
-) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.bool_]]]:
-    """Parts of the sorted places, and whether so many hits, from each place of a part on, are within a frame.
+def _agreeing_at(ordered: NDArray[np.uint32], count: int) -> NDArray[np.int64]:
+    """From which of the sorted places on so many hits are within a frame."""
+    firsts = range(0, max(1, len(ordered)), SORTED_PIECE)
+    parts = zip(firsts, _agreeing(ordered, count), strict=False)
+    found = [np.flatnonzero(each) + first for first, each in parts]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _agreeing_count(ordered: NDArray[np.uint32], count: int, *, every: int) -> int:
+    """How many of every so many-th part of the sorted places do."""
+    return sum(int(np.count_nonzero(each)) for each in _agreeing(ordered, count, every=every))
+
+
+def _agreeing(ordered: NDArray[np.uint32], count: int, *, every: int = 1) -> Iterator[NDArray[np.bool_]]:
+    """For parts of the sorted places, whether so many hits, from each place of a part on, are within a frame.
 
     `every`: every so many-th part only.
     """
     for first in range(0, max(1, len(ordered) - count + 1), every * SORTED_PIECE):
         part = ordered[first : first + SORTED_PIECE + count - 1]
         last = max(0, len(part) - count + 1)
-        yield part, part[count - 1 :][:last] - part[:last] <= 1
+        yield part[count - 1 :][:last] - part[:last] <= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -258,9 +261,7 @@ def agreement(
     record = candidate.live.segment.tracks[candidate.number]
     first = int(bases(snapshot)[index]) + int(record["first_frame"])
     last = first + int(record["frames"])
-    wanted = np.zeros(1 << (last - first + query.steps).bit_length(), np.bool_)
-    wanted[np.arange(first - query.steps, last) & (len(wanted) - 1)] = True
-    hits = lookup.hits(wanted)
+    hits = lookup.hits(PlaceSet.of(np.arange(first - query.steps, last).astype(np.uint32)))
     own = hits[(hits.positions >= first) & (hits.positions < last)]
     # A hit counts for its own cell and for the one before, as in `_histogram`.
     cells = np.concatenate([own.cells, own.cells - 1]) - first

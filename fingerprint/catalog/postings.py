@@ -19,6 +19,12 @@ PIECE_HITS: Final = 1 << 20
 SLICED: Final = 50
 """Ranges with more postings than this on average are copied one by one."""
 
+PLACE_BITS: Final = 19
+"""Log2 of the size of the tables of a set of places."""
+
+_LOWER: Final = np.uint32((1 << PLACE_BITS) - 1)
+_UPPER: Final = np.uint32(32 - PLACE_BITS)
+
 AGREEING: Final = 1.5
 """A landmark that is seen in several phases or in both channels is trusted more than its parts together: their sum
 to this power. Of those seen once 0.4 % are the music's, of those seen four times 4 %, on the corpus.
@@ -55,6 +61,28 @@ class Landmarks:
         trusts = np.add.reduceat(query.trusts, chosen) if len(chosen) else query.trusts
         trusts = (trusts**AGREEING).astype(np.float32)
         return Landmarks(query.hashes[chosen], starts[chosen], trusts, groups)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaceSet:
+    """A set of places (uint32), as two tables of their lower and upper bits: few other places are in both."""
+
+    lower: NDArray[np.bool_]
+    upper: NDArray[np.bool_]
+
+    @staticmethod
+    def of(places: NDArray[np.uint32]) -> "PlaceSet":
+        """The set of these places."""
+        lower, upper = np.zeros(1 << PLACE_BITS, np.bool_), np.zeros(1 << PLACE_BITS, np.bool_)
+        lower[places & _LOWER] = True
+        upper[places >> _UPPER] = True
+        return PlaceSet(lower, upper)
+
+    def find(self, places: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Where places of the set are, in order; a few others may be among them."""
+        # To take by integers of the platform's size is twice as fast as to index by smaller ones.
+        found = np.flatnonzero(self.lower.take((places & _LOWER).astype(np.intp), mode="wrap"))
+        return found[self.upper.take((places[found] >> _UPPER).astype(np.intp), mode="wrap")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,14 +123,14 @@ class _Ranges:
             yield _Ranges(self.segment, self.owners[low:high], self.starts[low:high], self.counts[low:high])
             low = high
 
-    def positions(self, segment: IndexSegment) -> NDArray[np.uint32]:
-        """The postings of all ranges, one range after the other."""
-        if self.counts.sum() > SLICED * len(self.counts):
+    def read_into(self, positions: NDArray[np.uint32], segment: IndexSegment) -> None:
+        """Write the postings of all ranges there, one range after the other."""
+        if len(positions) > SLICED * len(self.counts):
             firsts, lasts = self.starts.tolist(), (self.starts + self.counts).tolist()
-            return np.concatenate(
-                [segment.postings[first:last] for first, last in zip(firsts, lasts, strict=True)]
-            )
-        return gather(segment.postings, self.starts, self.counts)
+            ranges = [segment.postings[first:last] for first, last in zip(firsts, lasts, strict=True)]
+            np.concatenate(ranges, out=positions)
+        else:
+            positions[:] = gather(segment.postings, self.starts, self.counts)
 
 
 def gather(
@@ -152,14 +180,14 @@ class Lookup:
         found = read.found.copy()
         for part, piece in itertools.islice(self._pieces(), len(read.parts), None):
             live = snapshot.segments[part.segment]
-            positions = part.positions(live.segment)
+            positions = self.places[piece]
+            part.read_into(positions, live.segment)
             found += np.bincount(part.owners, part.counts, len(landmarks)).astype(np.int64)
             if live.removed:
                 gone = _gone(live, positions.astype(np.int64))
                 found -= np.bincount(np.repeat(part.owners, part.counts)[gone], minlength=len(landmarks))
             shifts = (self._bases[part.segment] - landmarks.starts[part.owners]).astype(np.uint32)
             positions += np.repeat(shifts, part.counts)
-            self.places[piece] = positions
         self.read = _Read(self._parts, affordable, found)
         self.weights = np.log(1 + 0.1 * max(1, snapshot.frames) / np.maximum(found, 1)).astype(np.float32)
 
@@ -167,16 +195,15 @@ class Lookup:
         """The number of hits, including those in removed tracks."""
         return len(self.places)
 
-    def hits(self, wanted: NDArray[np.bool_]) -> Hits:
-        """The hits whose place, modulo the size of `wanted`, is wanted; those in removed tracks are left out."""
+    def hits(self, wanted: PlaceSet) -> Hits:
+        """The hits at the wanted places; those in removed tracks are left out."""
         found: list[Hits] = []
         for part, piece in self._pieces():
             places = self.places[piece]
-            # To take by integers of the platform's size is twice as fast as to index by smaller ones.
-            folded = (places & np.uint32(len(wanted) - 1)).astype(np.intp)
-            chosen = np.flatnonzero(wanted.take(folded, mode="wrap"))
+            chosen = wanted.find(places)
             live, base = self._snapshot.segments[part.segment], self._bases[part.segment]
-            owners = part.owners[np.searchsorted(np.cumsum(part.counts), chosen, side="right")]
+            before = np.searchsorted(chosen, np.cumsum(part.counts))
+            owners = np.repeat(part.owners, np.diff(before, prepend=0))
             starts = self.landmarks.starts[owners]
             own = (places[chosen] + (starts - base).astype(np.uint32)).astype(np.int64)
             positions = own + base

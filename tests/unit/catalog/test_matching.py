@@ -3,11 +3,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fingerprint.catalog import matching
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.matching import count_votes, crowded, find_candidates
+from fingerprint.catalog.matching import (
+    CROWDED_PLACES,
+    FEWEST_PLACES,
+    LEAST_PLACES,
+    MOST_PLACES,
+    count_votes,
+    crowded,
+    find_candidates,
+)
 from fingerprint.catalog.parameters import DEFAULT
+from fingerprint.catalog.postings import PlaceSet
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm
@@ -116,8 +126,8 @@ def test_places_at_which_many_hits_agree_are_counted_exactly(piece: int, monkeyp
     )
     places = rng.permutation(np.concatenate([by_chance, agreeing]))
     wanted = crowded(places)
-    assert wanted[agreeing & np.uint32(len(wanted) - 1)].mean() > 0.98
-    assert wanted.mean() < 0.02
+    assert len(wanted.find(agreeing)) > 0.98 * len(agreeing)
+    assert len(wanted.find(by_chance)) < 0.001 * len(by_chance)
 
 
 @pytest.mark.parametrize("agreeing", [0, 3, 40, 3_000])
@@ -130,7 +140,9 @@ def test_a_part_of_the_hits_tells_which_number_of_agreeing_ones_to_count(
     monkeypatch.setattr(matching, "SORTED_PIECE", 1 << 30)
     all_counted = crowded(places)
     monkeypatch.setattr(matching, "SORTED_PIECE", 2_000)
-    assert np.array_equal(crowded(places), all_counted)
+    again = crowded(places)
+    assert np.array_equal(again.lower, all_counted.lower)
+    assert np.array_equal(again.upper, all_counted.upper)
 
 
 @pytest.mark.parametrize(("triples", "only_they"), [(20, True), (5, False)])
@@ -139,11 +151,34 @@ def test_of_many_places_only_those_with_most_hits_are_counted_while_there_are_so
 ) -> None:
     pairs = np.repeat(np.arange(30_000, dtype=np.uint32) * 1_000, 2)
     wanted = crowded(np.concatenate([pairs, pairs[: 2 * triples : 2]]))
-    assert (np.count_nonzero(wanted) <= 3 * triples) == only_they
+    assert (np.count_nonzero(wanted.lower) <= 3 * triples) == only_they
 
 
 @pytest.mark.parametrize("count", [1, 2, 200])
 def test_few_hits_are_all_counted_exactly(count: int) -> None:
     places = np.arange(count, dtype=np.uint32) * 1_000
     wanted = crowded(places)
-    assert wanted[places & np.uint32(len(wanted) - 1)].all()
+    assert len(wanted.find(places)) == count
+
+
+@pytest.mark.parametrize("span", [1 << 14, 1 << 17, 1 << 20, 1 << 26])
+def test_the_crowded_places_are_those_of_the_simple_form(span: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "SORTED_PIECE", 3_000)
+    places = np.random.default_rng(span).integers(0, span, 120_000, dtype=np.uint32)
+    ordered = np.sort(places)
+
+    def with_agreeing(count: int) -> NDArray[np.uint32]:
+        return ordered[: len(ordered) - count + 1][ordered[count - 1 :] - ordered[: len(ordered) - count + 1] <= 1]
+
+    count = 1
+    while len(with_agreeing(count)) > CROWDED_PLACES:
+        count += 1
+    if len(with_agreeing(count)) < FEWEST_PLACES or (
+        len(with_agreeing(count)) < LEAST_PLACES and len(with_agreeing(count - 1)) <= MOST_PLACES
+    ):
+        count -= 1
+    expected = with_agreeing(count)
+    found = crowded(places)
+    simple = PlaceSet.of(np.concatenate([expected, expected + np.uint32(1)]))
+    assert np.array_equal(found.lower, simple.lower)
+    assert np.array_equal(found.upper, simple.upper)

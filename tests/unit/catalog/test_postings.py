@@ -9,14 +9,14 @@ from fingerprint.catalog.confidence import THRESHOLD
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.parameters import DEFAULT
-from fingerprint.catalog.postings import Landmarks, Lookup, postings_of
+from fingerprint.catalog.postings import Landmarks, Lookup, PlaceSet, postings_of
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
 from fingerprint.catalog.search import likeliest
 from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
 
-EVERYTHING = np.ones(1, np.bool_)
+EVERYTHING = PlaceSet(np.ones(1, np.bool_), np.ones(1, np.bool_))
 
 
 @pytest.fixture(scope="module")
