@@ -434,6 +434,16 @@ async def test_a_clip_is_heard_from_start_to_end(listener: Listener) -> None:
     assert listener.twitch.requests.counts == {"gql": 1, "clip": 1}
 
 
+@pytest.mark.parametrize("sound_from", [14.0, 18.0, 19.5])
+async def test_a_clip_with_less_sound_than_a_take_is_heard_as_far_as_it_goes(
+    listener: Listener, sound_from: float
+) -> None:
+    listener.twitch.clip(SLUG).configure(sound_from=sound_from)
+    recording = await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert recording.from_seconds == pytest.approx(sound_from, abs=0.03)
+    assert recording.pcm.duration_seconds == pytest.approx(20.0 - sound_from, abs=0.05)
+
+
 async def test_a_clip_without_a_portrait_cut(listener: Listener) -> None:
     listener.twitch.clip(SLUG).configure(no_portrait=True)
     assert (await listener.listen(f"twitch.tv/x/clip/{SLUG}")).pcm.duration_seconds == pytest.approx(20, abs=0.1)
@@ -530,6 +540,29 @@ async def test_only_the_segments_around_a_moment_are_fetched(
 async def test_in_a_muted_part_the_nearest_sound_is_heard(
     listener: Listener, at: float, first: float, last: float
 ) -> None:
+    recording = await listener.listen(VideoTarget(VIDEO, at))
+    assert recording.from_seconds == pytest.approx(first)
+    assert first + recording.pcm.duration_seconds == pytest.approx(last, abs=0.1)
+    assert heard(recording.pcm, 0.5) == pytest.approx(tone(first), abs=6)
+
+
+@pytest.mark.parametrize("audio", ["listed", "only"])
+@pytest.mark.parametrize(
+    ("muted", "at", "nearest"),
+    [
+        ((0.0, 30.0), 0.0, (40.0, 60.0)),
+        ((0.0, 10.0), 5.0, (10.0, 20.0)),
+        ((50.0, 60.0), 59.9, (40.0, 50.0)),
+        ((30.0, 60.0), 59.9, (0.0, 20.0)),
+        ((12.0, 14.0), 15.0, (0.0, 10.0)),
+    ],
+    ids=["start", "first seconds", "end", "second half", "inside a take"],
+)
+async def test_what_is_muted_at_the_start_or_the_end_leads_to_the_nearest_sound(
+    listener: Listener, muted: tuple[float, float], at: float, nearest: tuple[float, float], audio: str
+) -> None:
+    (start, end), (first, last) = muted, nearest
+    listener.twitch.video(VIDEO).configure(muted_from=start, muted_seconds=end - start, audio=audio)
     recording = await listener.listen(VideoTarget(VIDEO, at))
     assert recording.from_seconds == pytest.approx(first)
     assert first + recording.pcm.duration_seconds == pytest.approx(last, abs=0.1)
