@@ -1,12 +1,13 @@
 """An evening of music in a database, as if it had been asked for while it played."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert
 
 from fingerprint.database import Database, identifications, to_us
-from fingerprint.domain.identification import ExternalIds, Song, Stage, Status
+from fingerprint.domain.identification import ExternalIds, Identification, Song, Stage, Status
 from fingerprint.jobs.clean import clean
 from fingerprint.wire import to_json
 from tests.builders import identification, song
@@ -46,11 +47,11 @@ async def seed_evening(
 ) -> None:
     """Each song is asked for three times, a minute apart; the last one just before `ends`."""
     played = evening_songs() if songs is None else songs
-    rows: list[dict[str, object]] = []
+    answers: list[Identification] = []
     for number, each in enumerate(played):
         for time in range(3):
             moment = ends - timedelta(minutes=minutes * (len(played) - number) - 1 - time)
-            answer = clean(
+            answers.append(
                 identification(
                     id=f"{login}-{to_us(ends)}-{number}-{time}",
                     target=login,
@@ -65,18 +66,24 @@ async def seed_evening(
                     recognizer="catalog",
                 )
             )
-            rows.append(
-                {
-                    "id": answer.id,
-                    "target_key": f"stream:{login}",
-                    "kind": "stream",
-                    "target": login,
-                    "status": str(answer.status),
-                    "stage": "done",
-                    "fence": 1,
-                    "created_us": to_us(moment),
-                    "finished_us": to_us(moment),
-                    "body": json.dumps(to_json(answer)),
-                }
-            )
+    await seed_answers(database, answers)
+
+
+async def seed_answers(database: Database, answers: Iterable[Identification]) -> None:
+    """Answers as if they had been asked for, each with its own id and the moment when it was made."""
+    rows: list[dict[str, object]] = [
+        {
+            "id": answer.id,
+            "target_key": f"{answer.kind}:{answer.target}",
+            "kind": str(answer.kind),
+            "target": answer.target,
+            "status": str(answer.status),
+            "stage": str(answer.stage),
+            "fence": 1,
+            "created_us": to_us(answer.created_at),
+            "finished_us": None if answer.finished_at is None else to_us(answer.created_at),
+            "body": json.dumps(to_json(answer)),
+        }
+        for answer in map(clean, answers)
+    ]
     await database.transact(lambda connection: connection.execute(insert(identifications), rows).rowcount)

@@ -68,8 +68,9 @@ PROBLEM_KINDS: Final[dict[ProblemCode, ProblemKind]] = {
     ProblemCode.INVALID_INPUT: ProblemKind(
         400,
         "The request is not valid",
-        "That is not a Twitch channel, clip or video",
-        "Enter a channel name, or paste the address of a channel, clip or video.",
+        "We did not understand that",
+        "Check what you entered. To identify a song, enter a channel name, or paste the address of a channel, "
+        "clip or video.",
     ),
     ProblemCode.NOT_FOUND: ProblemKind(
         404,

@@ -11,9 +11,10 @@ from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.tab import Tab
 from tests.browser.bidi.user_context import Look, UserContext, user_context
 from tests.browser.bidi_fixtures import Start, either_browser, front, start_browser
+from tests.browser.site import site, visitor
 from tests.browser.stage import OnStageNow, staged
 
-__all__ = ["either_browser", "front", "start_browser"]  # fixtures that pytest finds here
+__all__ = ["either_browser", "front", "site", "start_browser", "visitor"]  # fixtures that pytest finds here
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

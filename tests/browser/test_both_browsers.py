@@ -1,66 +1,28 @@
-"""Every page in Chromium and Firefox, on a phone and on a desk, in each access mode, signed in and not.
+"""Pages in Chromium and Firefox, on a phone and on a desk, in each access mode, signed in and not.
 
-Each has to fit, and leaves a picture for people to look at with `--pictures`. axe-core looks at each in Chromium
-at its first size; with `--nightly`, at those of THOROUGHLY in both browsers at every size. What it reads comes
-from the same files everywhere.
+Each has to fit, and leaves pictures for people to look at with `--pictures` (tests/browser/looks.py). axe-core
+looks at each in Chromium once; with `--nightly`, at those of THOROUGHLY in both browsers in every look. What it
+reads comes from the same files everywhere. The states that an address leads to are in test_states.py.
 """
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
-import pytest_asyncio
 
-from fingerprint.database import Database, open_database
-from fingerprint.domain.identification import ExternalIds, Stage
+from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.codes import CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.store import RulesStore
 from server.channels.reports import ReportStore
-from simulator.accounts import OWN_APPLICATION
-from tests.browser.axe import violations
-from tests.browser.bidi.browser import Browser
-from tests.browser.bidi.tab import Tab
-from tests.browser.stage import OnStageNow, staged
-from tests.browser_client import known_to_twitch
+from tests.browser.site import FULL, HOSTILE, VIC, Site, Visitor
 from tests.builders import song
-from tests.integration.simulator_client import Viewer, a_viewer
 from tests.seeds import seed_evening
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-AT_REST: Final = """
-await Promise.all(document.getAnimations()
-  .filter((each) => each.effect.getComputedTiming().iterations !== Infinity).map((each) => each.finished));
-"""
-SIZES: Final = ((390, 844), (1280, 800))
-THOROUGHLY: Final = ("home", "home-found", "login-signed-out", "channel", "desk-settings")
-VIC: Final = "viewer_vic"
-FULL: Final = song(
-    "Neon Harbour Drive",
-    "Vela Coast",
-    "Mira Sol",
-    album="Chrome Tides",
-    label="Tidal Works",
-    duration_seconds=201.4,
-    offset_seconds=63.2,
-    ids=ExternalIds(spotify_track="4uLU6hMCjMI75M1A2tKUQC", youtube="dQw4w9WgXcQ", deezer_track="3135556"),
-)
-HOSTILE: Final = (
-    "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>",
-    "\u05e9\u05d9\u05e8 \u05e2\u05d1\u05e8\u05d9 \u0623\u063a\u0646\u064a\u0629",
-    "\U0001f3b5\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466\u2764\ufe0f" * 8,
-    "x" * 500,
-    "two words " * 50,
-)
-
 
 TITLES: Final = [
     pytest.param(HOSTILE[0], id="html"),
@@ -69,101 +31,6 @@ TITLES: Final = [
     pytest.param(HOSTILE[3], id="long"),
     pytest.param(HOSTILE[4], id="words", marks=pytest.mark.nightly),
 ]
-
-
-@dataclass(slots=True)
-class Site:
-    """A server with a sign-in at the simulated Twitch, and everything behind it in the test's hand."""
-
-    stage: OnStageNow
-    database: Database
-    viewer: Viewer
-
-    async def rules(self, **changes: str) -> None:
-        """Change rules, and wait until the server knows them."""
-        for name, value in changes.items():
-            await RulesStore(self.database).set_website(name, value)
-        await asyncio.sleep(1.2)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        known = known_to_twitch(viewer) | {"admins": (VIC,)}
-        async with (
-            staged(folder, **known) as stage,
-            open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database,
-        ):
-            callback = f"{stage.address}/login/callback"
-            viewer.twitch.accounts.allow_redirect(OWN_APPLICATION.client_id, callback)
-            now = datetime.now(UTC)
-            await seed_evening(database, "somechannel", now)
-            await seed_evening(database, "somechannel", now - timedelta(days=1), minutes=9)
-            yield Site(stage, database, viewer)
-
-
-class Visitor:
-    """A visitor of the site in one browser."""
-
-    def __init__(self, browser: Browser, tab: Tab, address: str, *, thorough: bool) -> None:
-        self.thorough = thorough
-        self.browser = browser
-        self.tab = tab
-        self._address = address
-
-    async def go(self, path: str) -> None:
-        await self.tab.navigate(f"{self._address}{path}")
-
-    async def look(self, name: str, *, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
-        """The page as it is now: it fits, axe finds nothing, and a picture of it can be kept."""
-        for number, (width, height) in enumerate(sizes):
-            await self.tab.viewport(width, height)
-            await self.tab.run(AT_REST)
-            wide = await self.tab.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{name} is {wide} wide"
-            await self.browser.keep_picture(self.tab, f"{name}-{width}")
-            if (self.thorough and name in THOROUGHLY) or (number == 0 and self.browser.name == "chromium"):
-                assert await violations(self.tab) == [], f"{name} at {width}"
-        assert await self.tab.evaluate("document.title") != "owned"
-
-    async def ask(self, text: str = "neonharbour") -> None:
-        await self.tab.fill("#target", text)
-        await self.tab.press("Enter")
-
-    async def state(self, name: str) -> None:
-        await self.tab.wait_for(
-            "(name) => document.querySelector('#receiver').dataset.state === name", name, of=name
-        )
-
-    async def says(self, text: str, seconds: float = 60) -> None:
-        await self.tab.wait_for("(text) => document.body.innerText.includes(text)", text, seconds=seconds, of=text)
-
-    async def sign_in(self) -> None:
-        await self.go("/login")
-        await self.says("Sign out")
-
-    async def sign_out(self) -> None:
-        await self.go("/logout")
-        await self.tab.click("main .primary")
-        await self.says("Sign in")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def visitor(request: pytest.FixtureRequest, either_browser: Browser, site: Site) -> AsyncIterator[Visitor]:
-    site.stage.matches = [Match(song=FULL, score=0.93)]
-    site.stage.problem = site.stage.hold = None
-    logged = len(either_browser.log)
-    async with either_browser.tab() as tab:
-        yield Visitor(
-            either_browser, tab, site.stage.address, thorough=bool(request.config.getoption("--nightly"))
-        )
-    bad = [
-        entry.text
-        for entry in either_browser.log[logged:]
-        if entry.level == "error" and not re.search(r"status of [45]\d\d|Failed to load resource", entry.text)
-    ]
-    assert bad == []
 
 
 # --- The faces ------------------------------------------------------------------------------------------
@@ -175,7 +42,7 @@ async def test_the_start_page_in_every_state(visitor: Visitor, site: Site) -> No
     site.stage.hold, site.stage.go = Stage.CAPTURING, asyncio.Event()
     await visitor.ask()
     await visitor.says("Listening")
-    await visitor.look("home-working", sizes=SIZES[:1])
+    await visitor.look("home-working")
     site.stage.go.set()
     await visitor.state("found")
     await visitor.look("home-found")
@@ -189,7 +56,7 @@ async def test_the_start_page_in_every_state(visitor: Visitor, site: Site) -> No
     site.stage.problem = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel quiet_one is not live.")
     await visitor.ask("quiet_one")
     await visitor.state("failed")
-    await visitor.look("home-failed", sizes=SIZES[:1])
+    await visitor.look("home-failed")
 
 
 async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visitor, site: Site) -> None:
@@ -213,7 +80,7 @@ async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visit
         await visitor.tab.fill("#code", code.reveal())
         await visitor.tab.press("Enter")
         await visitor.says(f"Signed in as {VIC}.")
-        await visitor.look("subscribers-let-in", sizes=SIZES[:1])
+        await visitor.look("subscribers-let-in")
         for each in await CodeStore(site.database).all():
             await CodeStore(site.database).revoke(each.id, datetime.now(UTC))
         await lists.allow(VIC, note="", now=datetime.now(UTC))
@@ -224,7 +91,7 @@ async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visit
         await visitor.state("found")
         await lists.disallow(VIC)
         await visitor.go("/logout")
-        await visitor.look("logout", sizes=SIZES[:1])
+        await visitor.look("logout")
         await visitor.tab.click("main .primary")
         await visitor.says("For subscribers and guests")
         await visitor.look("subscribers-signed-out")
@@ -235,7 +102,7 @@ async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visit
         await rules(maintenance="off", active="off")
         await visitor.go("/")
         await visitor.says("Switched off")
-        await visitor.look("inactive", sizes=SIZES[:1])
+        await visitor.look("inactive")
     finally:
         await rules(access_mode="open", maintenance="off", active="on", motd="")
 
@@ -245,13 +112,13 @@ async def test_set_list_docs_overlay_and_refusals(visitor: Visitor, site: Site) 
     await visitor.says("16 songs")
     await visitor.look("channel")
     await visitor.go("/channels/nobody_asked")
-    await visitor.look("channel-empty", sizes=SIZES[:1])
+    await visitor.look("channel-empty")
     await visitor.go("/overlay/somechannel?position=top-right&size=150&hide=0")
     await visitor.says("Slow Bloom")
     await visitor.look("overlay")
     assert await visitor.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
     await visitor.go("/nothing-here")
-    await visitor.look("not-found", sizes=SIZES[:1])
+    await visitor.look("not-found")
     await visitor.go("/docs")
     await visitor.look("docs")
 
@@ -316,11 +183,6 @@ async def test_another_try_listens_to_more_until_a_song_is_found(visitor: Visito
 
 async def test_the_operators_desk(visitor: Visitor, site: Site) -> None:
     await visitor.sign_in()
-    await visitor.go("/admin")
-    await visitor.look("desk-overview")
-    for place in ("settings", "broadcasters", "whitelist", "blacklist", "codes", "watches", "song-tokens", "logs"):
-        await visitor.go(f"/admin/{place}")
-        await visitor.look(f"desk-{place}")
     await visitor.go("/admin/keys")
     await visitor.tab.fill("#field-name", HOSTILE[0][:100])
     await visitor.tab.press("Enter")
@@ -390,13 +252,13 @@ async def test_hostile_names_are_text_and_break_no_page(visitor: Visitor, site: 
         await visitor.go(path)
         shown = await visitor.tab.evaluate("document.body.innerText")
         assert title[:20].strip() in shown or title[:8] in shown, path
-        for width, height in SIZES:
-            await visitor.tab.viewport(width, height)
+        for width in (390, 1280):
+            await visitor.tab.viewport(width, 844)
             assert await visitor.tab.evaluate("document.documentElement.scrollWidth") <= width, path
         assert await visitor.tab.evaluate("document.title") != "owned"
     if title in HOSTILE[:4]:
         await visitor.go(f"/channels/{channel}")
-        await visitor.look(f"hostile-{HOSTILE.index(title)}", sizes=SIZES[:1])
+        await visitor.look(f"hostile-{HOSTILE.index(title)}")
 
 
 @pytest.mark.nightly

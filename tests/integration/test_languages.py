@@ -49,7 +49,7 @@ async def test_pages_are_in_the_visitors_language(tmp_path: Path) -> None:
         async with api.post("/", data={"target": "not a channel!"}, headers=PAGE) as response:
             text = await response.text()
             assert response.status == 400
-            assert "est ni une chaîne, ni un clip, ni une vidéo Twitch" in text
+            assert "avons pas compris" in text
         async with api.post(
             "/api/v1/identifications", json={"channel": "!"}, headers={"Accept-Language": "es"}
         ) as said:

@@ -124,7 +124,7 @@ class Blacklisted(AdminSection):
             label="Kind",
             required=True,
             choices=tuple(str(kind) for kind in BlacklistKind),
-            help=". ".join(f"{kind}: {takes}" for kind, takes in TAKES.items()) + ".",
+            help="\n".join(f"{kind}: {takes}" for kind, takes in TAKES.items()),
         ),
         FormField(name="value", label="Value", required=True),
         FormField(name="note", label="Reason", help="Only visible to operators."),
