@@ -11,7 +11,7 @@ from fingerprint.domain.songs import song_id
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Clock
 from server.audit.changes import ChangeLog
-from server.identifications.service import IdentificationService
+from server.identifications.history import ChannelHistory
 from server.owner_choices.choices import (
     CorrectedTime,
     Correction,
@@ -38,7 +38,7 @@ class PlayCorrections:
     def __init__(
         self,
         database: Database,
-        service: IdentificationService,
+        history: ChannelHistory,
         choices: OwnerChoices,
         songs: SongStore,
         *,
@@ -46,7 +46,7 @@ class PlayCorrections:
         on_changed: Callable[[str], None],
     ) -> None:
         self._database = database
-        self._service = service
+        self._history = history
         self._choices = choices
         self._songs = songs
         self._clock = clock
@@ -73,7 +73,7 @@ class PlayCorrections:
     ) -> Correction:
         """Give a play another title and artists; None leaves one as it is. Raises as `hide` does."""
         answers = await self._answers(login, answer_id)
-        shown = await self._service.shown(answers[0])
+        shown = await self._choices.shown(answers[0])
         song = shown.song or answers[0].song
         assert song is not None, "only answers with songs are plays"
         new_title = song.title if title is None else _name(title)
@@ -104,7 +104,7 @@ class PlayCorrections:
         self._changed(login)
 
     async def _answers(self, login: str, answer_id: str) -> Sequence[Identification]:
-        answers = await self._service.answers_of_play(login, answer_id) if len(answer_id) <= NAME_LIMIT else ()
+        answers = await self._history.answers_of_play(login, answer_id) if len(answer_id) <= NAME_LIMIT else ()
         if not answers:
             detail = "The set list of this channel has no play with this identification."
             raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
@@ -121,7 +121,7 @@ class PlayCorrections:
         changes: ChangeLog,
     ) -> Correction:
         now = self._clock.now()
-        newest = await self._service.newest_answers(login, limit=1)
+        newest = await self._history.newest_answers(login, limit=1)
         newest_id = newest[0].id if newest else None
         wanted = [
             PlayChange(
@@ -138,7 +138,7 @@ class PlayCorrections:
         ids = await store.correct(login, channel_id, wanted, made_by=made_by, now=now)
         self._changed(login)
         if title is not None:
-            await self._songs.note(await self._service.shown(answers[0]))
+            await self._songs.note(await self._choices.shown(answers[0]))
         return next(each for each in await self.all(login) if each.id == ids[0])
 
     def _changed(self, login: str) -> None:

@@ -70,7 +70,7 @@ class IdentificationService:
         self._unavailable = unavailable
         self._clock = clock
         self._limits = limits or ServiceLimits()
-        self._history = ChannelHistory(store, names=names, choices=choices, limits=self._limits)
+        self.history = ChannelHistory(store, names=names, choices=choices, limits=self._limits)
         self._outcome_listeners: list[Callable[[JobOutcome], None]] = []
         self._jobs = JobRegistry(
             store=store,
@@ -173,7 +173,7 @@ class IdentificationService:
 
     async def choices_of(self, login: str) -> ChannelChoices:
         """What is decided about a channel. Raises TwitchAudioError `busy`."""
-        return await self._history.choices_of(login)
+        return await self.history.choices_of(login)
 
     async def find(self, identification_id: IdentificationId) -> IdentificationHandle | None:
         """An identification by its id; None when there is none.
@@ -228,19 +228,15 @@ class IdentificationService:
 
     async def recent_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
         """A channel's newest answers with a song, newest first, under whatever login it had."""
-        return await self._history.recent_answers(login, limit=limit)
+        return await self.history.recent_answers(login, limit=limit)
 
     async def newest_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
         """The same with the hidden ones, which are without a song."""
-        return await self._history.newest_answers(login, limit=limit)
-
-    async def answers_of_play(self, login: str, answer_id: str) -> Sequence[Identification]:
-        """The answers that make up one play: see `ChannelHistory.answers_of_play`."""
-        return await self._history.answers_of_play(login, answer_id)
+        return await self.history.newest_answers(login, limit=limit)
 
     async def set_list(self, login: str, *, limit: int, before: datetime | None = None) -> SetListPage:
         """A channel's newest plays: see `ChannelHistory.set_list`."""
-        return await self._history.set_list(login, limit=limit, before=before)
+        return await self.history.set_list(login, limit=limit, before=before)
 
     async def mark_disputed(self, identification: Identification) -> None:
         """Mark an answer wrong: the next request identifies its target again. Raises TwitchAudioError `busy`."""

@@ -29,7 +29,7 @@ play_corrections: Final = Table(
     # What it was recognized as, for the list of corrections.
     Column("was_title", Text, nullable=False),
     Column("was_artists", Text, nullable=False),
-    # `user:NUMBER` of the owner or an operator, or `cli:NAME`.
+    # `user:NUMBER` of the owner or an operator, or `operator` on the command line.
     Column("made_by", exact_text(96), nullable=False),
     Column("changed_us", BigInteger, nullable=False),
     Index("ix_play_corrections_channel", "channel"),

@@ -108,7 +108,7 @@ def _play_corrections(app: web.Application) -> PlayCorrections:
 
     return PlayCorrections(
         app[keys.DATABASE],
-        app[keys.SERVICE],
+        app[keys.SERVICE].history,
         app[keys.CHOICES],
         app[keys.SONGS],
         clock=app[keys.CLOCK],

@@ -1,10 +1,12 @@
 """A channel's owner corrects and hides plays, and chooses what is public: over the API and on the page."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,23 @@ from aiohttp import ClientResponse, ClientSession
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.songs import song_id
+from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from fingerprint.ports import Match
 from server.access.rules.store import RulesStore
+from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
+from server.cli import main
+from server.owner_choices.choices import CorrectedTime
+from server.owner_choices.store import ChoiceStore, PlayChange
 from tests.api_client import ASK, ask, assert_problem, next_event_with_id, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.builders import song
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import VIDEO, Viewer, a_viewer
 
 VIC, SUE = "viewer_vic", "subscriber_sue"
 PAGE, API = f"/channels/{VIC}", f"/api/v1/channels/{VIC}"
 HTML = {"Accept": "text/html"}
+VIDEO_FILES = [f"/api/v1/videos/{VIDEO}/set-list.{ending}" for ending in ("csv", "json", "m3u8", "cue")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,3 +315,67 @@ async def test_deleting_the_channel_deletes_its_corrections(stage: Stage) -> Non
     assert await stage.corrections() == []
     await stage.hear("Night Drive")
     assert await stage.titles() == ["Night Drive"]
+
+
+async def test_the_set_list_of_the_broadcasts_vod_has_it_and_is_as_public(stage: Stage) -> None:
+    songs = [song("Night Drive"), song("Harbor")]
+    entries = tuple(
+        TracklistEntry(start=start, end=start + 100, song=named, score=1.0, recognizer="catalog", pieces=3)
+        for start, named in zip((0.0, 650.0), songs, strict=True)
+    )
+    store, now = VideoSetListStore(stage.database), datetime.now(UTC)
+    await store.start(VIDEO, made_by="key:1", channel_id=None, limits=SetListLimits(), now=now)
+    job = await store.take(owner="a", now=now, lease_seconds=60)
+    assert job is not None
+    await store.finish(job, Tracklist(entries=entries, broadcast="b1", channel=VIC, duration=900.0), now=now)
+    time = CorrectedTime(since=now, until=now, broadcast="b1", from_seconds=10.0, to_seconds=90.0)
+    wanted = [PlayChange(song=songs[0], time=time, title="Quay", artists=())]
+    await ChoiceStore(stage.database).correct(VIC, None, wanted, made_by="operator", now=now)
+    for path in (f"/api/v1/videos/{VIDEO}/set-list", *VIDEO_FILES, f"/videos/{VIDEO}"):
+        text = await stage.text(path)
+        assert "Quay" in text, path
+        assert "Night Drive" not in text, path
+    await stage.choose("now")
+    for path in (
+        f"/api/v1/videos/{VIDEO}/set-list",
+        *VIDEO_FILES,
+        f"/videos/{VIDEO}",
+        f"/cards/videos/{VIDEO}.png",
+    ):
+        assert (await stage.api.get(path)).status == 403, path
+    own = await stage.api.get(f"/api/v1/videos/{VIDEO}/set-list", headers=stage.headers)
+    assert [each["song"]["title"] for each in (await own.json())["songs"]] == ["Quay", "Harbor"]
+
+
+def test_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+
+    async def hear() -> str:
+        async with open_api(FakePipeline(SystemClock()), tmp_path) as api:
+            return str((await (await ask(api, wait=30)).json())["id"])
+
+    play = asyncio.run(hear())
+
+    def said(*words: str) -> str:
+        assert main(["admin", "plays", *words]) == 0
+        return capsys.readouterr().out
+
+    assert json.loads(said("list", "somechannel", "--json"))["id"] == play
+    assert "Night Drive is June Alder - Quay now" in said(
+        "correct", "somechannel", play, "--title", "Quay", "--artist", "June Alder"
+    )
+    assert json.loads(said("list", "twitch.tv/SomeChannel", "--json"))["corrected"] == "yes"
+    assert "Night Drive is hidden" in said("hide", "somechannel", play)
+    assert said("list", "somechannel", "--json") == ""
+    correction = json.loads(said("corrections", "somechannel", "--json"))
+    assert (correction["hidden"], correction["made_by"]) == ("yes", "operator")
+    assert "is taken back" in said("take-back", "somechannel", correction["id"])
+    assert json.loads(said("list", "somechannel", "--json"))["title"] == "Night Drive"
+    assert json.loads(said("public", "somechannel", "nothing", "--json")) == {
+        "channel": "somechannel",
+        "public": "nothing",
+    }
+    assert main(["admin", "plays", "hide", "somechannel", "unknown"]) == 1
+    assert main(["admin", "plays", "correct", "somechannel", play]) == 1

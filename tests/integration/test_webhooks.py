@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.service import RULES_SECONDS
 from server.api.openapi import openapi_document
+from server.owner_choices.choices import CorrectedTime
+from server.owner_choices.service import CHOICES_SECONDS
+from server.owner_choices.store import ChoiceStore, PlayChange
 from server.webhooks import sender
 from server.webhooks.messages import CHOSEN, Message, headers_of
 from server.webhooks.service import AT_ONCE_OF_OWNER, NO_OPERATOR
@@ -218,3 +221,45 @@ async def test_an_operators_webhooks_end_with_their_right(
         while (ended := await store.get("user:123", hook.id)).disabled is None:  # noqa: ASYNC110 - it is the server's
             await asyncio.sleep(0.05)
     assert ended.disabled == NO_OPERATOR
+
+
+async def test_what_waited_to_be_sent_is_as_the_channels_owner_has_it_by_then(
+    api: ClientSession, database: Database, receiver: Receiver, parts: FakePipeline
+) -> None:
+    bot = await bot_headers(database, "webhooks")
+    wish = {"url": receiver.url, "channels": ["somechannel"], "events": ["play.started"]}
+    hook = await (await api.put(HOOKS, json=wish, headers=bot)).json()
+    waits = (webhook_deliveries.c.due_us.is_not(None), webhook_deliveries.c.lease_us == 0)
+    waiting = select(webhook_deliveries.c.id).where(*waits)
+
+    async def hear(title: str) -> None:
+        parts.recognizers.matches = [Match(song=song(title), score=0.9)]
+        await ask(api, CHANNEL, wait=30)
+
+    async def told() -> str:
+        return str((await receiver.next(hook["secret"]))["data"]["song"]["title"])
+
+    async def refused_and_decided(title: str, shown: str | None) -> None:
+        receiver.status = 503
+        await hear(title)
+        assert await told() == title
+        async with asyncio.timeout(30):
+            while not await database.rows(waiting):  # noqa: ASYNC110 - it is the server's
+                await asyncio.sleep(0.05)
+        receiver.status, now = 204, datetime.now(UTC)
+        time = CorrectedTime(since=now - timedelta(hours=1), until=now + timedelta(hours=1))
+        play = PlayChange(song=song(title), time=time, title=shown)
+        await ChoiceStore(database).correct("somechannel", None, [play], made_by="operator", now=now)
+        await asyncio.sleep(CHOICES_SECONDS)
+        await database.change(update(webhook_deliveries).values(due_us=0).where(*waits))
+
+    await refused_and_decided("Night Drive", "Dusk")
+    await hear("Dawn")
+    assert {await told(), await told()} == {"Dawn", "Dusk"}
+    await refused_and_decided("Sand", None)
+    await hear("Reef")
+    assert await told() == "Reef"
+    async with asyncio.timeout(30):
+        while await database.rows(waiting):  # noqa: ASYNC110 - it is the server's
+            await asyncio.sleep(0.05)
+    assert receiver.got.empty()

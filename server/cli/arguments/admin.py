@@ -7,7 +7,14 @@ from server.access.quotas.key_jobs import KEY_JOBS
 from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.cli import Subparsers, add_actions, add_command, add_list, lazily, positive_int
-from server.cli.arguments import admin_broadcasters, admin_channels, admin_logs, admin_people, admin_recognizers
+from server.cli.arguments import (
+    admin_broadcasters,
+    admin_channels,
+    admin_logs,
+    admin_people,
+    admin_plays,
+    admin_recognizers,
+)
 
 
 def register(commands: Subparsers) -> None:
@@ -21,6 +28,7 @@ def register(commands: Subparsers) -> None:
     admin_recognizers.register(groups)
     admin_logs.register(groups)
     admin_channels.register(groups)
+    admin_plays.register(groups)
 
 
 def _register_settings(groups: Subparsers) -> None:
