@@ -45,7 +45,7 @@ from server.middleware.request_budget import limit_requests
 from server.middleware.request_context import make_request_context
 from server.middleware.request_hooks import request_hooks
 from server.middleware.request_id import name_request
-from server.middleware.request_turns import RequestTurns, take_turns
+from server.middleware.request_turns import TURNS, RequestTurns, take_turns
 from server.middleware.security_headers import add_headers
 from server.middleware.session import (
     SealedCookieStorage,
@@ -132,6 +132,7 @@ def make_app(
         return public_origin(request, settings.base_url, trusted)
 
     app[keys.ORIGIN] = origin
+    app[TURNS] = RequestTurns()
     add_sign_in(app, SignIn(origin))
     if session_keys is None:
         app[keys.OPERATOR_LINK] = OperatorLink(app[keys.CLOCK], system_user())
@@ -160,7 +161,7 @@ def _middlewares(app: web.Application, session_keys: SessionKeys | None, trusted
         limit_requests(
             app[keys.CLOCK], Allowance(settings.limits.requests_burst, settings.limits.requests_per_second)
         ),
-        take_turns(RequestTurns()),
+        take_turns(app[TURNS]),
         refuse_foreign_forms,
         refuse_blocked_channels,
     ]

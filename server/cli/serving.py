@@ -21,7 +21,7 @@ from server.app import is_any_address, listening
 if sys.platform != "win32":
     import resource
 
-GC_THRESHOLD: Final = (20_000, 20, 50)
+GC_THRESHOLD: Final = (5_000, 20, 100)
 """For `gc.set_threshold`; Python's default is (700, 10, 10)."""
 OPEN_FILES: Final = 32_768
 """More than the 20,000 connections that may wait for answers."""

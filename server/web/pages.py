@@ -26,6 +26,7 @@ from server.api.reports import file_report
 from server.api.responses import is_operator
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
+from server.middleware.request_turns import another_turn
 from server.middleware.session import account, wants_page
 from server.own_command import as_typed
 from server.setting_formats import is_loopback
@@ -290,7 +291,8 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     # The detail of a wrong address speaks to programs.
     detail = "" if problem.code is ProblemCode.NOT_FOUND else translated_detail(problem.detail, language)
     context = {"detail": detail, "words": WORDS[problem.code].translated(language)}
-    page = render("problem.html", request, context, status=response.status)
+    async with another_turn(request):
+        page = render("problem.html", request, context, status=response.status)
     page.headers.update({name: response.headers[name] for name in COPIED_HEADERS if name in response.headers})
     if response.keep_alive is False:
         page.force_close()

@@ -35,6 +35,9 @@ ENGLISH_ONLY: Final = frozenset({"docs.html"})
 """Pages that are in English for everyone, as the operator's desk is: the API is, too."""
 
 
+COMPRESSED_AT_ONCE: Final = 65_536
+"""A text of up to so many bytes is compressed where it is made: a thread costs more than that, and two waits."""
+
 OVERLAYS: Final = frozenset({"overlay.html", "overlay_problem.html"})
 """Pages within others, or within broadcast software: the language in their address is not the visitor's choice."""
 
@@ -61,8 +64,13 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
         "choices": _choices(request, canonical) if translated and len(known_languages()) > 1 else (),
         **context,
     }
-    response = aiohttp_jinja2.render_template(
-        template, request, whole, status=status, app_key=ENVIRONMENTS[language.code]
+    text = aiohttp_jinja2.render_string(template, request, whole, app_key=ENVIRONMENTS[language.code])
+    response = web.Response(
+        text=text,
+        status=status,
+        content_type="text/html",
+        charset="utf-8",
+        zlib_executor_size=COMPRESSED_AT_ONCE,
     )
     response.headers["Content-Language"] = language.code
     if translated:

@@ -25,6 +25,7 @@ from server.access.identity.principal import ANONYMOUS
 from server.access.request_context import RequestContext
 from server.access.service import Access
 from server.app import listening, make_app
+from server.cli.serving import raise_open_file_limit, tune_garbage_collection
 from server.middleware.access_log import access_log
 from server.middleware.problems import problem_details
 from server.middleware.request_context import make_request_context
@@ -101,11 +102,13 @@ async def serve(options: dict[str, Any]) -> None:
     if not options.get("access", True):
         without_access(app)
     async with listening(app, "127.0.0.1", 0) as address:
+        tune_garbage_collection()
         print(address.port, flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     configure_logging("error", sys.stderr)
+    raise_open_file_limit()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(json.loads(sys.argv[1])))

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from server.middleware.request_turns import MAX_TURN_SECONDS, MAX_WAIT_SECONDS, STEP_SECONDS, RequestTurns
+from server.middleware.request_turns import (
+    MAX_PAUSE_SECONDS,
+    MAX_TURN_SECONDS,
+    MAX_WAIT_SECONDS,
+    OTHERS_SECONDS,
+    STEP_SECONDS,
+    RequestTurns,
+)
 from tests.virtual_time import run_virtually
 
 ONE, OTHER = "192.0.2.7", "2001:db8::/56"
@@ -39,6 +46,7 @@ def test_of_an_address_a_few_are_worked_on_in_the_order_in_which_they_came() -> 
         other.end()
         await asyncio.gather(*flood)
         assert begun == list(range(9))
+        await asyncio.sleep(MAX_PAUSE_SECONDS)
         assert turns.sources == 0
 
     run(story())
@@ -77,6 +85,53 @@ def test_those_who_came_at_once_and_waited_long_are_not_begun_at_once() -> None:
         assert max(late) <= 2 * MAX_WAIT_SECONDS
         for start in late:
             assert len([each for each in late if start <= each < start + 0.1]) <= 0.1 / STEP_SECONDS + 2
+
+    run(story())
+
+
+def test_what_is_answered_without_waiting_is_spread_over_runs_of_the_event_loop_while_others_ask() -> None:
+    async def story() -> None:
+        turns, begun = RequestTurns(at_once=2), list[int]()
+
+        async def request(number: int) -> None:
+            turn = await turns.begin(ONE)
+            begun.append(number)
+            turn.end()
+
+        (await turns.begin(OTHER)).end()
+        flood = [asyncio.create_task(request(number)) for number in range(20)]
+        before = 0
+        while before < 20:
+            await asyncio.sleep(0)
+            assert len(begun) - before <= 1
+            before = len(begun)
+        await asyncio.gather(*flood)
+        await asyncio.sleep(MAX_PAUSE_SECONDS)
+        assert begun == list(range(20))
+        assert turns.sources == 0
+
+    run(story())
+
+
+def test_beside_others_one_at_a_time_is_worked_on_and_half_of_the_time_is_theirs() -> None:
+    async def story() -> None:
+        loop, turns, begun = asyncio.get_running_loop(), RequestTurns(at_once=8), list[float]()
+
+        async def request() -> None:
+            turn = await turns.begin(ONE)
+            begun.append(loop.time())
+            await asyncio.sleep(0.004)
+            turn.end()
+
+        (await turns.begin(OTHER)).end()
+        await asyncio.gather(*(request() for _ in range(10)))
+        assert begun == pytest.approx([0.008 * number for number in range(10)])
+        await asyncio.sleep(OTHERS_SECONDS)
+        begun.clear()
+        await asyncio.gather(*(request() for _ in range(10)))
+        assert begun[7] - begun[0] == 0, "nobody else asks any more"
+        await asyncio.sleep(MAX_PAUSE_SECONDS)
+        assert turns.sources == 0
 
     run(story())
 
