@@ -46,6 +46,12 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "server/access/identity/addresses.py": ("tests/unit/access/test_addresses.py",),
         "server/access/identity/failed_attempts.py": ("tests/unit/access/test_failed_attempts.py",),
         "server/access/quotas/budgets.py": ("tests/unit/access/test_budgets.py",),
+        "server/access/identity/admins.py": ("tests/unit/access/test_admins.py",),
+        "server/access/identity/authenticator.py": (
+            "tests/contract/test_authenticator.py",
+            "tests/contract/test_api_keys.py",
+            *_CONTRACT,
+        ),
     },
     "tokens": {
         "server/access/identity/tokens.py": ("tests/unit/access/test_tokens.py",),
@@ -55,6 +61,7 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "tests/contract/test_api_keys.py",
             *_CONTRACT,
         ),
+        "server/access/identity/sessions.py": ("tests/contract/test_sessions.py", *_CONTRACT),
         "server/channels/song_tokens.py": ("tests/contract/test_song_tokens.py", *_CONTRACT),
     },
     "single-flight": {"fingerprint/single_flight.py": ("tests/unit/test_single_flight.py",)},

@@ -17,6 +17,9 @@ from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import RateLimitedError, count_start, delete_old_counters
 from server.access.rules.store import RulesStore
 from server.access.tables import api_keys, rate_counters
+from server.audit.changes import ChangeLog
+from server.audit.entries import Who
+from server.audit.tables import log_entries
 from tests.builders import NOON
 from tests.fakes import FakeClock
 
@@ -157,3 +160,27 @@ async def test_old_counters_are_forgotten(database: Database) -> None:
     await count_start(database, [LIMIT], NOON)
     await delete_old_counters(database, NOON + timedelta(days=3))
     assert await database.rows(select(rate_counters)) == []
+
+
+async def test_what_is_done_with_keys_is_in_the_log_once_in_words(database: Database) -> None:
+    store = ApiKeyStore(database, changes=ChangeLog(Who("desk", "an operator")))
+    key, _ = await store.create(
+        "a bot", now=NOON, scopes=["clips", "streams"], at_once=3, per_day=5, expires_at=NOON + timedelta(days=1)
+    )
+    for _ in range(2):
+        await store.revoke(key.id, NOON)
+    await store.undo_revoke(key.id, NOON)
+    rows = await database.rows(select(log_entries.c.what, log_entries.c.before_value, log_entries.c.after_value))
+    said = {row[0]: row[1] or row[2] for row in rows}
+    assert sorted(row[0] for row in rows) == ["create API key", "revoke API key", "undo revoking API key"]
+    until = f"until {NOON + timedelta(days=1):%Y-%m-%d %H:%M}"
+    assert said["revoke API key"] == f"a bot, clips+streams, 5 a day, 3 at once, {until}"
+    with pytest.raises(TwitchAudioError, match="'" + "x" * 50 + "'"):
+        await store.revoke("x" * 80, NOON)
+
+
+async def test_the_hashes_of_keys_are_those_that_are_not_revoked(database: Database) -> None:
+    store = ApiKeyStore(database)
+    (_, good), (revoked, _) = [await store.create("a bot", now=NOON) for _ in range(2)]
+    await store.revoke(revoked.id, NOON)
+    assert await store.valid_hashes() == {key_hash(good.reveal())}

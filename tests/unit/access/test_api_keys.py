@@ -1,12 +1,16 @@
 """The form of API keys: made to be found by scanners, and typos to be found without asking anybody."""
 
 import string
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.access.identity.api_keys import new_key, well_formed
+from server.access.identity.api_keys import ApiKey, new_key, well_formed
+from tests.builders import NOON
 
+pytestmark = pytest.mark.timeout(18)  # nothing here waits for anything outside
 BASE62 = string.digits + string.ascii_letters
 
 
@@ -16,6 +20,19 @@ def test_a_new_key_is_well_formed_and_hidden() -> None:
     assert len(key.reveal()) == 39
     assert key.reveal() not in repr(key)
     assert new_key().reveal() != key.reveal()
+
+
+def test_limits_in_words() -> None:
+    key = ApiKey(
+        id="a", shown="ta_", name="a bot", scopes=frozenset(), per_minute=None, per_day=None, at_once=None,
+        created_at=NOON, expires_at=None, revoked_at=None, used_at=None,
+    )  # fmt: skip
+    assert key.limits_in_words() == []
+    assert replace(key, per_minute=2, per_day=9, at_once=1).limits_in_words() == [
+        "2 a minute",
+        "9 a day",
+        "1 at once",
+    ]
 
 
 @given(st.integers(3, 38), st.sampled_from(BASE62))
