@@ -171,8 +171,8 @@ async def test_what_is_done_with_keys_is_in_the_log_once_in_words(database: Data
         await store.revoke(key.id, NOON)
     await store.undo_revoke(key.id, NOON)
     rows = await database.rows(select(log_entries.c.what, log_entries.c.before_value, log_entries.c.after_value))
-    said = {row[0]: row[1] or row[2] for row in rows}
-    assert sorted(row[0] for row in rows) == ["create API key", "revoke API key", "undo revoking API key"]
+    said = {row.what: row.before_value or row.after_value for row in rows}
+    assert sorted(row.what for row in rows) == ["create API key", "revoke API key", "undo revoking API key"]
     until = f"until {NOON + timedelta(days=1):%Y-%m-%d %H:%M}"
     assert said["revoke API key"] == f"a bot, clips+streams, 5 a day, 3 at once, {until}"
     with pytest.raises(TwitchAudioError, match="'" + "x" * 50 + "'"):
