@@ -143,7 +143,11 @@ async def test_what_is_done_with_tokens_is_in_the_log_once(database: Database) -
     await store.undo_revoke(token.id, now=NOON)
     columns = (log_entries.c.what, log_entries.c.subject)
     rows = await database.rows(select(*columns))
-    assert sorted(row.what for row in rows) == ["create song token", "revoke song token", "undo revoking song token"]
+    assert sorted(row.what for row in rows) == [
+        "create song token",
+        "revoke song token",
+        "undo revoking song token",
+    ]
 
 
 async def test_tokens_follow_their_channel_to_its_new_login(store: SongTokenStore, database: Database) -> None:
