@@ -28,11 +28,13 @@ MOST_SHOWN: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionRow:
-    """A correction as the page lists it. `now`: what is shown; empty for a hidden play."""
+    """A correction as the page lists it. `title`: what is shown; empty for a hidden play."""
 
     id: str
-    was: str
-    now: str
+    title: str
+    artists: str
+    was_title: str
+    was_artists: str
     heard: datetime
 
 
@@ -74,14 +76,12 @@ async def shown_desk(request: web.Request, login: str, language: Language) -> Pl
 def _row(correction: Correction) -> CorrectionRow:
     return CorrectionRow(
         id=correction.id,
-        was=_name(correction.was_title, correction.was_artists),
-        now="" if correction.title is None else _name(correction.title, correction.artists),
+        title=correction.title or "",
+        artists=", ".join(correction.artists),
+        was_title=correction.was_title,
+        was_artists=", ".join(correction.was_artists),
         heard=correction.time.until,
     )
-
-
-def _name(title: str, artists: Sequence[str]) -> str:
-    return f"{', '.join(artists)} - {title}" if artists else title
 
 
 async def change_plays(request: web.Request, login: str, form: Mapping[str, str]) -> str:

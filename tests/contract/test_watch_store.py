@@ -10,9 +10,10 @@ import pytest
 
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.ports import Broadcaster
 from server import migrations
 from server.channels.watch import Next, Watch, WatchState
-from server.channels.watch_store import WatchStore
+from server.channels.watch_store import WatchFollower, WatchStore
 from tests.builders import NOON
 
 
@@ -197,3 +198,14 @@ async def test_owners_watch_at_most_half_of_all_channels(store: WatchStore) -> N
     with pytest.raises(TwitchAudioError, match="which is the most"):
         await start(store, "c6")
     assert await store.get("c3") is None
+
+
+async def test_an_owners_watch_follows_a_rename_with_its_budget(store: WatchStore, database: Database) -> None:
+    await start(store, made_by="owner:42", channel_id="42")
+    renamed = Broadcaster(id="42", login="renamed")
+    await database.transact(lambda connection: WatchFollower().follow(connection, renamed))
+    watch = await store.get("renamed")
+    assert watch is not None
+    assert (watch.owner_id, watch.channel_id, watch.budget, watch.state) == ("42", "42", 10, WatchState.RUNNING)
+    assert await store.get("somechannel") is None
+    assert await store.due(NOON, limit=5) == ["renamed"]

@@ -246,6 +246,9 @@ async def test_it_waits_for_the_next_stream(stage: Stage, parts: FakePipeline) -
         await _due(stage)
         watch = await stage.until(lambda watch, looks=looks: watch.offline == looks)
     assert (watch.used, str(watch.state)) == (0, "running")
+    head = (await stage.page()).partition("</h1>")[0]
+    assert "will be watched when it goes live" in head
+    assert 'class="live"' not in head
     parts.resolver.error = None
     await _due(stage)
     # A capture counts when it begins, and that the channel is live is known at its end.
