@@ -13,6 +13,8 @@ from server.access.identity.twitch_user import TwitchUser
 from tests.fakes import FakeClock
 from tests.waiting import until
 
+pytestmark = pytest.mark.timeout(18)  # nothing here waits for anything outside
+
 
 def user(user_id: str, login: str) -> TwitchUser:
     return TwitchUser(id=user_id, login=login, scopes=frozenset())
