@@ -7,6 +7,7 @@
 - A request's head, the first and each later one, has to arrive within `head_seconds`.
 - What is left of a request's body after its answer is read for 2 s, no more of it than an upload has, and, of all
   clients together, so slowly that it costs others little.
+- A body in chunks may not be mostly their heads: each chunk costs as much as a thousand bytes.
 - A client has to read: one that takes nothing of its answers for `write_seconds` is disconnected, and when all
   unread answers together take too much memory, the clients that have not read for the longest.
 
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
@@ -56,6 +57,17 @@ It is also what is read of all such bodies in a second.
 LINGERING_PAUSE: Final = 0.1
 """For how many seconds a client is not read from when that is used up."""
 
+FRAMING_BYTES: Final = 8 << 10
+"""How many bytes of a chunked body may be its chunks' heads and ends, besides as many for each 8 bytes of content.
+
+That is 1,600 chunks of a byte each, or any number of 50 bytes.
+"""
+
+_FRAMED: Final = 8
+
+PIECE_BYTES: Final = 4 << 10
+"""How much of a chunked body is parsed before that is looked at."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +84,7 @@ class ConnectionLimits:
 class Connection(RequestHandler):
     """aiohttp's handler of one connection, which also knows since when a request's head is arriving."""
 
-    __slots__ = ("head_since", "lingering", "sources", "stalled_since", "unread")
+    __slots__ = ("_chunked", "_framing", "head_since", "lingering", "sources", "stalled_since", "unread")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,10 +94,13 @@ class Connection(RequestHandler):
         self.lingering = 0
         self.unread = 0
         self.stalled_since = 0.0
+        # The body that is arriving in chunks, and how much of what has arrived was not its content.
+        self._chunked: StreamReader | None = None
+        self._framing = 0
 
     def data_received(self, data: bytes) -> None:
         try:
-            super().data_received(data)
+            self._parse(data)
         except IndexError:  # yarl's, of `GET https://[a]@/`, which aiohttp's parser lets out
             self.abort()
             return
@@ -99,6 +114,32 @@ class Connection(RequestHandler):
             self.lingering = 0
             return
         self._linger(len(data))
+
+    def _parse(self, data: bytes) -> None:
+        """Pass on what has arrived, chunked bodies in pieces, so that none with tiny chunks is parsed for long."""
+        if not data:
+            super().data_received(data)
+        while data:
+            requests, body = self._request_count, self._chunked
+            known = 0 if body is None else body.total_bytes
+            waits_for_head = self._current_request is None and not self._messages
+            size = PIECE_BYTES if body is not None or waits_for_head else len(data)
+            piece, data = data[:size], data[size:]
+            super().data_received(piece)
+            arrived = len(piece)
+            if self._request_count != requests:
+                message, payload = self._messages[-1]
+                body = self._chunked = payload if getattr(message, "chunked", False) else None
+                known = self._framing = 0
+                arrived -= piece.find(b"\r\n\r\n") + 4
+            if body is not None:
+                self._framing += arrived - (body.total_bytes - known)
+                if self._framing > FRAMING_BYTES + body.total_bytes // _FRAMED:
+                    server = self._manager
+                    assert isinstance(server, _Server)
+                    server.bounds.count_ended("tiny chunks")
+                    self.abort()
+                    return
 
     def handle_error(
         self,
@@ -248,6 +289,10 @@ class ConnectionBounds:
             self._by_source[source] -= 1
             if not self._by_source[source]:
                 del self._by_source[source]
+
+    def count_ended(self, reason: str) -> None:
+        """Count a connection that ends itself."""
+        self._ended.add(reason)
 
     def may_linger(self, size: int, now: float) -> bool:
         """Count what was read of a body after its answer; False when that is enough for now (monotonic)."""

@@ -1,5 +1,6 @@
 """The pages `/` and `/docs`, and problem details as pages for browsers."""
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ from server.web.examples import bot_commands, example_of, reachable_by_bots, sta
 from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
 from server.web.recent_songs import RecentSong, RecentSongs
-from server.web.render import html_response, in_time, render
+from server.web.render import EncodedPage, in_time, render
 from server.web.share import answer_card, card_response
 from server.web.visitor import Visitor, read_visitor
 from server.web.ways_in import shared_target
@@ -88,7 +89,7 @@ class Pages:
         self._seconds = store_seconds
         self._recent = recent
         # `/docs`, by the address that its examples name and whether one can sign in.
-        self._docs: LRUCache[tuple[str, bool], str] = LRUCache(8)
+        self._docs: LRUCache[tuple[str, bool], EncodedPage] = LRUCache(8)
         self._words = {language.code: words_json(language) for language in known_languages().values()}
 
     async def home(self, request: web.Request) -> web.Response:
@@ -171,7 +172,7 @@ class Pages:
         visitor = account(request)
         shared = (origin, visitor.can_sign_in)
         if visitor.login is None and shared in self._docs:
-            return html_response(self._docs[shared])
+            return self._docs[shared].response(request)
         described, schemas = _described(origin)
         context = {
             "page": "docs",
@@ -187,7 +188,8 @@ class Pages:
         response = render("docs.html", request, context)
         if visitor.login is None:
             # All visitors who are not signed in get the same page, which takes long to make.
-            self._docs[shared] = response.text or ""
+            page = self._docs[shared] = await asyncio.to_thread(EncodedPage.of, response.text or "")
+            return page.response(request)
         return response
 
     async def _home(

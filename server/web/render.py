@@ -1,9 +1,10 @@
 """Renders templates in the visitor's language, and bounds how long a page waits for the database."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp_jinja2
@@ -106,12 +107,27 @@ def _choices(request: web.Request, canonical: URL | None) -> Sequence[Choice]:
     ]
 
 
-def html_response(text: str) -> web.Response:
-    """A page in English that was rendered before."""
-    headers = {"Content-Language": ENGLISH.code}
-    response = web.Response(text=text, content_type="text/html", charset="utf-8", headers=headers)
-    response.enable_compression()
-    return response
+@dataclass(frozen=True, slots=True)
+class EncodedPage:
+    """A page in English that many get: rendered, encoded and compressed once."""
+
+    plain: bytes = field(repr=False)
+    gzipped: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, text: str) -> "EncodedPage":
+        """Encode a page's text. CPU work, for a thread."""
+        plain = text.encode()
+        return cls(plain, gzip.compress(plain, mtime=0))
+
+    def response(self, request: web.Request) -> web.Response:
+        """The page, compressed where the client takes that."""
+        headers = {"Content-Language": ENGLISH.code, "Vary": "Accept-Encoding"}
+        zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        body = self.gzipped if zipped else self.plain
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=headers)
 
 
 @asynccontextmanager

@@ -123,8 +123,12 @@ def _sockets(count: int, *sent: bytes, drip: bytes = b"") -> Attack:
     return attack
 
 
-def _bodies(path: str, content_type: str, begin: bytes, piece: bytes, count: int = 8) -> Attack:
+def _bodies(
+    path: str, content_type: str, begin: bytes, piece: bytes, count: int = 8, *, chunk_bytes: int = 1 << 20
+) -> Attack:
     """Requests whose bodies go on for as long as there is time, as fast as the server reads them."""
+    parts = [piece[first : first + chunk_bytes] for first in range(0, len(piece), chunk_bytes)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
 
     async def attack(port: int, until: float) -> Counter[str]:
         seen: Counter[str] = Counter()
@@ -141,7 +145,7 @@ def _bodies(path: str, content_type: str, begin: bytes, piece: bytes, count: int
                     async with asyncio.timeout(until - time.time()):
                         writer.write(head + b"%x\r\n%b\r\n" % (len(begin), begin))
                         while not answered.done():
-                            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                            writer.write(chunks)
                             await writer.drain()
                         seen[(await answered)[9:12].decode() or "closed"] += 1
                 except (OSError, TimeoutError):
@@ -174,9 +178,10 @@ def _of_a_56(number: int) -> dict[str, str]:
 
 
 _FORM: Final = 'Content-Disposition: form-data; name="file"; filename="a.mp3"'
+_FILE_PART: Final = f"--x\r\n{_FORM}\r\nContent-Type: audio/mpeg\r\n\r\n".encode()
 _MULTIPART: Final = (
     _head("POST", ASK, "Content-Type: multipart/form-data; boundary=x", "Content-Length: 20000000"),
-    f"--x\r\n{_FORM}\r\nContent-Type: audio/mpeg\r\n\r\n".encode(),
+    _FILE_PART,
 )
 _PIPELINED: Final = _head("GET", "/docs") * 40
 
@@ -206,6 +211,13 @@ ATTACKS: Final[dict[str, Attack]] = {
     "uploads of empty lines": _bodies(ASK, "multipart/form-data; boundary=x", b"\r\n", b"\n" * 65_536),
     "uploads of tiny parts": _bodies(ASK, "multipart/form-data; boundary=x", b"--x\r\n", b"\r\n--x\r\n" * 8_192),
     "forms of empty lines": _bodies("/identify", "multipart/form-data; boundary=x", b"\r\n", b"\n" * 65_536),
+    "uploads of tiny chunks": _bodies(
+        ASK, "multipart/form-data; boundary=x", _FILE_PART, b"x" * 8_192, chunk_bytes=1
+    ),
+    "forms of tiny chunks": _bodies(
+        "/identify", "application/x-www-form-urlencoded", b"target=x", b"x" * 8_192, chunk_bytes=1
+    ),
+    "questions of tiny chunks": _bodies(ASK, "application/json", b"[", b" " * 8_192, chunk_bytes=1),
 }
 
 

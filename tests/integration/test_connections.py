@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
+from aiohttp.typedefs import Handler
 from yarl import URL
 
 from fingerprint.clock import SystemClock
@@ -30,13 +31,17 @@ HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 @asynccontextmanager
 async def serving(
-    *, limits: ConnectionLimits, trusted: str | None = None, body: bytes = b"hello"
+    *,
+    limits: ConnectionLimits,
+    trusted: str | None = None,
+    body: bytes = b"hello",
+    handle: Handler | None = None,
 ) -> AsyncGenerator[tuple[ConnectionBounds, URL, Metrics]]:
-    async def handle(_request: web.Request) -> web.Response:
+    async def say(_request: web.Request) -> web.Response:
         return web.Response(body=body)
 
-    app = web.Application()
-    app.router.add_get("/", handle)
+    app = web.Application(client_max_size=1 << 20)
+    app.router.add_route("*", "/", handle or say)
     metrics = Metrics()
     networks = Networks(() if trusted is None else (parse_network(trusted),))
     bounds = ConnectionBounds(limits=limits, metrics=metrics, trusted=networks)
@@ -253,3 +258,60 @@ def test_workers_share_both_kinds_of_addresses() -> None:
                 socket.create_connection((target, address.port), timeout=20).close()
     finally:
         address.close()
+
+
+# --- Bodies in chunks ---------------------------------------------------------------------------------
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(content: bytes, size: int) -> bytes:
+    """Content in chunks of a size, without the last one, which is empty."""
+    parts = [content[first : first + size] for first in range(0, len(content), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one piece", "after the answer"])
+@pytest.mark.parametrize("extension", [b"", b";a=bcdefghijklmnopqrstuvwxyz"], ids=["tiny", "with extensions"])
+async def test_a_body_of_tiny_chunks_is_not_read_for_long(at_once: bool, extension: bytes) -> None:
+    """Each costs as much as a thousand bytes, and delays all others."""
+    flood = b"1%b\r\nx\r\n" % extension * 20_000
+    async with serving(limits=ConnectionLimits()) as (_, url, metrics):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        try:
+            writer.write(HEAD + CHUNKED)
+            if not at_once:
+                assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+            writer.write(flood)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            await until(lambda: 'ended_total{reason="tiny chunks"} 1' in metrics.render())
+            await until(lambda: ended([reader]) == 1)
+        finally:
+            writer.close()
+
+
+@pytest.mark.parametrize("size", [1, 50, 1_000, 100_000])
+async def test_a_usual_body_in_chunks_is_read(size: int) -> None:
+    """One of a byte each has to be short; of 50 bytes and more they may be any number."""
+    content = bytes(range(256)) * (6 if size == 1 else 2_000)
+    got: list[bytes] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        got.append(await request.read())
+        return web.Response()
+
+    async with serving(limits=ConnectionLimits(), handle=handle) as (_, url, metrics):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        # Twice on the same connection, and once with the next head right behind the end.
+        for _ in range(2):
+            writer.write(HEAD.replace(b"GET", b"POST") + CHUNKED + chunked(content, size) + b"0\r\n\r\n")
+        for number in (1, 2):
+            await until(lambda: len(got) >= number)  # noqa: B023 - looked at before the next one
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
+        await until(lambda: len(got) == 3)
+        assert got == [content] * 3
+        writer.close()
+        assert reader.exception() is None
+        assert "tiny chunks" not in metrics.render()

@@ -180,6 +180,29 @@ async def test_nothing_to_recognize_with_is_said_on_the_page_itself(
     assert "catalog add" not in answer.partition('id="words"')[0]
 
 
+async def test_the_api_page_is_encoded_once_for_all_visitors(
+    site: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is long: whoever asks for it again and again would keep the server busy."""
+    async with site.get("/docs", headers={"Accept-Encoding": "identity"}) as response:
+        plain = await response.read()
+        assert "Content-Encoding" not in response.headers
+        assert response.headers["Vary"] == "Accept-Encoding"
+    compressed: list[bytes] = []
+    monkeypatch.setattr("server.web.render.gzip.compress", compressed.append)
+
+    def compress_again(_response: web.Response, *_options: object) -> None:
+        compressed.append(b"")
+
+    monkeypatch.setattr(web.Response, "enable_compression", compress_again)
+    for _ in range(2):
+        async with site.get("/docs", headers={"Accept-Encoding": "gzip"}) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert int(response.headers["Content-Length"]) < len(plain) / 4
+            assert await response.read() == plain
+    assert compressed == []
+
+
 async def test_an_answer_that_does_not_exist_is_a_page_with_404(site: ClientSession) -> None:
     for address in ("/?id=unknown", "/?id=" + "x" * 3000, "/?id=%00%F0%9F%8E%A7"):
         async with site.get(address) as response:
