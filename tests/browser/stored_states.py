@@ -88,7 +88,7 @@ def stored_answers(full: Song, now: datetime) -> Sequence[Identification]:
 
     def working(stage: Stage) -> Identification:
         status = Status.QUEUED if stage is Stage.QUEUED else Status.RUNNING
-        # Made so late that nobody takes it for abandoned.
+        # Made so late that it does not count as abandoned.
         more: dict[str, Any] = {"created_at": now + timedelta(hours=1), "finished_at": None}
         return answer(f"working-{stage}", status=status, stage=stage, target=f"at_{stage}", **more)
 

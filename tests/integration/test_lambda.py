@@ -241,6 +241,26 @@ async def test_p10_p11_p13_events_that_come_twice_late_or_broken_do_no_harm(
         assert await invoke(runtime.endpoint, late) == clip
 
 
+@pytest.mark.nightly
+async def test_an_event_names_the_recognizers_and_their_budgets(
+    twitch: Bench, environment: dict[str, str]
+) -> None:
+    async with lambda_runtime({**environment, "AUDD_API_TOKEN": "token"}) as runtime:
+
+        async def asked(**chosen: object) -> dict[str, Any]:
+            return await invoke(runtime.endpoint, event("stream", "neonharbour", **chosen))
+
+        # AudD's budget cannot be counted without a database, so it is not asked, and the catalog is not named.
+        alone = await asked(Recognizers=["audd"], Budgets="audd=5/day")
+        assert (alone["status"], alone["song"]) == ("failed", None), alone
+        assert alone["problem"]["code"] == "recognizer-unavailable", alone
+        last = await asked(Recognizers=["audd", "catalog"], Budgets="audd=5/day")
+        assert (last["status"], last["recognizer"]) == ("successful", "catalog"), last
+        # What one event names does not hold for the next in the same process.
+        assert (await asked())["recognizer"] == "catalog"
+        assert "Recognizers" in (await asked(Recognizers="catalog"))["errorMessage"]
+
+
 async def test_p13_twenty_events_in_one_process_leave_nothing_behind(
     twitch: Bench, environment: dict[str, str], tmp_path: Path
 ) -> None:
