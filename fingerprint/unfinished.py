@@ -24,6 +24,9 @@ ABANDONED_SECONDS: Final = 86_400.0
 """How old a room of another machine is before it counts as left: its lock may not be seen here."""
 
 _NAME: Final = re.compile(r"\.twitchaudio-[0-9a-f]{8}\.part")
+_FILE_NAME: Final = re.compile(r"\.twitchaudio-[0-9a-f]{8}\.tmp")
+"""What earlier versions called a file that they were making."""
+
 _HEADER: Final = b"TwitchAudio makes something here, and deletes this folder. On "
 _ATTEMPTS: Final = 5
 
@@ -54,6 +57,28 @@ def clear_left(folder: Path) -> None:
     for name in names:
         with contextlib.suppress(OSError):
             _delete_if_left(folder / name)
+
+
+def clear_files(folder: Path, begin: bytes) -> None:
+    """Delete the files in a folder that an earlier version was killed at: those with our name, that are a day old.
+
+    `begin`: how such a file begins, as far as it was written.
+    """
+    try:
+        names = [name for name in os.listdir(folder) if _FILE_NAME.fullmatch(name)]  # noqa: PTH208 - names
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            file = folder / name
+            if file.is_symlink() or not file.is_file():
+                continue
+            if abs(time.time() - file.stat().st_mtime) <= ABANDONED_SECONDS:
+                continue
+            with file.open("rb") as opened:
+                first = opened.read(len(begin))
+            if begin.startswith(first):
+                file.unlink()
 
 
 def _made(folder: Path) -> tuple[Path, int]:

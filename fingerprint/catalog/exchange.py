@@ -41,7 +41,7 @@ from fingerprint.catalog.regular_file import open_regular
 from fingerprint.catalog.tags import plain_tags
 from fingerprint.catalog.tracks import ID_DIGITS, Source, Tags, TrackEntry, track_id
 from fingerprint.catalog.writer import CatalogWriter
-from fingerprint.unfinished import room_beside
+from fingerprint.unfinished import clear_files, room_beside
 
 VERSION: Final = 1
 BATCH: Final = 64
@@ -57,6 +57,7 @@ _ID: Final = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 _SIZES: Final = struct.Struct("<III")
 _SIZE: Final = struct.Struct("<I")
 _CRC: Final = struct.Struct("<I")
+_BEGIN: Final = b'{"twitchaudio_export":'
 _MAX_HEAD_BYTES: Final = 4096
 _MAX_DESCRIPTION_BYTES: Final = 1 << 20
 _MAX_PEAKS_BYTES: Final = 64 << 20
@@ -108,9 +109,13 @@ def export_tracks(
     """
     if os.path.lexists(file) and not _is_export(file):
         raise CatalogError(f"{file} already exists and is not a catalog export: it was not changed.")
+    if file.is_symlink():
+        # What it leads to is replaced, and it stays.
+        file = file.resolve()
     wanted = set[str]() if covers is None else {entry.cover for entry in chosen if entry.cover}
     names = [name for name in sorted(wanted) if covers is not None and covers.read(name) is not None]
     try:
+        clear_files(file.parent, _BEGIN)
         with room_beside(file) as room:
             temporary = room / "export"
             with temporary.open("xb") as opened:

@@ -91,6 +91,26 @@ def test_rooms_without_content_go_and_those_of_other_machines_when_they_are_old(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_an_earlier_version_left_of_an_export_goes_when_it_is_old(tmp_path: Path) -> None:
+    fill(tmp_path / "c", [1])
+    begin = b'{"twitchaudio_export":1,"fingerprint":"landmarks'
+    ours = {1: begin, 2: b"", 3: begin[:5]}
+    others = {4: b"my thesis", 5: begin}
+    for number, content in {**ours, **others}.items():
+        (tmp_path / f".twitchaudio-0000000{number}.tmp").write_bytes(content)
+    (tmp_path / "thesis").write_bytes(begin)
+    (tmp_path / ".twitchaudio-00000006.tmp").symlink_to("thesis")
+    (tmp_path / "00000001.tmp").write_bytes(begin)
+    for path in tmp_path.iterdir():
+        if path.name != ".twitchaudio-00000005.tmp":
+            old = path.stat().st_mtime - ABANDONED_SECONDS - 10
+            os.utime(path, (old, old), follow_symlinks=False)
+    before = {path.name for path in tmp_path.iterdir()}
+    assert main(["catalog", "export", str(tmp_path / "new"), "--catalog", str(tmp_path / "c")]) == 0
+    gone = {f".twitchaudio-0000000{number}.tmp" for number in ours}
+    assert {path.name for path in tmp_path.iterdir()} == before - gone | {"new"}
+
+
 @pytest.mark.parametrize("command", ["export", "backup"])
 def test_a_catalog_command_that_was_killed_leaves_nothing_for_long(command: str, tmp_path: Path) -> None:
     fill(tmp_path / "c", [1])

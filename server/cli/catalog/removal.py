@@ -44,9 +44,15 @@ def remove_tracks(arguments: argparse.Namespace) -> int:
         if chosen or changed:
             writer.add([], replacing=chosen, describing=changed)
     if arguments.json:
-        print(json.dumps({"removed": sorted(chosen), "unknown": unknown}))
+        changed_ids = sorted(entry.id for entry in changed)
+        print(json.dumps({"removed": sorted(chosen), "changed": changed_ids, "unknown": unknown}))
     else:
         print(f"{count_text(len(chosen), 'track')} removed.")
+        if changed:
+            lost = ["files in that folder"] * (under is not None) + [f"descriptions by {owner}"] * bool(owner)
+            stay = "stays" if len(changed) == 1 else "stay"
+            others = count_text(len(changed), "other track")
+            print(printable(f"{others} lost only {' and '.join(lost)}, and {stay} in the catalog."))
     if not unknown and not (chosen or changed):
         print("twitchaudio: no track matches", file=sys.stderr)
     for track_id in unknown:

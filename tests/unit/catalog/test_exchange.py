@@ -86,7 +86,11 @@ def test_what_was_imported_is_merged_and_removed_by_owner(
     assert main(["catalog", "duplicates", *at]) == 0
     assert "(of Harbour Records)" in capsys.readouterr().out
     assert main(["catalog", "remove", "--owner", "nobody", *at]) == 1
+    capsys.readouterr()
     assert main(["catalog", "remove", "--owner", "Harbour Records", *at]) == 0
+    assert capsys.readouterr().out == (
+        "2 tracks removed.\n1 other track lost only descriptions by Harbour Records, and stays in the catalog.\n"
+    )
     (left,) = Catalog(tmp_path).snapshot().entries()
     assert [source.path for source in left.sources] == ["/home/label/secret/1.flac"]
 
@@ -103,6 +107,15 @@ def test_some_tracks_are_exported_and_no_other_file_is_replaced(
     assert main(["catalog", "export", str(tmp_path / "thesis"), *at]) == 1
     assert main(["catalog", "export", str(tmp_path / "none"), "zzz", *at]) == 1
     assert main(["catalog", "export", str(tmp_path / "no" / "folder"), *at]) == 1
+    # A link stays one: what it leads to is the export.
+    (tmp_path / "link").symlink_to("one")
+    assert main(["catalog", "export", str(tmp_path / "link"), *at]) == 0
+    assert (tmp_path / "link").readlink() == Path("one")
+    (tmp_path / "link").unlink()
+    assert take(tmp_path / "d", tmp_path / "one").added == 1
+    (tmp_path / "link").symlink_to("nowhere")
+    assert main(["catalog", "export", str(tmp_path / "link"), *at]) == 1
+    (tmp_path / "link").unlink()
     assert (tmp_path / "thesis").read_text() == "my thesis"
     assert "not changed" in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"c", "d", "one", "thesis"}
