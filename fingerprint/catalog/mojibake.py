@@ -1,8 +1,7 @@
 """Repairs tags that another program wrote, or read, in a wrong encoding. A text that may be right stays as it is.
 
-UTF-8 that was read as Latin-1 or Windows-1252 is left to ftfy; Cyrillic (Windows-1251, KOI8-R), Japanese
-(Shift-JIS), Chinese (GBK, Big5) and Korean (EUC-KR) that were read as Latin-1 are told by what they would be:
-whole words, all of one script.
+UTF-8 that was read as Latin-1 or Windows-1252 is left to ftfy; texts in an encoding of another country that were
+read as such are told by `legacy_encodings`.
 """
 
 # ruff: noqa: RUF001 - signs that look alike are what this is about
@@ -12,8 +11,7 @@ from typing import Final
 
 from ftfy import fix_encoding
 
-from fingerprint.catalog.asian_text import chinese_or_korean
-from fingerprint.catalog.legacy_text import decode_cyrillic, is_japanese
+from fingerprint.catalog.legacy_encodings import reading_of, western
 
 _HIGH: Final = re.compile(r"[^\x00-\x7f]")
 _C1: Final = re.compile(r"[\x80-\x9f]")
@@ -21,23 +19,47 @@ _UTF_8_AS_LATIN: Final = re.compile(r"[\x80-\x9f]|[\xc2-\xf4][\x80-\xbf€‚ƒ�
 """What is in every text that ftfy shall repair; it also knows encodings that tags are never read in."""
 
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+_WINDOWS_SIGNS: Final = {
+    sign: 0x80 + at for at, sign in enumerate(bytes(range(0x80, 0xA0)).decode("cp1252", "replace"))
+}
 
 
 def repaired(texts: Sequence[str]) -> list[str]:
     """The texts of one file's tags, put right. Bytes that are no UTF-8 are expected as surrogates."""
     plain = [_as_latin_1(text) if _SURROGATE.search(text) else text for text in texts]
-    odd = list(dict.fromkeys(text for text in plain if _HIGH.search(text)))
+    found = {text: text for text in plain}
+    # Some were garbled twice.
+    for _ in range(2):
+        fixed = _repaired_once(list(dict.fromkeys(found.values())))
+        if all(fixed[text] == text for text in fixed):
+            break
+        found = {text: fixed[known] for text, known in found.items()}
+    return [found[text] for text in plain]
+
+
+def _repaired_once(texts: Sequence[str]) -> dict[str, str]:
     # A short title is told by what it is among: an artist and an album in the same letters.
-    together = _misread("\n".join(odd)) if odd else None
-    if together is not None and together.count("\n") == len(odd) - 1:
-        found = dict(zip(odd, together.split("\n"), strict=True))
-    else:
-        found = {text: _misread(text) or _fixed(text) for text in odd}
-    return [found.get(text, text) for text in plain]
+    contents = {text: content for text in texts if (content := _bytes_of(text)) is not None}
+    reading = reading_of(list(contents.values()), [text for text in texts if text.isascii()]) if contents else None
+    found: dict[str, str] = {}
+    if reading is not None and reading.encoding != "utf-8":
+        found = {old: new for old, new in zip(contents, reading.texts, strict=True) if new is not None}
+    return {text: found.get(text) or _fixed(text, contents.get(text)) for text in texts}
 
 
-def _fixed(text: str) -> str:
-    return fix_encoding(text) if _UTF_8_AS_LATIN.search(text) else text
+def _fixed(text: str, content: bytes | None) -> str:
+    """A text that was UTF-8, or is right in Windows-1252."""
+    if content is not None and not _is_utf_8(content):
+        return western(content) if _C1.search(text) else text
+    return fix_encoding(text, restore_byte_a0=False) if _UTF_8_AS_LATIN.search(text) else text
+
+
+def _is_utf_8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _as_latin_1(text: str) -> str:
@@ -48,26 +70,11 @@ def _as_latin_1(text: str) -> str:
         return _SURROGATE.sub("\ufffd", text)
 
 
-def _misread(text: str) -> str | None:
-    """Cyrillic or East Asian text that was read as Latin-1; None for any other."""
-    try:
-        content = text.encode("latin-1")
-    except UnicodeEncodeError:
+def _bytes_of(text: str) -> bytes | None:
+    """The bytes of a text that was read as Latin-1 or Windows-1252; None for ASCII and for any other."""
+    if not _HIGH.search(text):
         return None
-    if _decoded(content, "utf-8") is not None:
-        return None
-    cyrillic = decode_cyrillic(content)
-    if cyrillic is not None:
-        return cyrillic
-    # Every Japanese text has such bytes, and no right Latin-1 text has.
-    japanese = _decoded(content, "cp932") if _C1.search(text) else None
-    if japanese is not None and is_japanese(japanese):
-        return japanese
-    return chinese_or_korean(content)
-
-
-def _decoded(content: bytes, encoding: str) -> str | None:
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
+        return bytes(ord(sign) if sign <= "\xff" else _WINDOWS_SIGNS[sign] for sign in text)
+    except KeyError:
         return None
