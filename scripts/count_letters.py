@@ -2,8 +2,8 @@
 
 Run it in an environment of its own: `pip install wordfreq simplemma pythainlp numpy`, then
 `python scripts/count_letters.py OUT`. Word lists: wordfreq (Apache-2.0; its data CC BY-SA 4.0, from Wikipedia,
-subtitles, news, books and the web), simplemma's word forms for languages that it lacks (MIT), for Thai those of the
-Thai National Corpus in PyThaiNLP (CC0). Kept are costs of two or three letters, no words.
+subtitles, news, books and the web), simplemma's word forms for languages that it lacks (MIT), for Thai those of
+the Thai National Corpus in PyThaiNLP (CC0). Kept are costs of two or three letters, no words.
 """
 
 # pyright: basic, reportMissingImports=false

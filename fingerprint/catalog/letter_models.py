@@ -99,7 +99,8 @@ class LetterModels:
 @lru_cache(maxsize=1)
 def letter_models() -> LetterModels:
     """The models, read once: 2 MB of memory."""
-    head, tables = lzma.decompress(files("fingerprint.catalog").joinpath("letters.xz").read_bytes()).split(b"\n", 1)
+    packed = files("fingerprint.catalog").joinpath("letters.xz").read_bytes()
+    head, tables = lzma.decompress(packed).split(b"\n", 1)
     described = json.loads(head)
     models: dict[str, LetterModel | CharacterModel] = {}
     at = 0
