@@ -37,7 +37,8 @@ _OF_CLIPS: Final = _OF_CHANNELS | {BlacklistKind.CLIP_BROADCASTER}
 
 def user_value(text: str) -> str:
     """Normalize a login, a channel's address, or `id:NUMBER`. Raises TwitchAudioError `invalid-input`."""
-    value = text.strip().lower()
+    # Some signs become letters of others' names in lower case, such as the one for kelvin.
+    value = text.strip().lower() if text.isascii() else text.strip()
     if value.startswith(ID_PREFIX):
         if not _USER_ID.fullmatch(value):
             raise invalid_input("A user is named by a Twitch login, the address of their channel, or id:NUMBER.")
@@ -46,7 +47,7 @@ def user_value(text: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    if not _PATTERN.fullmatch(text.lower()) or len(text) > PATTERN_LIMIT:
+    if not text.isascii() or not _PATTERN.fullmatch(text.lower()) or len(text) > PATTERN_LIMIT:
         raise ValueError(text)
     return text.lower()
 

@@ -75,6 +75,9 @@ def test_addresses(text: str, address: str, named: bool) -> None:
     ("kind", "text"),
     [
         (BlacklistKind.USER, "id:"),
+        (BlacklistKind.USER, "\u212aelvin"),
+        (BlacklistKind.CHANNEL, "https://twitch.tv/\u212aelvin"),
+        (BlacklistKind.USER_PATTERN, "\u212a*"),
         (BlacklistKind.USER, "no spaces"),
         (BlacklistKind.ADDRESS, "example.com"),
         (BlacklistKind.ADDRESS, "192.0.2.0/33"),
