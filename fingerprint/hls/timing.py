@@ -64,6 +64,15 @@ class Origin:
     ratio: float = 1.0
     late_seconds: float = 0.0
 
+    def is_on_the_clock_of(self, segment: TimedSegment, *, wrap: float = math.inf) -> bool:
+        """Whether no jump of the clock lies between, as timestamps tell; False for the segment itself."""
+        if segment.first_timestamp is None or not self.count:
+            return False
+        listed = self.listed_seconds + segment.start_seconds
+        return not is_jump(
+            clock_difference(segment.first_timestamp, self.first_timestamp, near=listed, wrap=wrap), listed
+        )
+
     def contradicts(self, segment: TimedSegment, *, wrap: float = math.inf) -> bool:
         """Whether a segment's timestamp is further from where the playlist has it than rounding can explain."""
         if segment.first_timestamp is None:
@@ -121,9 +130,12 @@ def durations_are_rounded(segments: Sequence[TimedSegment], *, wrap: float = mat
 
 
 def durations_may_be_wrong(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:
-    """Whether the playlist's durations may be wrong in one proportion, as far as timestamps tell."""
+    """Whether the playlist's durations may be wrong in one proportion, as far as timestamps tell.
+
+    Where the clock jumps between all of them, timestamps tell nothing.
+    """
     distances = _distances(segments, wrap)
-    return not distances or any(
+    return all(is_jump(*each) for each in distances) or any(
         abs(passed - listed) > _MIN_ERROR * listed and abs(passed - listed) <= max(_MAX_ERROR * passed, listed)
         for passed, listed in distances
     )
@@ -146,6 +158,30 @@ def duration_ratio(
     if origin is not None and clock is not None:
         listed = origin.listed_seconds + segments[0].start_seconds
         distances.append((clock_difference(clock, origin.first_timestamp, near=listed, wrap=wrap), listed))
+    return _common_ratio(distances)
+
+
+def duration_ratio_beside_jumps(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> float:
+    """The same where the clock surely jumps between some of the segments, which says nothing of durations.
+
+    Pairs that may as well differ because sound is missing leave it at 1.
+    """
+    distances = _distances(segments, wrap)
+    return _common_ratio([each for each in distances if not is_jump(*each)])
+
+
+def clock_jumps(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:
+    """Whether the clock jumps between some neighbors, by the playlist or surely by itself."""
+    tagged = any(each.discontinuity for each in segments[1:])
+    return tagged or any(is_jump(*each) for each in _distances(segments, wrap))
+
+
+def is_jump(passed: float, listed: float) -> bool:
+    """Whether the clock jumps between two segments: neither wrong durations nor missing sound explain it."""
+    return not -_SAME_LATENESS <= passed <= 2 * listed / (1 - _MAX_ERROR) + _SAME_LATENESS
+
+
+def _common_ratio(distances: Sequence[tuple[float, float]]) -> float:
     ratios = [passed / listed for passed, listed in distances if listed > 0]
     if len(ratios) < 2 or max(ratios) - min(ratios) > _SAME_RATIO:
         return 1.0

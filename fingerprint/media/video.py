@@ -1,9 +1,10 @@
 """Captures the sound around a moment of a VOD, or the nearest, from the first rendition that has it."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final
 
 from yarl import URL
@@ -11,13 +12,16 @@ from yarl import URL
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError, invalid_input
 from fingerprint.hls.live import total_seconds
-from fingerprint.hls.moments import VideoTimeline
+from fingerprint.hls.moments import VideoTimeline, is_muted
 from fingerprint.hls.playlist import MediaPlaylist
 from fingerprint.hls.timing import (
+    CLOCK_WRAP_SECONDS,
     DurationFit,
     Origin,
     TimedSegment,
+    clock_jumps,
     duration_ratio,
+    duration_ratio_beside_jumps,
     durations_are_rounded,
     durations_fit,
     durations_may_be_wrong,
@@ -60,6 +64,9 @@ _MAX_SELECTIONS: Final = 6
 
 _MAX_SLOW: Final = 2
 """How many renditions may be too slow before no further ones are tried."""
+
+_NEIGHBORS: Final = 4
+"""How many segments before and behind captured ones are looked at where the clock jumps."""
 
 _MAX_CORRECTIONS: Final = 2
 _MAX_DRIFT_SECONDS: Final = 1.0
@@ -195,15 +202,22 @@ class VideoCapture:
         The timeline learns of it.
         """
         timeline, last = rendition.timeline, len(rendition.timeline.segments) - 1
-        if timeline.origin_of(last) != 0:
+        listed = timeline.listed_start(last)
+        if not listed:
             return timeline.length_seconds
-        stamps = [await rendition.segments.first_timestamp(timeline.segments[each]) for each in (0, last)]
-        if stamps[0] is None or stamps[1] is None or not timeline.listed_start(last):
-            return timeline.length_seconds
-        ratio = (stamps[1] - stamps[0]) / timeline.listed_start(last)
+        ratio = 1.0
+        if timeline.origin_of(last) == 0:
+            stamps = [await rendition.segments.first_timestamp(timeline.segments[each]) for each in (0, last)]
+            if stamps[0] is not None and stamps[1] is not None:
+                ratio = (stamps[1] - stamps[0]) / listed
+        if not 1.0 < ratio <= _MAX_LENGTH_RATIO:
+            # The clock jumps: the last segments are taken to be like the others.
+            wrap = math.inf if timeline.segments[last].init is not None else CLOCK_WRAP_SECONDS
+            near = await self._timed(rendition, range(last, -1, -1), last, most=2 * _NEIGHBORS)
+            ratio = duration_ratio_beside_jumps(near, wrap=wrap)
         if not 1.0 < ratio <= _MAX_LENGTH_RATIO:
             return timeline.length_seconds
-        timeline.learn(last, stamps[1] - stamps[0])
+        timeline.learn(last, listed * ratio)
         return timeline.length_seconds * ratio
 
     async def _nearest(
@@ -312,6 +326,16 @@ class VideoCapture:
         if len(timed) == 1 and origin.contradicts(timed[0], wrap=wrap):
             timed += await self._timed_after(rendition, first)
         ratio = duration_ratio(timed, wrap=wrap, origin=origin)
+        if ratio == 1.0 and (clock_jumps(timed, wrap=wrap) or not origin.is_on_the_clock_of(timed[0], wrap=wrap)):
+            beside = await self._ratio_beside_jumps(rendition, timed, first, wrap)
+            if beside != 1.0 and timed[0].first_timestamp is not None:
+                return Origin(
+                    start_seconds=timeline.listed_start(first) * (beside - 1.0),
+                    first_timestamp=timed[0].first_timestamp,
+                    count=0,
+                    listed_seconds=0.0,
+                    ratio=beside,
+                )
         if ratio == 1.0 and (fit := await self._fit_with_late_sound(rendition, timed, first, number, wrap)):
             late = max(each.duration_seconds for each in timed)
             origin = replace(origin, first_timestamp=stamp - fit.late_seconds, late_seconds=late)
@@ -321,6 +345,43 @@ class VideoCapture:
         # What comes before another clock is taken to be wrong in the same proportion.
         start = timeline.listed_start(number) * ratio - timeline.listed_start(first)
         return replace(origin, start_seconds=start, ratio=ratio)
+
+    async def _ratio_beside_jumps(
+        self, rendition: _Rendition, timed: Sequence[TimedSegment], first: int, wrap: float
+    ) -> float:
+        """How much longer segments are than the playlist says where the clock jumps, by those near them; or 1."""
+        ratio = duration_ratio_beside_jumps(timed, wrap=wrap)
+        if ratio != 1.0:
+            return ratio
+        last = first + len(timed)
+        before = await self._timed(rendition, range(first - 1, -1, -1), first)
+        after = await self._timed(rendition, range(last, len(rendition.timeline.segments)), first)
+        return duration_ratio_beside_jumps([*before, *timed, *after], wrap=wrap)
+
+    async def _timed(
+        self, rendition: _Rendition, numbers: range, first: int, *, most: int = _NEIGHBORS
+    ) -> list[TimedSegment]:
+        """The first of these segments that have sound, in the video's order; the start of `first` is 0.
+
+        Only their beginnings are fetched.
+        """
+        timeline = rendition.timeline
+        heard = (
+            each for each in numbers if not (is_muted(timeline.segments[each]) or timeline.segments[each].gap)
+        )
+        wanted = sorted(islice(heard, most))
+        stamps = await asyncio.gather(
+            *(rendition.segments.first_timestamp(timeline.segments[each]) for each in wanted)
+        )
+        return [
+            TimedSegment(
+                start_seconds=timeline.listed_start(each) - timeline.listed_start(first),
+                duration_seconds=timeline.segments[each].duration_seconds,
+                first_timestamp=stamp,
+                discontinuity=timeline.segments[each].discontinuity,
+            )
+            for each, stamp in zip(wanted, stamps, strict=True)
+        ]
 
     async def _fit_with_late_sound(
         self, rendition: _Rendition, timed: Sequence[TimedSegment], first: int, number: int, wrap: float

@@ -236,6 +236,21 @@ async def test_where_all_segments_are_encrypted_nothing_is_asked_for_again(liste
         (57.0, {"durations_off": -0.2}),  # after the end, if the playlist were right
         (3.0, {"durations_off": 0.2, "segment_seconds": 4.0}),
         (57.0, {"durations_off": 0.2, "segment_seconds": 4.0, "clock_jumps_every": 3}),
+        (
+            57.0,
+            {"durations_off": -0.2, "segment_seconds": 2.0, "clock_jumps_every": 3, "clock_jumps_tagged": False},
+        ),
+        (
+            57.0,
+            {"durations_off": -0.2, "segment_seconds": 4.0, "clock_jumps_every": 2, "clock_jumps_tagged": False},
+        ),
+        (
+            44.0,
+            {"durations_off": 0.2, "segment_seconds": 10.0, "clock_jumps_every": 3, "clock_jumps_tagged": False},
+        ),
+        (57.0, {"durations_off": 0.2, "segment_seconds": 10.0, "clock_jumps_every": 5}),
+        (47.0, {"durations_off": 0.2, "segment_seconds": 10.0, "clock_jumps_every": 2}),
+        (47.0, {"segment_seconds": 10.0, "clock_jumps_every": 1, "clock_jumps_tagged": False}),
         (47.0, {"durations_off": -0.2, "segment_seconds": 4.0, "first_timestamp": WRAP_SECONDS - 46.0}),
         (47.0, {"durations_off": 0.3, "segment_seconds": 2.0, "inits_every": 1, "fragmented": True}),
         (47.0, {"durations_off": 0.2, "late_every": 2, "late_seconds": 3.0}),

@@ -1,6 +1,7 @@
 """Positions from segments and their timestamps: whatever clock they count on, and however they are listed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from fingerprint.hls.timing import (
     TimedSegment,
     clock_difference,
     duration_ratio,
+    duration_ratio_beside_jumps,
     durations_are_rounded,
     durations_fit,
     fit_with_late_sound,
@@ -225,3 +227,25 @@ def test_what_follows_a_jump_of_the_clock_is_off_by_as_much_as_what_comes_before
 def test_the_difference_on_a_clock_that_wraps(clock: float, difference: float) -> None:
     later = (clock + difference) % CLOCK_WRAP_SECONDS
     assert clock_difference(later, clock, wrap=CLOCK_WRAP_SECONDS) == pytest.approx(difference, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "ratio"),
+    [
+        ((0.0, 10.0, 5_000.0, 5_010.0), 1.25),
+        ((0.0, 10.0, 20.0, 9_000.0), 1.25),
+        ((0.0, 10.0, 5_000.0, 5_008.0), 1.0),  # they do not agree
+        ((0.0, 10.0, 5_000.0, 9_000.0), 1.0),  # one pair may as well be late sound
+        ((0.0, 8.0, 5_000.0, 5_008.0), 1.0),
+        ((0.0, 10.0, 9.0, 19.0), 1.25),  # it goes back
+        ((0.0, 10.0, 22.5, 32.5), 1.0),  # no jump: sound may be missing
+    ],
+)
+def test_durations_that_lie_are_seen_through_beside_jumps_of_the_clock(
+    clocks: Sequence[float], ratio: float
+) -> None:
+    timed = [
+        TimedSegment(start_seconds=8.0 * number, duration_seconds=8.0, first_timestamp=clock)
+        for number, clock in enumerate(clocks)
+    ]
+    assert duration_ratio_beside_jumps(timed) == pytest.approx(ratio)
