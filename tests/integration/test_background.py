@@ -63,7 +63,6 @@ ENDS_BY_ITSELF: Final = {
     "catalog_job.py": "as long as the command that adds music, which ends with the server",
     "feed.py": "a feed ends with its listeners, who are told when it breaks",
     "aws_lambda.py": "as long as an invocation, which awaits it",
-    "recognition_pool.py": "one question, and is awaited",
     "leased_job.py": "as long as a job: it keeps the lease",
     "admission.py": "admits one job, and is awaited",
     "jobs.py": "one job, whose waiters are told",
