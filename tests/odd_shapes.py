@@ -319,13 +319,20 @@ def _mojibake() -> list[Shape]:
     kino = {"title": "Группа крови", "artists": ["Кино"]}
     miku = {"title": "千本桜", "artists": ["初音ミク"]}
     seeds = [next(_seeds) for _ in range(6)]
+    more = [next(_seeds) for _ in range(2)]
+    greek = {"title": "Χάρτινο το φεγγαράκι", "artists": ["Μάνος Χατζιδάκις"]}
+    polish = {"title": "Dziwny jest ten świat", "artists": ["Czesław Niemen"]}
+    turkish = {"title": "Dağlar dağlar", "artists": ["Barış Manço"]}
     return [
+        mp3_latin("cp1253.mp3", "Χάρτινο το φεγγαράκι".encode("cp1253"), "Μάνος Χατζιδάκις".encode("cp1253"), greek),
         mp3_latin("cp1251.mp3", cyrillic("Группа крови"), cyrillic("Кино"), kino),
         mp3_latin("sjis.mp3", "千本桜".encode("cp932"), "初音ミク".encode("cp932"), miku),
         mp3_latin("utf8 as latin.mp3", "Été à Łódź".encode(), "Beyoncé".encode(), {"title": "Été à Łódź", "artists": ["Beyoncé"]}),
         mp3_latin("cp1252.mp3", b"Don\x92t Stop", b"Bj\xf6rk", {"title": "Don’t Stop", "artists": ["Björk"]}),
         mp3_latin("right.mp3", "Été".encode("latin-1"), "Sigur Rós".encode("latin-1"), {"title": "Été", "artists": ["Sigur Rós"]}),
         Shape(name="v1 cp1251.mp3", make=lambda: mp3(seeds[0]) + id3_v1(cyrillic("Группа крови"), cyrillic("Кино")), tracks=[kino]),
+        Shape(name="v1 cp1250.mp3", make=lambda: mp3(more[0]) + id3_v1("Dziwny jest ten świat".encode("cp1250"), "Czesław Niemen".encode("cp1250")), tracks=[polish]),
+        Shape(name="cp1254.wav", make=lambda: wav(more[1], info(INAM="Dağlar dağlar".encode("cp1254"), IART="Barış Manço".encode("cp1254"))), tracks=[turkish]),
         Shape(name="cp1251.wav", make=lambda: wav(seeds[1], info(INAM=cyrillic("Группа крови"), IART=cyrillic("Кино"))), tracks=[kino]),
         Shape(name="sjis.wav", make=lambda: wav(seeds[2], info(INAM="千本桜".encode("cp932"), IART="初音ミク".encode("cp932"))), tracks=[miku]),
         Shape(name="cp1252.wav", make=lambda: wav(seeds[3], info(INAM=b"\xc9t\xe9", IART=b"Mot\xf6rhead")), tracks=[{"title": "Été", "artists": ["Motörhead"]}]),
