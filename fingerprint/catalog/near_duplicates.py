@@ -39,7 +39,7 @@ ALIKE: Final = 0.45
 
 MIN_BLOCK_PEAKS: Final = 20
 
-FORGET_AFTER: Final = 16
+FORGET_AFTER: Final = 4
 """After so many tracks, pages of the index that were read do not count as this process's memory any more.
 
 A track's postings are on thousands of pages.
