@@ -1,4 +1,4 @@
-"""What a stricter Twitch could look at, to serve nobody but browsers: one table, all of it off at the start."""
+"""What a stricter Twitch could look at, to serve browsers alone: one table, all of it off at the start."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass

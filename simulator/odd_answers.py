@@ -1,4 +1,4 @@
-"""Answers of gql that have all that was asked for, in a form that nobody has seen of Twitch so far."""
+"""Answers of gql that have all that was asked for, in forms that Twitch was not seen to use so far."""
 
 from typing import Any, cast
 
