@@ -16,6 +16,7 @@ from fingerprint.recognizers.catalog import CatalogRecognizer
 from server import migrations
 from server.channels.unknown_store import Unknown, UnknownStore
 from server.channels.unknowns import search_unknowns
+from server.owner_choices.store import ChoiceStore
 from server.songs.store import SongStore
 from server.webhooks.later_plays import store_later_play
 from server.webhooks.store import WebhookStore
@@ -54,7 +55,8 @@ async def _search(settings: PipelineSettings, catalog: Path) -> int:
 
     async def named(answer: Identification) -> None:
         with contextlib.suppress(TwitchAudioError):
-            await store_later_play(WebhookStore(database), jobs, answer, now=clock.now())
+            choices = await ChoiceStore(database).read(answer.target, answer.channel_id)
+            await store_later_play(WebhookStore(database), jobs, answer, choices, now=clock.now())
 
     async with open_configured_database(settings) as database, open_job_store(settings, clock, database) as jobs:
         await migrations.check(database)

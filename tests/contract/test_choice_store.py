@@ -14,10 +14,12 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Broadcaster
 from server import migrations
 from server.audit.tables import log_entries
+from server.channels.retention import delete_old_rows
 from server.owner_choices import store as module
 from server.owner_choices.choices import CorrectedTime, Correction, Visibility
 from server.owner_choices.store import ChoiceFollower, ChoiceStore, PlayChange, forget_corrections
 from tests.builders import NOON, song
+from tests.fakes import FakeClock
 
 NIGHT = song("Night Drive", "Marlow Quay")
 
@@ -132,3 +134,10 @@ async def test_a_forgotten_channel_has_none_and_keeps_what_is_public(
     assert len(await corrections(store, "another", "8")) == 1
     found = await store.read("somechannel", "7")
     assert (found.corrections, found.visibility) == ((), Visibility.NOTHING)
+
+
+async def test_old_corrections_go_with_the_answers(store: ChoiceStore, database: Database) -> None:
+    await correct(store, play(), play(minutes=60))
+    assert await delete_old_rows(database, FakeClock(), before=NOON + timedelta(minutes=30)) == 1
+    (left,) = await corrections(store)
+    assert left.time.since == NOON + timedelta(minutes=60)
