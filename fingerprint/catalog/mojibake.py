@@ -18,6 +18,8 @@ _C1: Final = re.compile(r"[\x80-\x9f]")
 _UTF_8_AS_LATIN: Final = re.compile(r"[\x80-\x9f]|[\xc2-\xf4][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 """What is in every text that ftfy shall repair; it also knows encodings that tags are never read in."""
 
+_UTF_8_PAIR: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]")
+_UTF_16_MARKS: Final = {"ÿþ": "utf-16-le", "þÿ": "utf-16-be"}
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _WINDOWS_SIGNS: Final = {
     sign: 0x80 + at for at, sign in enumerate(bytes(range(0x80, 0xA0)).decode("cp1252", "replace"))
@@ -27,7 +29,7 @@ _WINDOWS_SIGNS: Final = {
 def repaired(texts: Sequence[str]) -> list[str]:
     """The texts of one file's tags, put right. Bytes that are no UTF-8 are expected as surrogates."""
     plain = [_as_latin_1(text) if _SURROGATE.search(text) else text for text in texts]
-    found = {text: text for text in plain}
+    found = {text: _from_utf_16(text) for text in plain}
     # Some were garbled twice.
     for _ in range(2):
         fixed = _repaired_once(list(dict.fromkeys(found.values())))
@@ -50,8 +52,24 @@ def _repaired_once(texts: Sequence[str]) -> dict[str, str]:
 def _fixed(text: str, content: bytes | None) -> str:
     """A text that was UTF-8, or is right in Windows-1252."""
     if content is not None and not _is_utf_8(content):
+        # The second byte of an à is often taken for a blank.
+        if _UTF_8_PAIR.search(content) and _is_utf_8(content.replace(b"\xc3 ", b"\xc3\xa0")):
+            return fix_encoding(text)
         return western(content) if _C1.search(text) else text
     return fix_encoding(text, restore_byte_a0=False) if _UTF_8_AS_LATIN.search(text) else text
+
+
+def _from_utf_16(text: str) -> str:
+    """A text whose bytes are marked as UTF-16, as what that is; a byte that was cut off at its end is a NUL."""
+    encoding = _UTF_16_MARKS.get(text[:2])
+    if encoding is None:
+        return text
+    try:
+        content = text[2:].encode("latin-1")
+        read = (content + b"\0" * (len(content) % 2)).decode(encoding)
+    except UnicodeError:
+        return text
+    return read if read.strip("\0") and read.isprintable() else text
 
 
 def _is_utf_8(content: bytes) -> bool:

@@ -156,6 +156,16 @@ def test_letters_that_were_garbled_twice_are_repaired() -> None:
     assert repaired(["Été".encode().decode("cp1252").encode().decode("latin-1")]) == ["Été"]
 
 
+def test_utf_16_and_lost_blanks_are_repaired() -> None:
+    for text in ("Кино", "Motörhead", "初音ミク"):
+        assert repaired([text.encode("utf-16").decode("latin-1")]) == [text]
+        assert repaired([("\ufeff" + text).encode("utf-16-be").decode("latin-1")]) == [text]
+    assert repaired(["ÿþ"]) == ["ÿþ"]
+    assert repaired(["ÃŠtre Ã  la vie"]) == ["Être à la vie"]
+    for right in ("MANHÃ DE CARNAVAL", "MAÇÃ DO AMOR", "Tomáš Klus", "Aleš Brichta"):
+        assert repaired([right]) == [right]
+
+
 def test_a_short_title_is_told_by_its_artist() -> None:
     texts = [text.encode("cp1251").decode("latin-1") for text in ("Дом", "Кино")]
     assert repaired([texts[0], "Live", texts[1]]) == ["Дом", "Live", "Кино"]
