@@ -155,7 +155,7 @@ class Access:
     async def is_still_operator(self, user_id: str) -> bool:
         """Whether the account that made something as an admin is one still, and not blocked. Raises `busy`.
 
-        While the accounts of some admins are not known, nobody's right is taken away.
+        While the accounts of some admins are not known, no one's right is taken away.
         """
         user = TwitchUser(id=user_id, login="", scopes=frozenset())
         if (await self.rules()).blacklist.names(user=user):

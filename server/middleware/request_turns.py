@@ -6,7 +6,7 @@ an answer (long polls, live events), for a service elsewhere, or for the rest of
 
 While others ask, too, an address has one turn at a time, and gives it on after as long as it took. Most requests
 are answered without waiting for anything: otherwise all that came together would be worked on in one run of the
-event loop, and everybody else would wait for its end.
+event loop, and all others would wait for its end.
 """
 
 import asyncio

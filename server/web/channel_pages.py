@@ -9,6 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 from yarl import URL
 
+from fingerprint.domain.identification import song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from server import keys
@@ -205,6 +206,7 @@ class ChannelPages:
             "chosen": chosen,
             "rows": [set_list_view.row(play, language, chosen.clock) for play in shown],
             "count": len(plays),
+            "songs": len({song_key(play.song) for play in plays}),
             "any": bool(found),
             "timeline": set_list_view.timeline(plays, chosen.clock),
             "days": _days(here, chosen),

@@ -109,7 +109,7 @@ async def test_who_may_ask_in_each_mode_and_signed_in_by_each_way(visitor: Visit
 
 async def test_set_list_docs_overlay_and_refusals(visitor: Visitor, site: Site) -> None:
     await visitor.go("/channels/somechannel")
-    await visitor.says("16 songs")
+    await visitor.says("8 songs, heard 16 times in all")
     await visitor.look("channel")
     await visitor.go("/channels/nobody_asked")
     await visitor.look("channel-empty")

@@ -32,11 +32,12 @@ export function gettext(message, values = {}) {
  * @param {string} one
  * @param {string} many
  * @param {number} num
+ * @param {Record<string, string | number>} [values] what is in the places of other names
  */
-export function ngettext(one, many, num) {
+export function ngettext(one, many, num, values = {}) {
   const forms = translated(one);
   const [first, second] = Array.isArray(forms) ? forms : [one, many];
-  return filled((new Intl.PluralRules(language).select(num) === "one" ? first : second) ?? many, { num });
+  return filled((new Intl.PluralRules(language).select(num) === "one" ? first : second) ?? many, { ...values, num });
 }
 
 /**

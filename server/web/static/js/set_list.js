@@ -32,13 +32,20 @@ const spoken = /** @type {HTMLElement} */ (document.getElementById("spoken"));
 function filter() {
   const words = search.value.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
+  /** @type {Set<string | undefined>} */
+  const songs = new Set();
   for (const row of /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(".plays li"))) {
     const text = (row.querySelector(".what")?.textContent ?? "").toLocaleLowerCase();
     row.hidden = !words.every((word) => text.includes(word));
-    if (!row.hidden) shown += 1;
+    if (row.hidden) continue;
+    shown += 1;
+    songs.add(row.querySelector("a.title")?.getAttribute("href") ?? undefined);
   }
   const count = document.getElementById("count");
-  if (count) count.textContent = ngettext("%(num)s song", "%(num)s songs", shown);
+  if (!count) return;
+  count.textContent = songs.size < shown
+    ? ngettext("%(num)s song, heard %(plays)s times", "%(num)s songs, heard %(plays)s times in all", songs.size, { plays: shown })
+    : ngettext("%(num)s song", "%(num)s songs", shown);
 }
 
 let late = false;
