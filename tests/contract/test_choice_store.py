@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.problems import TwitchAudioError
@@ -19,7 +20,6 @@ from server.owner_choices import store as module
 from server.owner_choices.choices import CorrectedTime, Correction, Visibility
 from server.owner_choices.store import ChoiceFollower, ChoiceStore, PlayChange, forget_corrections
 from tests.builders import NOON, song
-from tests.fakes import FakeClock
 
 NIGHT = song("Night Drive", "Marlow Quay")
 
@@ -138,6 +138,6 @@ async def test_a_forgotten_channel_has_none_and_keeps_what_is_public(
 
 async def test_old_corrections_go_with_the_answers(store: ChoiceStore, database: Database) -> None:
     await correct(store, play(), play(minutes=60))
-    assert await delete_old_rows(database, FakeClock(), before=NOON + timedelta(minutes=30)) == 1
+    assert await delete_old_rows(database, SystemClock(), before=NOON + timedelta(minutes=30)) == 1
     (left,) = await corrections(store)
     assert left.time.since == NOON + timedelta(minutes=60)
