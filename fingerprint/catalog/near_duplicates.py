@@ -39,6 +39,9 @@ ALIKE: Final = 0.45
 
 MIN_BLOCK_PEAKS: Final = 20
 
+LOOKED_UP_AT_ONCE: Final = 100
+"""How many hashes are looked up before pages are forgotten: the system may map a megabyte for each."""
+
 FORGET_AFTER: Final = 4
 """After so many tracks, pages of the index that were read do not count as this process's memory any more.
 
@@ -184,7 +187,7 @@ def _offsets(
     snapshot: Snapshot, place: _Place, hashes: NDArray[np.uint32], anchors: NDArray[np.int64]
 ) -> list[tuple[_Place, int]]:
     """The likeliest offsets of other tracks, in frames: where the track would begin in each of them."""
-    ranges = [find_postings(live.segment, hashes) for live in snapshot.segments]
+    ranges = [_found(live.segment, hashes) for live in snapshot.segments]
     totals = np.sum([counts for _, counts in ranges], axis=0)
     order = np.argsort(totals, kind="stable")
     read = np.cumsum(totals[order])
@@ -208,6 +211,26 @@ def _offsets(
     return taken
 
 
+def _found(segment: IndexSegment, hashes: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the postings of hashes start and how many they are, looked up in pieces."""
+    starts, counts = np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.int64)
+    for first in range(0, len(hashes), LOOKED_UP_AT_ONCE):
+        piece = slice(first, first + LOOKED_UP_AT_ONCE)
+        starts[piece], counts[piece] = find_postings(segment, hashes[piece])
+        segment.forget_pages()
+    return starts, counts
+
+
+def _gathered(segment: IndexSegment, firsts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The postings of some ranges, read in pieces."""
+    found: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    for first in range(0, len(firsts), LOOKED_UP_AT_ONCE):
+        piece = slice(first, first + LOOKED_UP_AT_ONCE)
+        found.append(gather(segment.postings, firsts[piece], counts[piece]).astype(np.int64))
+        segment.forget_pages()
+    return np.concatenate(found)
+
+
 def _voted(
     live: LiveSegment,
     own: int | None,
@@ -219,7 +242,7 @@ def _voted(
     `postings`: where those of each landmark start, how many they are, and the landmark's anchor.
     """
     firsts, counts, anchors = postings
-    positions = gather(live.segment.postings, firsts, counts).astype(np.int64)
+    positions = _gathered(live.segment, firsts, counts)
     cells = positions - np.repeat(anchors, counts)
     # Most postings agree with no other: which track those are in need not be known.
     agreeing = _agreeing(cells, min_votes)

@@ -70,7 +70,8 @@ def test_pages_of_the_index_that_were_read_do_not_fill_memory(
     monkeypatch.setattr(IndexSegment, "forget_pages", forget)
     fill(tmp_path, [1, 2, 3, 4, 5])
     assert len(list(near_duplicates(Catalog(tmp_path).snapshot()))) == 5
-    assert len(forgotten) == 2
+    # Between tracks, and within each of them.
+    assert len(forgotten) >= 2 + 5
     monkeypatch.undo()
     (live,) = Catalog(tmp_path).snapshot().segments
     live.segment.forget_pages()
