@@ -127,6 +127,11 @@ async def test_wrong_keys_are_refused_for_a_minute_there_and_right_ones_are_not(
     assert await refusal(authenticator, by_key("ta_", None)) is ProblemCode.KEY_INVALID
     for known in (right, new):
         assert await refusal(authenticator, by_key(known.reveal())) is None
+    # One that is made only now is valid there as soon as the rules were read again.
+    _, newest = await ApiKeyStore(database).create("the newest", now=NOON)
+    assert await refusal(authenticator, by_key(newest.reveal())) is ProblemCode.RATE_LIMITED
+    authenticator.forget_keys()
+    assert await refusal(authenticator, by_key(newest.reveal())) is None
     await clock.advance(WINDOW_SECONDS)
     assert await refusal(authenticator, by_key("ta_")) is ProblemCode.KEY_INVALID
 
