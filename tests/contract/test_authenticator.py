@@ -25,6 +25,7 @@ from server.access.tables import api_keys
 from tests.builders import NOON
 from tests.fakes import FakeClock
 
+pytestmark = pytest.mark.timeout(60)  # nothing here waits for anything outside
 VIC = TwitchUser(id="7", login="vic", scopes=frozenset())
 HERE, NEXT_DOOR, ELSEWHERE = ip_address("2001:db8::1"), ip_address("2001:db8:0:9::1"), ip_address("192.0.2.1")
 
