@@ -37,3 +37,7 @@ def numpy_environment(processors: Path = _PROCESSORS) -> dict[str, str]:
     if (facts.get("vendor_id"), facts.get("cpu family")) != ("AuthenticAMD", _ZEN_4):
         return {}
     return {"NPY_DISABLE_CPU_FEATURES": " ".join(_AVX512)} if re.search(r"\bavx512f\b", text) else {}
+
+
+HERE: Final = numpy_environment()
+"""Of this machine; read when this module is loaded, before any event loop runs."""

@@ -13,10 +13,10 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from fingerprint.catalog import numpy_features
 from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.fingerprinting_ahead import FingerprintingAhead, Running
 from fingerprint.catalog.manifest import MANIFEST_NAME
-from fingerprint.catalog.numpy_features import numpy_environment
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS
 from fingerprint.catalog.recognition_protocol import (
     AHEAD,
@@ -62,7 +62,7 @@ class RecognitionPool(WorkerPool):
     def __init__(self, *directories: Path, workers: int | None = None) -> None:
         names = json.dumps([os.fspath(directory) for directory in directories])
         program = worker_program("fingerprint.catalog.recognition_worker", names, MEMORY_BYTES)
-        environment = ENVIRONMENT | numpy_environment()
+        environment = ENVIRONMENT | numpy_features.HERE
         super().__init__(program, work="recognized", workers=workers, environment=environment)
         self._directories = directories
         self._started_workers = False
