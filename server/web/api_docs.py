@@ -14,6 +14,8 @@ MAX_VALUES_SHOWN: Final = 10
 
 _EXAMPLES: Final = {
     "id": "ID",
+    "play": "ID",
+    "correction": "ID",
     "name": "NAME",
     "ending": "csv",
     "kind": "csv",

@@ -244,7 +244,7 @@ async def test_the_owner_makes_and_revokes_tokens_on_the_channels_page(browser: 
     again = await page(browser, mine)
     assert secret[0] not in again
     assert "last used" in again
-    token_id = re.search(r'name="id" value="(\w+)"', again)
+    token_id = re.search(r'song-tokens/revoke">.*?name="id" value="(\w+)"', again)
     assert token_id is not None
     await browser.post(f"{mine}/song-tokens/revoke", data={"csrf_token": token, "id": token_id[1]})
     assert "not valid" in await (await browser.get(line)).text()
