@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -24,11 +25,14 @@ from server.access.identity.addresses import widely_counted
 AT_ONCE: Final = 8
 """How many requests of an address, or of an IPv6 address's /56, are worked on at the same time."""
 
-AT_ONCE_BESIDE_OTHERS: Final = 1
-"""The same while others ask, too."""
+WORKED_ON_BESIDE_OTHERS: Final = 1
+"""While others ask, too: how many of these may have begun within `WORK_SECONDS`."""
+
+WORK_SECONDS: Final = 0.02
+"""While others ask, what takes longer than this only waits, such as for the database, and the next one begins."""
 
 MAX_PAUSE_SECONDS: Final = 0.01
-"""While others ask, a turn is given on after as long as it took, at most after this."""
+"""While others ask, the next one begins after a pause as long as what has ended took, at most this long."""
 
 OTHERS_SECONDS: Final = 1.0
 """Others ask when the last request of another address came at most so long ago."""
@@ -49,26 +53,35 @@ STEP_SECONDS: Final = 0.01
 class Turn:
     """A request's right to be worked on, which ends with the request, or earlier."""
 
-    __slots__ = ("_begun", "_source", "_timer", "_turns")
+    __slots__ = ("_begun", "_source", "_timer", "_turns", "_work")
 
-    def __init__(self, turns: "RequestTurns", source: str | None) -> None:
+    def __init__(self, turns: "RequestTurns", source: str | None, *, beside_others: bool = False) -> None:
+        loop = asyncio.get_running_loop()
         self._turns = turns
         self._source = source
-        self._begun = asyncio.get_running_loop().time()
-        self._timer = None if source is None else asyncio.get_running_loop().call_later(MAX_TURN_SECONDS, self.end)
+        self._begun = loop.time()
+        self._timer = None if source is None else loop.call_later(MAX_TURN_SECONDS, self.end)
+        self._work = loop.call_later(WORK_SECONDS, self._end_work) if beside_others else None
 
     def end(self) -> None:
         """Let the next request have its turn. May be called again."""
         source, self._source = self._source, None
-        if source is not None:
-            assert self._timer is not None
-            self._timer.cancel()
-            if self._turns.others_ask:
-                loop = asyncio.get_running_loop()
-                pause = min(MAX_PAUSE_SECONDS, loop.time() - self._begun)
-                loop.call_later(pause, self._turns.release, source)
-            else:
-                self._turns.release(source)
+        if source is None:
+            return
+        assert self._timer is not None
+        self._timer.cancel()
+        if self._work is None:
+            self._turns.release(source)
+        else:
+            self._work.cancel()
+            loop = asyncio.get_running_loop()
+            pause = min(MAX_PAUSE_SECONDS, loop.time() - self._begun)
+            loop.call_later(pause, partial(self._turns.release, source, worked_on=True))
+
+    def _end_work(self) -> None:
+        assert self._source is not None
+        self._work = None
+        self._turns.release_work(self._source)
 
 
 TURN: Final = web.RequestKey("turn", Turn)
@@ -77,18 +90,18 @@ TURN: Final = web.RequestKey("turn", Turn)
 class RequestTurns:
     """Who is being worked on, and who waits in line, by source: an address or the /56 of an IPv6 address."""
 
-    def __init__(self, at_once: int = AT_ONCE, beside_others: int = AT_ONCE_BESIDE_OTHERS) -> None:
+    def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
-        self._beside_others = min(at_once, beside_others)
         self._last = ""
         self._alone_from = 0.0
         self._taken: dict[str, int] = {}
-        self._lines: dict[str, deque[asyncio.Future[bool]]] = {}
+        self._worked_on: dict[str, int] = {}
+        self._lines: dict[str, deque[asyncio.Future[bool | None]]] = {}
 
     @property
     def sources(self) -> int:
         """How many sources are known at the moment."""
-        return len(self._taken.keys() | self._lines.keys())
+        return len(self._taken.keys() | self._worked_on.keys() | self._lines.keys())
 
     async def begin(self, source: str) -> Turn:
         """Wait for the turn of a request; the caller ends it."""
@@ -98,58 +111,73 @@ class RequestTurns:
             self._alone_from = loop.time() + OTHERS_SECONDS if self._last else 0.0
             self._last = source
         line = self._lines.get(source)
-        if not line and self._taken.get(source, 0) < self._limit():
-            self._take(source)
-            return Turn(self, source)
-        called: asyncio.Future[bool] = loop.create_future()
+        if not line and self._is_free(source):
+            return Turn(self, source, beside_others=self._take(source))
+        called: asyncio.Future[bool | None] = loop.create_future()
         line = self._lines.setdefault(source, deque())
         line.append(called)
         self._call(source)  # others may have left since
         seconds = MAX_WAIT_SECONDS + min(MAX_WAIT_SECONDS, STEP_SECONDS * len(line))
         timer = loop.call_later(seconds, _call_anyway, called)
         try:
-            return Turn(self, source if await called else None)
+            beside_others = await called
         except asyncio.CancelledError:
-            if called.done() and not called.cancelled() and called.result():
-                self.release(source)
+            if called.done() and not called.cancelled() and (worked_on := called.result()) is not None:
+                self.release(source, worked_on=worked_on)
             raise
         finally:
             timer.cancel()
+        return Turn(self, None) if beside_others is None else Turn(self, source, beside_others=beside_others)
 
-    def release(self, source: str) -> None:
-        """Give a turn that has ended to the next in line."""
-        self._taken[source] -= 1
+    def release(self, source: str, *, worked_on: bool = False) -> None:
+        """Give a turn that has ended to the next in line. `worked_on`: it counted as that until now."""
+        _count_down(self._taken, source)
+        if worked_on:
+            _count_down(self._worked_on, source)
         self._call(source)
-        if not self._taken[source]:
-            del self._taken[source]
 
-    @property
-    def others_ask(self) -> bool:
-        """Whether more than one source has asked lately."""
+    def release_work(self, source: str) -> None:
+        """A turn goes on, but waits: the next in line may begin."""
+        _count_down(self._worked_on, source)
+        self._call(source)
+
+    def _others_ask(self) -> bool:
         return asyncio.get_running_loop().time() < self._alone_from
 
-    def _limit(self) -> int:
-        return self._beside_others if self.others_ask else self._at_once
+    def _is_free(self, source: str) -> bool:
+        return self._taken.get(source, 0) < self._at_once and (
+            self._worked_on.get(source, 0) < WORKED_ON_BESIDE_OTHERS or not self._others_ask()
+        )
 
-    def _take(self, source: str) -> None:
+    def _take(self, source: str) -> bool:
+        """Count a turn, and whether it is beside others."""
         self._taken[source] = self._taken.get(source, 0) + 1
+        beside_others = self._others_ask()
+        if beside_others:
+            self._worked_on[source] = self._worked_on.get(source, 0) + 1
+        return beside_others
 
     def _call(self, source: str) -> None:
         line = self._lines.get(source)
         if line is None:
             return
-        while line and (line[0].done() or self._taken[source] < self._limit()):
+        while line and (line[0].done() or self._is_free(source)):
             called = line.popleft()
             if not called.done():
-                self._take(source)
-                called.set_result(True)
+                called.set_result(self._take(source))
         if not line:
             del self._lines[source]
 
 
-def _call_anyway(called: asyncio.Future[bool]) -> None:
+def _count_down(counts: dict[str, int], source: str) -> None:
+    counts[source] -= 1
+    if not counts[source]:
+        del counts[source]
+
+
+def _call_anyway(called: asyncio.Future[bool | None]) -> None:
     if not called.done():
-        called.set_result(False)
+        called.set_result(None)
 
 
 TURNS: Final = web.AppKey("turns", RequestTurns)

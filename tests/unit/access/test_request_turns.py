@@ -12,6 +12,7 @@ from server.middleware.request_turns import (
     MAX_WAIT_SECONDS,
     OTHERS_SECONDS,
     STEP_SECONDS,
+    WORK_SECONDS,
     RequestTurns,
 )
 from tests.virtual_time import run_virtually
@@ -113,7 +114,7 @@ def test_what_is_answered_without_waiting_is_spread_over_runs_of_the_event_loop_
     run(story())
 
 
-def test_beside_others_one_at_a_time_is_worked_on_and_half_of_the_time_is_theirs() -> None:
+def test_while_others_ask_one_begins_after_the_other_and_half_of_the_time_is_theirs() -> None:
     async def story() -> None:
         loop, turns, begun = asyncio.get_running_loop(), RequestTurns(at_once=8), list[float]()
 
@@ -130,6 +131,26 @@ def test_beside_others_one_at_a_time_is_worked_on_and_half_of_the_time_is_theirs
         begun.clear()
         await asyncio.gather(*(request() for _ in range(10)))
         assert begun[7] - begun[0] == 0, "nobody else asks any more"
+        await asyncio.sleep(MAX_PAUSE_SECONDS)
+        assert turns.sources == 0
+
+    run(story())
+
+
+def test_while_others_ask_what_only_waits_does_not_keep_its_neighbors_waiting() -> None:
+    async def story() -> None:
+        loop, turns, begun = asyncio.get_running_loop(), RequestTurns(at_once=8), list[float]()
+
+        async def request() -> None:
+            turn = await turns.begin(ONE)
+            begun.append(loop.time())
+            await asyncio.sleep(0.3)
+            turn.end()
+
+        (await turns.begin(OTHER)).end()
+        await asyncio.gather(*(request() for _ in range(9)))
+        assert begun[:8] == pytest.approx([WORK_SECONDS * number for number in range(8)])
+        assert begun[8] == pytest.approx(0.3), "no more than eight at a time"
         await asyncio.sleep(MAX_PAUSE_SECONDS)
         assert turns.sources == 0
 
