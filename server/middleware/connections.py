@@ -68,6 +68,12 @@ _FRAMED: Final = 8
 PIECE_BYTES: Final = 4 << 10
 """How much of a chunked body is parsed before that is looked at."""
 
+LINGERING_CHUNKS_BYTES: Final = 1 << 20
+"""How much of a body that may be tiny chunks is read after its answer."""
+
+_SPARSE: Final = 32
+"""What has arrived with fewer line ends than one in so many bytes has few chunks."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -116,14 +122,18 @@ class Connection(RequestHandler):
         self._linger(len(data))
 
     def _parse(self, data: bytes) -> None:
-        """Pass on what has arrived, chunked bodies in pieces, so that none with tiny chunks is parsed for long."""
+        """Pass on what has arrived, in pieces where it may be tiny chunks, so that none are parsed for long."""
         if not data:
             super().data_received(data)
+        is_dense = len(data) > PIECE_BYTES and data.count(b"\r") > len(data) // _SPARSE
         while data:
             requests, body = self._request_count, self._chunked
             known = 0 if body is None else body.total_bytes
-            waits_for_head = self._current_request is None and not self._messages
-            size = PIECE_BYTES if body is not None or waits_for_head else len(data)
+            is_idle = self._current_request is None and not self._messages
+            if is_dense and is_idle and self.lingering > LINGERING_CHUNKS_BYTES:
+                self._end_chunks()
+                return
+            size = PIECE_BYTES if is_dense and (body is not None or is_idle) else len(data)
             piece, data = data[:size], data[size:]
             super().data_received(piece)
             arrived = len(piece)
@@ -135,11 +145,14 @@ class Connection(RequestHandler):
             if body is not None:
                 self._framing += arrived - (body.total_bytes - known)
                 if self._framing > FRAMING_BYTES + body.total_bytes // _FRAMED:
-                    server = self._manager
-                    assert isinstance(server, _Server)
-                    server.bounds.count_ended("tiny chunks")
-                    self.abort()
+                    self._end_chunks()
                     return
+
+    def _end_chunks(self) -> None:
+        server = self._manager
+        assert isinstance(server, _Server)
+        server.bounds.count_ended("tiny chunks")
+        self.abort()
 
     def handle_error(
         self,
@@ -160,6 +173,9 @@ class Connection(RequestHandler):
 
     def _linger(self, size: int) -> None:
         """Note what has arrived of a body whose answer was given, and read the next piece later or not at all."""
+        if not size:
+            # aiohttp goes on with what it had put aside, which was counted.
+            return
         self.lingering += size
         transport, server = self.transport, self._manager
         assert isinstance(server, _Server)
