@@ -47,8 +47,8 @@ MISSING_SECONDS: Final = 60.0
 """How long it counts that a service has no such file, or cannot be reached."""
 
 MAX_IN_MEMORY: Final = 64
-MAX_WAIT_SECONDS: Final = 3.0
-"""How long somebody who waits for a file may wait for the service's rate."""
+MAX_WAIT_SECONDS: Final = 4.0
+"""How long somebody who waits for a file may wait for the service's rate: once, after the answer that named it."""
 
 _PREVIEW: Final = re.compile(r"(deezer|apple)-([0-9]{1,20})")
 _MP3: Final = re.compile(rb"ID3|\xff[\xe2-\xff]")

@@ -14,7 +14,8 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.links.media import FoundMedia, LinkMedia
+from fingerprint.links.finder import PACE
+from fingerprint.links.media import MAX_WAIT_SECONDS, FoundMedia, LinkMedia
 from fingerprint.links.media_store import MediaFolder, table
 from fingerprint.links.services import apple_media, deezer_media
 from fingerprint.media.fetch import Fetched
@@ -94,6 +95,10 @@ async def test_who_looked_before_anothers_fetch_ended_does_not_fetch_again(
             fetched.set()
         assert slow.result() == path
         assert world.fetched.count("/deezer-preview/1.mp3") == 1
+
+
+def test_what_was_just_named_may_be_played_at_once() -> None:
+    assert max(PACE["Deezer"], PACE["Apple"]) < MAX_WAIT_SECONDS
 
 
 async def test_apple_has_what_deezer_lacks(world: LinkWorld, tmp_path: Path) -> None:
