@@ -292,6 +292,30 @@ async def test_a_body_of_tiny_chunks_is_not_read_for_long(at_once: bool, extensi
             writer.close()
 
 
+async def test_chunks_right_behind_another_requests_body_are_read() -> None:
+    """What arrives together: the content of the first is not taken for what the chunks have besides theirs."""
+    content = bytes(100_000)
+    got: list[bytes] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        got.append(await request.read())
+        return web.Response()
+
+    async with serving(limits=ConnectionLimits(), handle=handle) as (_, url, metrics):
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+            + HEAD.replace(b"GET", b"POST")
+            + CHUNKED
+            + chunked(content, 1_000)
+            + b"0\r\n\r\n"
+        )
+        await until(lambda: len(got) == 2)
+        assert got == [content] * 2
+        writer.close()
+        assert "tiny chunks" not in metrics.render()
+
+
 @pytest.mark.parametrize("size", [1, 50, 1_000, 100_000])
 async def test_a_usual_body_in_chunks_is_read(size: int) -> None:
     """One of a byte each has to be short; of 50 bytes and more they may be any number."""
