@@ -6,7 +6,7 @@
 - A head that is too long, as with too many cookies, and what is no HTTP get problem details like everything else.
 - A request's head, the first and each later one, has to arrive within `head_seconds`.
 - What is left of a request's body after its answer is read for 2 s, no more of it than an upload has, and, of all
-  clients together, so slowly that it costs others little.
+  clients together, one piece after the other with pauses, so that it costs others little.
 - A body in chunks may not be mostly their heads: each chunk costs as much as a thousand bytes.
 - A client has to read: one that takes nothing of its answers for `write_seconds` is disconnected, and when all
   unread answers together take too much memory, the clients that have not read for the longest.
@@ -49,13 +49,13 @@ UNREAD_BYTES: Final = 64 << 20
 """How much memory the answers may take that clients have not read, all together."""
 
 LINGERING_BYTES: Final = 32 << 20
-"""How much of a body is read after its answer: all of any upload, so that its client gets to see the answer.
+"""How much of a body is read after its answer: all of any upload, so that its client gets to see the answer."""
 
-It is also what is read of all such bodies in a second.
-"""
+LINGERING_PAUSES: Final = 10.0
+"""How many times longer than a piece of such bodies took, nothing more of any of them is read."""
 
-LINGERING_PAUSE: Final = 0.1
-"""For how many seconds a client is not read from when that is used up."""
+MAX_LINGERING_PAUSE: Final = 1.0
+"""The longest pause of one client, in seconds, however many others have such bodies."""
 
 FRAMING_BYTES: Final = 8 << 10
 """How many bytes of a chunked body may be its chunks' heads and ends, besides as many for each 8 bytes of content.
@@ -90,7 +90,16 @@ class ConnectionLimits:
 class Connection(RequestHandler):
     """aiohttp's handler of one connection, which also knows since when a request's head is arriving."""
 
-    __slots__ = ("_chunked", "_framing", "head_since", "lingering", "sources", "stalled_since", "unread")
+    __slots__ = (
+        "_chunked",
+        "_framing",
+        "_resting",
+        "head_since",
+        "lingering",
+        "sources",
+        "stalled_since",
+        "unread",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,8 +112,10 @@ class Connection(RequestHandler):
         # The body that is arriving in chunks, and how much of what has arrived was not its content.
         self._chunked: StreamReader | None = None
         self._framing = 0
+        self._resting = False
 
     def data_received(self, data: bytes) -> None:
+        began = time.thread_time() if self.lingering else 0.0
         try:
             self._parse(data)
         except IndexError:  # yarl's, of `GET https://[a]@/`, which aiohttp's parser lets out
@@ -119,7 +130,7 @@ class Connection(RequestHandler):
         if self._current_request is not None or self._messages or self.head_since is not None:
             self.lingering = 0
             return
-        self._linger(len(data))
+        self._linger(len(data), began)
 
     def _parse(self, data: bytes) -> None:
         """Pass on what has arrived, in pieces where it may be tiny chunks, so that none are parsed for long."""
@@ -173,22 +184,40 @@ class Connection(RequestHandler):
         refusal.force_close()
         return refusal
 
-    def _linger(self, size: int) -> None:
-        """Note what has arrived of a body whose answer was given, and read the next piece later or not at all."""
+    def _linger(self, size: int, began: float) -> None:
+        """Note what has arrived of a body whose answer was given, and read the next piece later or not at all.
+
+        `began`: the thread's processor time at its arrival, in seconds; 0 for the first piece.
+        """
         if not size:
             # aiohttp goes on with what it had put aside, which was counted.
             return
         self.lingering += size
-        transport, server = self.transport, self._manager
+        server = self._manager
         assert isinstance(server, _Server)
         if self.lingering > LINGERING_BYTES:
             self.abort()
             return
-        if not isinstance(transport, asyncio.Transport) or not transport.is_reading():
-            return
-        if not server.bounds.may_linger(size, time.monotonic()):
-            transport.pause_reading()
-            asyncio.get_running_loop().call_later(LINGERING_PAUSE, transport.resume_reading)
+        if began:
+            # Taking it from the system costs about as much again.
+            took = 2 * (time.thread_time() - began)
+            self._rest(server.bounds.lingering_pause(took, time.monotonic()))
+
+    def _rest(self, seconds: float) -> None:
+        """Read nothing for so long, also when aiohttp has room for more."""
+        if not self._resting:
+            self._resting = True
+            self._pause_transport_reading()
+            self._loop.call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if not self._resting:
+            super()._resume_transport_reading()
 
     def abort(self) -> None:
         """End the connection at once, without waiting until the client has read everything."""
@@ -275,7 +304,7 @@ class ConnectionBounds:
         self._trusted = trusted
         self._open: set[Connection] = set()
         self._by_source: dict[str, int] = {}
-        self._lingering, self._lingering_at = 0.0, 0.0
+        self._lingering_until = 0.0
         self._ended: Counter = metrics.counter(
             "twitchaudio_connections_ended_total", "Connections that the server ended, by reason.", "reason"
         )
@@ -312,11 +341,14 @@ class ConnectionBounds:
         """Count a connection that ends itself."""
         self._ended.add(reason)
 
-    def may_linger(self, size: int, now: float) -> bool:
-        """Count what was read of a body after its answer; False when that is enough for now (monotonic)."""
-        passed = (now - self._lingering_at) * LINGERING_BYTES
-        self._lingering, self._lingering_at = max(0.0, self._lingering - passed) + size, now
-        return self._lingering <= LINGERING_BYTES
+    def lingering_pause(self, took: float, now: float) -> float:
+        """For how long a client is not read from when a piece of its lingering body took so long; in seconds.
+
+        Clients take their turns one after the other; `now` is monotonic.
+        """
+        until = max(now, self._lingering_until) + LINGERING_PAUSES * took
+        self._lingering_until = min(until, now + MAX_LINGERING_PAUSE)
+        return self._lingering_until - now
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:

@@ -4,9 +4,10 @@ So what a client asks is not behind all requests of another one that sends many 
 one address have the same processor time as before: nothing is refused, and what waits is not counted, such as for
 an answer (long polls, live events), for a service elsewhere, or for the rest of a body.
 
-While others ask, too, an address has one turn at a time, and gives it on after as long as it took. Most requests
-are answered without waiting for anything: otherwise all that came together would be worked on in one run of the
-event loop, and all others would wait for its end.
+While others ask, too, an address has one turn at a time, and gives it on after as long as it took, and a little
+longer, for what a request costs before and after its turn. Most requests are answered without waiting for
+anything: otherwise all that came together would be worked on in one run of the event loop, and all others would
+wait for its end.
 """
 
 import asyncio
@@ -30,6 +31,9 @@ WORKED_ON_BESIDE_OTHERS: Final = 1
 
 WORK_SECONDS: Final = 0.02
 """While others ask, what takes longer than this only waits, such as for the database, and the next one begins."""
+
+AROUND_SECONDS: Final = 0.001
+"""What a request costs outside of its turn, twice: it is read, recorded and written."""
 
 MAX_PAUSE_SECONDS: Final = 0.01
 """While others ask, the next one begins after a pause as long as what has ended took, at most this long."""
@@ -75,7 +79,7 @@ class Turn:
         else:
             self._work.cancel()
             loop = asyncio.get_running_loop()
-            pause = min(MAX_PAUSE_SECONDS, loop.time() - self._begun)
+            pause = min(MAX_PAUSE_SECONDS, loop.time() - self._begun + AROUND_SECONDS)
             loop.call_later(pause, partial(self._turns.release, source, worked_on=True))
 
     def _end_work(self) -> None:

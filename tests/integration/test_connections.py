@@ -20,7 +20,13 @@ from server.access.identity.addresses import Networks, parse_network
 from server.app import make_app
 from server.cli import serving as cli_serving
 from server.cli.supervisor import SharedAddress
-from server.middleware.connections import LINGERING_BYTES, BoundedRunner, ConnectionBounds, ConnectionLimits
+from server.middleware.connections import (
+    LINGERING_BYTES,
+    MAX_LINGERING_PAUSE,
+    BoundedRunner,
+    ConnectionBounds,
+    ConnectionLimits,
+)
 from server.observability import Metrics
 from server.settings import ServerSettings
 from tests.api_client import until
@@ -141,8 +147,12 @@ async def not_reading(url: URL, count: int, requests: int = 3) -> AsyncGenerator
         yield
 
 
+def connections_of(bounds: ConnectionBounds) -> list[Any]:
+    return list(vars(bounds)["_open"])
+
+
 def unread(bounds: ConnectionBounds) -> list[int]:
-    found: Any = vars(bounds)["_open"]
+    found = connections_of(bounds)
     return [each.transport.get_write_buffer_size() for each in found if each.transport is not None]
 
 
@@ -167,6 +177,40 @@ async def test_what_is_left_of_a_body_after_its_answer_is_read_up_to_a_bound() -
             writer.write(head.replace(b"4000000000", b"%d" % (25 << 20)) + bytes(25 << 20))
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
         writer.transport.abort()
+
+
+async def test_what_is_left_of_a_body_is_read_in_pieces_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a client that sends so much at once that aiohttp stops reading, and reads on, by itself."""
+    pauses: list[float] = []
+
+    def pause(_bounds: ConnectionBounds, took: float, _now: float) -> float:
+        pauses.append(took)
+        return 3_600.0
+
+    monkeypatch.setattr(ConnectionBounds, "lingering_pause", pause)
+    async with serving(limits=ConnectionLimits()) as (bounds, url, _metrics):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        (connection,) = connections_of(bounds)
+        writer.write(bytes(16 << 20))
+        await until(lambda: len(pauses) == 1)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        # A piece before the pause is counted from, and that one.
+        assert (len(pauses), connection.lingering <= 2 << 18) == (1, True)
+        assert all(0.0 <= took < 20.0 for took in pauses)
+        writer.transport.abort()
+
+
+def test_pauses_of_all_clients_follow_each_other_and_are_bounded() -> None:
+    bounds = ConnectionBounds(limits=ConnectionLimits(), metrics=Metrics(), trusted=Networks(()))
+    assert bounds.lingering_pause(0.001, 100.0) == pytest.approx(0.01)
+    assert bounds.lingering_pause(0.002, 100.0) == pytest.approx(0.03)
+    assert bounds.lingering_pause(0.001, 100.02) == pytest.approx(0.02)
+    assert bounds.lingering_pause(0.001, 200.0) == pytest.approx(0.01)
+    assert bounds.lingering_pause(5.0, 200.0) == MAX_LINGERING_PAUSE
+    assert bounds.lingering_pause(0.001, 200.0) == MAX_LINGERING_PAUSE
 
 
 async def test_l7_requests_are_handled_as_the_answers_before_them_are_read() -> None:
