@@ -7,7 +7,9 @@
 - A request's head, the first and each later one, has to arrive within `head_seconds`.
 - What is left of a request's body after its answer is read for 2 s, no more of it than an upload has, and, of all
   clients together, one piece after the other with pauses, so that it costs others little.
-- A body in chunks may not be mostly their heads: each chunk costs as much as a thousand bytes.
+- A body in chunks may not be mostly their heads: each chunk costs as much as a thousand bytes. For some seconds
+  after one, new connections of its address are read from one after the other.
+- After a request that is refused because its address sends too many, the next one on the connection waits.
 - A client has to read: one that takes nothing of its answers for `write_seconds` is disconnected, and when all
   unread answers together take too much memory, the clients that have not read for the longest.
 
@@ -33,8 +35,10 @@ from aiohttp.web_protocol import RequestHandler
 from fingerprint.background import Background
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import Problem, ProblemCode
+from server import keys
 from server.access.identity.addresses import Networks, parse_address, sources_of
 from server.middleware.path_prefix import unprefixed_requests
+from server.middleware.pauses import Pauses
 from server.middleware.problems import problem_response
 from server.middleware.security_headers import HEADERS, SERVER
 from server.observability import Counter, Metrics
@@ -50,12 +54,6 @@ UNREAD_BYTES: Final = 64 << 20
 
 LINGERING_BYTES: Final = 32 << 20
 """How much of a body is read after its answer: all of any upload, so that its client gets to see the answer."""
-
-LINGERING_PAUSES: Final = 10.0
-"""How many times longer than a piece of such bodies took, nothing more of any of them is read."""
-
-MAX_LINGERING_PAUSE: Final = 1.0
-"""The longest pause of one client, in seconds, however many others have such bodies."""
 
 FRAMING_BYTES: Final = 8 << 10
 """How many bytes of a chunked body may be its chunks' heads and ends, besides as many for each 8 bytes of content.
@@ -165,6 +163,7 @@ class Connection(RequestHandler):
         server = self._manager
         assert isinstance(server, _Server)
         server.bounds.count_ended("tiny chunks")
+        server.bounds.pauses.slow_down(self.sources, time.monotonic())
         self.abort()
 
     def handle_error(
@@ -201,9 +200,19 @@ class Connection(RequestHandler):
         if began:
             # Taking it from the system costs about as much again.
             took = 2 * (time.thread_time() - began)
-            self._rest(server.bounds.lingering_pause(took, time.monotonic()))
+            self.rest(server.bounds.pauses.after_piece(took, time.monotonic()))
 
-    def _rest(self, seconds: float) -> None:
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        finished = await super().finish_response(request, resp, start_time)
+        context, server = request.get(keys.CONTEXT), self._manager
+        # What a trusted proxy sends on the same connection next is another client's.
+        if context is not None and context.over_budget and self.sources and isinstance(server, _Server):
+            await asyncio.sleep(server.bounds.pauses.after_refusal(time.monotonic()))
+        return finished
+
+    def rest(self, seconds: float) -> None:
         """Read nothing for so long, also when aiohttp has room for more."""
         if not self._resting:
             self._resting = True
@@ -262,6 +271,9 @@ class _Server(web.Server):
         assert isinstance(handler, Connection)
         if not self.bounds.admit(handler, transport):
             transport.abort()
+        elif seconds := self.bounds.pauses.of_new_connection(handler.sources, time.monotonic()):
+            # asyncio begins to read right after this.
+            asyncio.get_running_loop().call_soon(handler.rest, seconds)
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         assert isinstance(handler, Connection)
@@ -304,7 +316,7 @@ class ConnectionBounds:
         self._trusted = trusted
         self._open: set[Connection] = set()
         self._by_source: dict[str, int] = {}
-        self._lingering_until = 0.0
+        self.pauses: Final = Pauses()
         self._ended: Counter = metrics.counter(
             "twitchaudio_connections_ended_total", "Connections that the server ended, by reason.", "reason"
         )
@@ -340,15 +352,6 @@ class ConnectionBounds:
     def count_ended(self, reason: str) -> None:
         """Count a connection that ends itself."""
         self._ended.add(reason)
-
-    def lingering_pause(self, took: float, now: float) -> float:
-        """For how long a client is not read from when a piece of its lingering body took so long; in seconds.
-
-        Clients take their turns one after the other; `now` is monotonic.
-        """
-        until = max(now, self._lingering_until) + LINGERING_PAUSES * took
-        self._lingering_until = min(until, now + MAX_LINGERING_PAUSE)
-        return self._lingering_until - now
 
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:

@@ -20,16 +20,18 @@ from server.access.identity.addresses import Networks, parse_network
 from server.app import make_app
 from server.cli import serving as cli_serving
 from server.cli.supervisor import SharedAddress
+from server.middleware import pauses
 from server.middleware.connections import (
     LINGERING_BYTES,
-    MAX_LINGERING_PAUSE,
     BoundedRunner,
     ConnectionBounds,
     ConnectionLimits,
 )
+from server.middleware.pauses import Pauses
 from server.observability import Metrics
+from server.server_limits import ServerLimits
 from server.settings import ServerSettings
-from tests.api_client import until
+from tests.api_client import open_api, until
 from tests.fakes import FakePipeline
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -183,11 +185,11 @@ async def test_what_is_left_of_a_body_is_read_in_pieces_with_pauses(monkeypatch:
     """Also of a client that sends so much at once that aiohttp stops reading, and reads on, by itself."""
     pauses: list[float] = []
 
-    def pause(_bounds: ConnectionBounds, took: float, _now: float) -> float:
+    def pause(_pauses: Pauses, took: float, _now: float) -> float:
         pauses.append(took)
         return 3_600.0
 
-    monkeypatch.setattr(ConnectionBounds, "lingering_pause", pause)
+    monkeypatch.setattr(Pauses, "after_piece", pause)
     async with serving(limits=ConnectionLimits()) as (bounds, url, _metrics):
         reader, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
@@ -203,14 +205,31 @@ async def test_what_is_left_of_a_body_is_read_in_pieces_with_pauses(monkeypatch:
         writer.transport.abort()
 
 
-def test_pauses_of_all_clients_follow_each_other_and_are_bounded() -> None:
-    bounds = ConnectionBounds(limits=ConnectionLimits(), metrics=Metrics(), trusted=Networks(()))
-    assert bounds.lingering_pause(0.001, 100.0) == pytest.approx(0.01)
-    assert bounds.lingering_pause(0.002, 100.0) == pytest.approx(0.03)
-    assert bounds.lingering_pause(0.001, 100.02) == pytest.approx(0.02)
-    assert bounds.lingering_pause(0.001, 200.0) == pytest.approx(0.01)
-    assert bounds.lingering_pause(5.0, 200.0) == MAX_LINGERING_PAUSE
-    assert bounds.lingering_pause(0.001, 200.0) == MAX_LINGERING_PAUSE
+async def test_after_a_refusal_the_next_request_on_a_connection_waits_and_other_connections_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def pause(_pauses: Pauses, now: float) -> float:
+        given.append(now)
+        return 3_600.0
+
+    monkeypatch.setattr(Pauses, "after_refusal", pause)
+    limits = ServerLimits(requests_burst=1.0, requests_per_second=0.001)
+    async with open_api(FakePipeline(SystemClock()), tmp_path, limits=limits) as api:
+        answer = await api.get("/none")
+        assert answer.status == 404
+        port = answer.url.port
+        async with contextlib.AsyncExitStack() as stack:
+            for number in (1, 2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(writer.close)
+                writer.write(b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 429")
+                for _ in range(20):
+                    await asyncio.sleep(0.01)
+                rest = bytes(vars(reader)["_buffer"])
+                assert (len(given), b"HTTP/1.1" in rest) == (number, False)
 
 
 async def test_l7_requests_are_handled_as_the_answers_before_them_are_read() -> None:
@@ -318,10 +337,13 @@ def chunked(content: bytes, size: int) -> bytes:
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["in one piece", "after the answer"])
 @pytest.mark.parametrize("extension", [b"", b";a=bcdefghijklmnopqrstuvwxyz"], ids=["tiny", "with extensions"])
-async def test_a_body_of_tiny_chunks_is_not_read_for_long(at_once: bool, extension: bytes) -> None:
+async def test_a_body_of_tiny_chunks_is_not_read_for_long(
+    at_once: bool, extension: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each costs as much as a thousand bytes, and delays all others."""
+    monkeypatch.setattr(pauses, "SLOW_STEP", 0.5)
     flood = b"1%b\r\nx\r\n" % extension * 20_000
-    async with serving(limits=ConnectionLimits()) as (_, url, metrics):
+    async with serving(limits=ConnectionLimits()) as (bounds, url, metrics):
         reader, writer = await asyncio.open_connection(url.host, url.port)
         try:
             writer.write(HEAD + CHUNKED)
@@ -332,6 +354,13 @@ async def test_a_body_of_tiny_chunks_is_not_read_for_long(at_once: bool, extensi
                 await writer.drain()
             await until(lambda: 'ended_total{reason="tiny chunks"} 1' in metrics.render())
             await until(lambda: ended([reader]) == 1)
+            # The address's next connections are read from later than others' are.
+            connection = socket.create_connection((str(url.host), url.port or 0))
+            with connection:
+                await until(lambda: "twitchaudio_connections 1" in metrics.render())
+                (kept,) = connections_of(bounds)
+                await until(lambda: not kept.transport.is_reading())
+                await until(kept.transport.is_reading)
         finally:
             writer.close()
 
