@@ -4,13 +4,14 @@ A visitor's browser never contacts a service: what an answer names is an address
 what was found for an answer, is fetched only from listed hosts over https, never from private addresses, is
 bounded in size and time, is looked at before it is given out, and is kept in a folder for a while. Covers are
 decoded and written again by a sandboxed worker. Addresses of previews are signed and expire, so that they are
-asked for by the song's id each time.
+asked for by the song's id each time. A playlist takes them in one form, which the worker makes as well.
 """
 
 import asyncio
 import hashlib
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -54,8 +55,15 @@ _PREVIEW: Final = re.compile(r"(deezer|apple)-([0-9]{1,20})")
 _MP3: Final = re.compile(rb"ID3|\xff[\xe2-\xff]")
 _UNAVAILABLE: Final = "This preview cannot be played right now. Try again in a moment."
 
-MEDIA_TYPES: Final = {".mp3": "audio/mpeg", ".m4a": "audio/mp4"}
+PACKED: Final = ".aac"
+"""What a preview's name ends with for the form that playlists take: AAC that is at most `PACKED_SECONDS` long."""
+
+PACKED_SECONDS: Final = 30.0
+
+MEDIA_TYPES: Final = {".mp3": "audio/mpeg", ".m4a": "audio/mp4", PACKED: "audio/aac"}
 """The media type of a kept preview, by the ending of its file."""
+
+_ORIGINALS: Final = (".mp3", ".m4a")
 
 _log = logging.getLogger(__name__)
 
@@ -179,10 +187,14 @@ class LinkMedia:
 
     async def kept_preview(self, name: str) -> Path | None:
         """The file of a preview that is kept; None if it is not, or for a name that is none."""
-        return await asyncio.to_thread(self._kept_preview, name) if _PREVIEW.fullmatch(name) else None
+        packed = name.endswith(PACKED)
+        plain = name.removesuffix(PACKED)
+        if not _PREVIEW.fullmatch(plain):
+            return None
+        return await asyncio.to_thread(self._kept_preview, plain, (PACKED,) if packed else _ORIGINALS)
 
-    def _kept_preview(self, name: str) -> Path | None:
-        kept = (self._folder.path(name + ending, max_age_seconds=PREVIEW_DAY_SECONDS) for ending in MEDIA_TYPES)
+    def _kept_preview(self, name: str, endings: Sequence[str]) -> Path | None:
+        kept = (self._folder.path(name + ending, max_age_seconds=PREVIEW_DAY_SECONDS) for ending in endings)
         return next(filter(None, kept), None)
 
     async def preview(self, name: str) -> Path | None:
@@ -191,7 +203,24 @@ class LinkMedia:
         Raises TwitchAudioError `upstream-unavailable`, `busy`.
         """
         kept = await self.kept_preview(name)
-        return kept or await self._previews.get(name, lambda: self._fetched_preview(name))
+        make = self._packed_preview if name.endswith(PACKED) else self._fetched_preview
+        return kept or await self._previews.get(name, lambda: make(name))
+
+    async def _packed_preview(self, name: str) -> Path | None:
+        kept = await self.kept_preview(name)
+        if kept is not None:  # another caller's was made between our look and our turn
+            return kept
+        path = await self.preview(name.removesuffix(PACKED))
+        if path is None:
+            return None
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+            packed = await self._pool.packed_sound(content, path.suffix, max_seconds=PACKED_SECONDS)
+        except UndecodablePictureError:
+            return None
+        except OSError as error:  # deleted since, to make room
+            raise _busy() from error
+        return await self._keep(name, packed)
 
     async def _fetched_preview(self, name: str) -> Path | None:
         kept = await self.kept_preview(name)
@@ -212,11 +241,15 @@ class LinkMedia:
         ending = None if content is None else _ending(content)
         if content is None or ending is None:
             return None
+        return await self._keep(name + ending, content)
+
+    async def _keep(self, name: str, content: bytes) -> Path:
+        """Keep a preview. Raises TwitchAudioError `busy`."""
         try:
-            return await asyncio.to_thread(self._folder.keep, name + ending, content)
+            return await asyncio.to_thread(self._folder.keep, name, content)
         except OSError as error:
             _log.warning("link_media_not_kept", extra={"error": type(error).__name__})
-            raise TwitchAudioError(ProblemCode.BUSY, _UNAVAILABLE, retry_after_seconds=MISSING_SECONDS) from error
+            raise _busy() from error
 
     async def _fetched(self, address: URL, *, step: str, max_bytes: int) -> bytes | None:
         """A file of a service; None when it is not there. Raises UpstreamError."""
@@ -226,6 +259,10 @@ class LinkMedia:
         if fetched.status != 200:
             raise UpstreamError(step, f"The {step} is answered with the status {fetched.status}.")
         return fetched.body
+
+
+def _busy() -> TwitchAudioError:
+    return TwitchAudioError(ProblemCode.BUSY, _UNAVAILABLE, retry_after_seconds=MISSING_SECONDS)
 
 
 def _ending(content: bytes) -> str | None:

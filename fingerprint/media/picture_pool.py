@@ -1,4 +1,4 @@
-"""Makes pictures in a sandboxed worker process. See `picture_worker` for what it does."""
+"""Makes pictures, and sounds for playlists, in a sandboxed worker process: see `picture_worker`."""
 
 import json
 from collections.abc import Sequence
@@ -54,6 +54,13 @@ class PicturePool(WorkerPool):
         return await self._made(
             cover, media_type=media_type, max_edge=0, drawing=drawing, points=points, texts=list(texts)
         )
+
+    async def packed_sound(self, content: bytes, ending: str, *, max_seconds: float) -> bytes:
+        """A sound as AAC that HLS takes, cut at `max_seconds`. `ending`: its file's, of `packed_sound.FORMATS`.
+
+        Raises as `small_jpeg` does.
+        """
+        return await self._made(content, sound=ending, max_seconds=max_seconds)
 
     async def _made(self, content: bytes, **job: object) -> bytes:
         if not self._started_workers:

@@ -119,7 +119,7 @@ _PATH_PARAMETERS: Final = {
         {"type": "string", "enum": ["json", *FILES]},
     ),
     "{kind}": parameter(
-        "path", "kind", "Which file.", {"type": "string", "enum": ["csv", "json", "m3u8", *LINK_FILES]}
+        "path", "kind", "Which file.", {"type": "string", "enum": ["csv", "json", "m3u8", "m3u", *LINK_FILES]}
     ),
     "/songs/{id}": parameter("path", "id", "A song's id: `song.id`, or its ISRC."),
     "/previews/{name}": parameter("path", "name", "As in a song's `preview`."),

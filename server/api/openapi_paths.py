@@ -28,7 +28,7 @@ from server.api.openapi_operations import (
 from server.api.openapi_schemas import EVENT, TEXT, TIME, ref
 from server.api.responses import BASE
 
-_SOUND: Final[Mapping[str, Mapping[str, str]]] = {kind: {} for kind in ("audio/mpeg", "audio/mp4")}
+_SOUND: Final[Mapping[str, Mapping[str, str]]] = {kind: {} for kind in ("audio/mpeg", "audio/mp4", "audio/aac")}
 _EVENTS: Final = {"200": content_of("Events.", "text/event-stream", EVENT)}
 _FOR_THE_OWNER: Final = "For the channel's owner, signed in with Twitch."
 _FOR_OWNERS_AND_OPERATORS: Final = "For the channel's owner, signed in with Twitch, and operators."
@@ -153,7 +153,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
             id="preview",
             summary="A sample of a song's sound",
             description="A song's `preview` has its address. It is the service's own, of some 30 seconds, and may "
-            "be read in parts (`Range`).",
+            "be read in parts (`Range`). With `.aac` at its end, it is the AAC that HLS playlists take.",
             parameters=[
                 parameter("header", "Range", "The part that is wanted, such as `bytes=0-65535` (RFC 9110)."),
                 IF_NONE_MATCH,
@@ -190,8 +190,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="setListFile",
             summary="The set list of a channel as a file",
-            description="`csv`, `json`, `m3u8` (a playlist of links), or `spotify.txt` and `youtube.txt` (a link "
-            "to each song that the service is known to have, one a line). Of a day, or the newest plays.",
+            description="`csv`, `json`, `m3u8` (an HLS playlist of the songs' previews), `m3u` (one of links), or "
+            "`spotify.txt` and `youtube.txt` (a link to each song that the service is known to have, one a line). "
+            "Of a day, or the newest plays.",
             parameters=[
                 parameter("query", "day", "A day such as `2026-03-01`.", {"type": "string", "format": "date"}),
                 parameter(
@@ -210,6 +211,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                             "text/csv": TEXT,
                             "text/plain": TEXT,
                             "application/vnd.apple.mpegurl": TEXT,
+                            "audio/x-mpegurl": TEXT,
                             "application/json": {"type": "object"},
                         }.items()
                     },
@@ -421,8 +423,9 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
         "get": ApiOperation(
             id="videoSetListFile",
             summary="The set list of a whole VOD as a file",
-            description="`csv`, `json`, `m3u8`, `cue` (a cue sheet), `chapters.txt` (for a description on "
-            "YouTube), or `spotify.txt` and `youtube.txt` (links to the songs, a line for each).",
+            description="`csv`, `json`, `m3u8` (an HLS playlist of the songs' previews), `m3u` (one of links to "
+            "the VOD's moments), `cue` (a cue sheet), `chapters.txt` (for a description on YouTube), or "
+            "`spotify.txt` and `youtube.txt` (links to the songs, a line for each).",
             responses={
                 "304": NOT_MODIFIED,
                 "200": {
@@ -434,6 +437,7 @@ _OPERATIONS: Final[Mapping[str, Mapping[str, ApiOperation]]] = {
                             for kind in (
                                 "text/csv",
                                 "application/vnd.apple.mpegurl",
+                                "audio/x-mpegurl",
                                 "application/x-cue",
                                 "text/plain",
                             )

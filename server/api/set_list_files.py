@@ -16,6 +16,7 @@ from fingerprint.domain.identification import Kind, Song
 from fingerprint.domain.links import SERVICES, links_of
 from fingerprint.domain.text import clean_text, clock_text, printable
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
+from server.api.hls_playlist import CONTENT_TYPE, HlsEntry, as_hls
 from server.api.link_files import LINK_FILES
 from server.songs.store import Hearing
 
@@ -46,6 +47,8 @@ class NamedTracklist:
     tracklist: Tracklist
     paths: bool = False
     """With the paths of files in the catalog, which are for operators alone."""
+    origin: str = ""
+    """The server's public address, where previews are; empty where there is none."""
 
     @property
     def title(self) -> str:
@@ -113,7 +116,7 @@ def _cell(value: str | None) -> str:
 
 
 def as_m3u(named: NamedTracklist) -> str:
-    """A playlist: each song at its moment of the VOD, or where it can be heard by itself."""
+    """A playlist of links: each song at its moment of the VOD, or where it can be heard by itself."""
     lines = ["#EXTM3U", f"#PLAYLIST:{named.title}"]
     for entry in named.tracklist.songs:
         place = named.link(entry.start) or _place(entry.song, paths=named.paths)
@@ -123,6 +126,15 @@ def as_m3u(named: NamedTracklist) -> str:
         else:
             lines += [f"#EXTINF:{max(1, round(entry.end - entry.start))},{name}", place]
     return "\n".join(lines) + "\n"
+
+
+def as_m3u8(named: NamedTracklist) -> str:
+    """The previews of the songs as an HLS playlist, with their moments of the VOD as comments."""
+    entries = (
+        HlsEntry(name=song_name(entry.song), preview=entry.song.preview, place=named.link(entry.start))
+        for entry in named.tracklist.songs
+    )
+    return as_hls(named.title, entries, named.origin)
 
 
 def _place(song: Song, *, paths: bool) -> str | None:
@@ -207,7 +219,8 @@ def _links_writer(ending: str) -> Callable[[NamedTracklist], str]:
 
 FILES: Final[dict[str, tuple[str, Callable[[NamedTracklist], str]]]] = {
     "csv": ("text/csv", as_csv),
-    "m3u8": ("application/vnd.apple.mpegurl", as_m3u),
+    "m3u8": (CONTENT_TYPE, as_m3u8),
+    "m3u": ("audio/x-mpegurl", as_m3u),
     "cue": ("application/x-cue", as_cue),
     "chapters.txt": ("text/plain", as_chapters),
     **{ending: ("text/plain", _links_writer(ending)) for ending in LINK_FILES},

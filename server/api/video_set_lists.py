@@ -137,7 +137,13 @@ async def download(request: web.Request) -> web.Response:
         found = await _found(request)
         media_type, write = FILES[ending]
         paths = await is_operator(request)
-        named = NamedTracklist(kind="video", target=found.video, tracklist=found.tracklist, paths=paths)
+        named = NamedTracklist(
+            kind="video",
+            target=found.video,
+            tracklist=found.tracklist,
+            paths=paths,
+            origin=str(request.app[keys.ORIGIN](request)),
+        )
         text = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
         headers = {"Cache-Control": REVALIDATED, "Vary": VARY, **_waiting(found)}
         response = tagged_response(request, write(named).encode(), content_type=text, headers=headers)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from fingerprint.domain.identification import song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import channel_target
 from server import keys
+from server.api import hls_playlist
 from server.api.link_files import LABELS, LINK_FILES, empty_link_files
 from server.api.owners import not_public, owner_of, public_set_list, shown_to
 from server.api.responses import is_operator
@@ -33,27 +34,43 @@ from server.web.render import in_time, render
 from server.web.share import card_response, set_list_card
 from server.web.time_zones import zone_named
 
-_Writer = Callable[[str, Sequence[Play], set_list_view.PlayFilter, bool], str]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What is asked for as a file. `paths`: with those of files in the catalog, for operators."""
+
+    login: str
+    plays: Sequence[Play]
+    chosen: set_list_view.PlayFilter
+    paths: bool
+    origin: str
+
+
+_Writer = Callable[[Download], str]
 
 
 def _writer(ending: str) -> _Writer:
     write = LINK_FILES[ending]
-    return lambda _login, plays, _chosen, _paths: write(play.song for play in reversed(plays))
+    return lambda asked: write(play.song for play in reversed(asked.plays))
 
 
 DOWNLOADS: Final[Mapping[str, tuple[str, _Writer]]] = {
-    "csv": ("text/csv", lambda _login, plays, chosen, _paths: set_list_view.as_csv(plays, chosen.zone)),
+    "csv": ("text/csv", lambda asked: set_list_view.as_csv(asked.plays, asked.chosen.zone)),
     "json": (
         "application/json",
-        lambda login, plays, _chosen, paths: set_list_view.as_json(login, plays, paths=paths),
+        lambda asked: set_list_view.as_json(asked.login, asked.plays, paths=asked.paths),
     ),
     "m3u8": (
-        "application/vnd.apple.mpegurl",
-        lambda login, plays, _chosen, paths: set_list_view.as_m3u(login, plays, paths=paths),
+        hls_playlist.CONTENT_TYPE,
+        lambda asked: set_list_view.as_m3u8(asked.login, asked.plays, origin=asked.origin),
+    ),
+    "m3u": (
+        "audio/x-mpegurl",
+        lambda asked: set_list_view.as_m3u(asked.login, asked.plays, paths=asked.paths),
     ),
     **{ending: ("text/plain", _writer(ending)) for ending in LINK_FILES},
 }
-"""By the ending of a file's name: its content type, and what writes it, with the paths of files for operators."""
+"""By the ending of a file's name: its content type, and what writes it."""
 
 MAX_ROWS: Final = 200
 """Rows of one page; a page of one day has them all."""
@@ -84,7 +101,6 @@ class ChannelPages:
         """The plays of the chosen day and search as one of the files in `DOWNLOADS`."""
         login = await self._current_login(request)
         kind = request.match_info["kind"]
-        kind = "m3u8" if kind == "m3u" else kind  # its name until 0.1, in links that were kept
         if kind not in DOWNLOADS:
             raise web.HTTPNotFound
         chosen = await _filter(request.query)
@@ -95,8 +111,15 @@ class ChannelPages:
         plays = set_list_view.matching(found, chosen.search)
         content_type, write = DOWNLOADS[kind]
         day = "" if chosen.day is None else f"-{chosen.day}"
+        asked = Download(
+            login=login,
+            plays=plays,
+            chosen=chosen,
+            paths=await is_operator(request),
+            origin=str(request.app[keys.ORIGIN](request)),
+        )
         response = web.Response(
-            body=write(login, plays, chosen, await is_operator(request)).encode(),
+            body=write(asked).encode(),
             headers={
                 "Content-Type": f"{content_type}; charset=utf-8",
                 "Content-Disposition": f'attachment; filename="{login}{day}.{kind}"',

@@ -15,6 +15,7 @@ from fingerprint.domain.links import SERVICES, links_of, search_links_of
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.songs import song_id
 from fingerprint.wire import time_to_json
+from server.api.hls_playlist import HlsEntry, as_hls
 from server.api.set_list_forms import PlayJson
 from server.identifications.set_list import Play
 from server.web.answer import small_cover_of
@@ -265,20 +266,29 @@ def _cell(value: str | None) -> str:
 
 
 def as_m3u(login: str, plays: Sequence[Play], *, paths: bool = False) -> str:
-    """A playlist in the order in which the songs were heard, each once; only what has a link can be played."""
+    """Links in the order in which the songs were heard, each once; only what has a link can be played."""
     lines = ["#EXTM3U", f"#PLAYLIST:{login}"]
-    seen: set[str] = set()
-    for play in reversed(plays):
-        song = play.song
+    for name, song in _songs_once(plays).items():
         links = links_of(song)
         link = next((links[name] for name in ("youtube", *_LINKS) if links[name]), None)
         place = link or (song.catalog.path if paths and song.catalog is not None else None)
-        name = " - ".join(filter(None, [", ".join(song.artists), song.title]))
-        if name in seen:
-            continue
-        seen.add(name)
         if place is None:
             lines.append(f"# {name}: no link known")
         else:
             lines += [f"#EXTINF:{round(song.duration_seconds or -1)},{name}", place]
     return "\n".join(lines) + "\n"
+
+
+def as_m3u8(login: str, plays: Sequence[Play], *, origin: str) -> str:
+    """The previews of the songs in the order in which they were heard, each once, as an HLS playlist."""
+    songs = _songs_once(plays).items()
+    return as_hls(login, (HlsEntry(name=name, preview=song.preview) for name, song in songs), origin)
+
+
+def _songs_once(plays: Sequence[Play]) -> Mapping[str, Song]:
+    """The songs by their names, in the order in which they were heard."""
+    found: dict[str, Song] = {}
+    for play in reversed(plays):
+        song = play.song
+        found.setdefault(" ".join(" - ".join(filter(None, [", ".join(song.artists), song.title])).split()), song)
+    return found

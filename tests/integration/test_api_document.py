@@ -199,7 +199,7 @@ async def test_answers_are_what_the_document_says(
     await checker.check(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "/api/v1/clips/{slug}")
     songs = "/api/v1/channels/{login}/songs"
     await checker.check(await api.get("/api/v1/channels/somechannel/songs"), songs)
-    for kind in ("csv", "json", "m3u8", "spotify.txt", "youtube.txt"):
+    for kind in ("csv", "json", "m3u8", "m3u", "spotify.txt", "youtube.txt"):
         await checker.check(await api.get(f"/channels/somechannel/songs.{kind}"), "/channels/{login}/songs.{kind}")
     await checker.check(await api.get("/channels/somechannel/songs.xls"), "/channels/{login}/songs.{kind}")
     await checker.check(await api.get("/api/v1/songs/abc"), "/api/v1/songs/{id}")

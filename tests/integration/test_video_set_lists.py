@@ -142,7 +142,8 @@ async def test_a_set_list_is_made_step_by_step(
     expected = {
         "csv": ("text/csv", "'=1+1"),
         "json": ("application/json", '"successful"'),
-        "m3u8": ("application/vnd.apple.mpegurl", "#EXTINF:50,The Builders - Song 0\n"),
+        "m3u8": ("application/vnd.apple.mpegurl", "# The Builders - Song 0: no preview\n"),
+        "m3u": ("audio/x-mpegurl", "#EXTINF:50,The Builders - Song 0\n"),
         "cue": ("application/x-cue", "=1+1' INDEX 01 00:00:00"),
         "chapters.txt": ("text/plain", "0:00 The Builders - Song 0\n1:05 "),
         "youtube.txt": (

@@ -201,7 +201,7 @@ async def test_a_set_list_can_be_filtered_searched_and_taken_along(browser: Brow
     assert "day=2026-03-02&amp;zone=Pacific/Kiritimati" in east
     assert 'datetime="2026-03-03T03:' in east
     places = re.findall(r'href="(/channels/somechannel/songs\.[^"]+)" download>([^<]+)<', east)
-    assert [label for _, label in places] == ["CSV", "JSON", "M3U8", "Spotify links", "YouTube links"]
+    assert [label for _, label in places] == ["CSV", "JSON", "M3U8", "M3U", "Spotify links", "YouTube links"]
     for address, _ in places:
         taken = await browser.get(address.replace("&amp;", "&"))
         text = await taken.text()
@@ -212,8 +212,10 @@ async def test_a_set_list_can_be_filtered_searched_and_taken_along(browser: Brow
             assert all(line.startswith("https://") for line in text.splitlines())
             assert text
     await page(browser, "/channels/somechannel?zone=Mars/Olympus", status=400)
-    m3u = await (await browser.get("/channels/somechannel/songs.m3u")).text()
-    assert m3u.startswith("#EXTM3U")
+    for kind, holds in (("m3u", "#EXTINF:"), ("m3u8", "#EXT-X-ENDLIST")):
+        text = await (await browser.get(f"/channels/somechannel/songs.{kind}")).text()
+        assert text.startswith("#EXTM3U")
+        assert holds in text
     assert (await browser.get("/channels/somechannel/songs.exe")).status == 404
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from fingerprint.setting_formats import words
 from server.cli import Subparsers, add_catalog_argument, lazily
 
-FORMATS: Final = ("text", "json", "csv", "m3u8", "cue", "chapters", "spotify", "youtube")
+FORMATS: Final = ("text", "json", "csv", "m3u8", "m3u", "cue", "chapters", "spotify", "youtube")
 """How the set list of a whole recording can be printed."""
 
 

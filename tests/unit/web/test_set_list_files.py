@@ -15,6 +15,7 @@ from server.api.set_list_files import (
     as_csv,
     as_cue,
     as_m3u,
+    as_m3u8,
     video_link,
 )
 from tests.builders import song
@@ -53,6 +54,16 @@ def test_a_playlist_has_two_lines_for_each_song() -> None:
     assert lines[0] == "#EXTM3U"
     assert lines[2].startswith("#EXTINF:135,Someone - =cmd()")
     assert lines[3:] == ["https://www.twitch.tv/videos/123?t=0h1m5s"]
+
+
+def test_a_name_is_one_line_of_an_hls_playlist() -> None:
+    lines = as_m3u8(named((65, 200, "#EXT-X-ENDLIST\n#EXTINF:9,x\nhttps://evil.example/x"))).splitlines()
+    assert lines[0] == "#EXTM3U"
+    assert lines[-3:] == [
+        "# https://www.twitch.tv/videos/123?t=0h1m5s",
+        "# Someone - #EXT-X-ENDLIST #EXTINF:9,x https://evil.example/x: no preview",
+        "#EXT-X-ENDLIST",
+    ]
 
 
 def test_our_own_reader_takes_the_cue_sheet() -> None:
