@@ -78,7 +78,7 @@ def cleaned(text: str) -> str:
         text = text.translate(_WIDE)
     text = _WIDE_SIGNS.sub(lambda found: f"{found[1]}://" if found[1] else f"{found[2]}/", text).strip()
     if not text:
-        raise invalid_input("Nothing was given: it takes a channel name, a clip, a video or a Twitch address.")
+        raise invalid_input("Nothing was entered. Enter a channel name, a clip, a video or a Twitch address.")
     if len(text) > MAX_TEXT:
         raise invalid_input(f"This is too long: a target has at most {MAX_TEXT} characters.")
     return text

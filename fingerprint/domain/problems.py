@@ -318,5 +318,5 @@ def invalid_input(detail: str) -> TwitchAudioError:
 
 def channel_renamed(login: str, now: str) -> TwitchAudioError:
     """The error for a login that no account has any more, since its channel took the login `now`."""
-    detail = f"Twitch knows no channel {login!r} any more: it is called {now!r} now."
+    detail = f"The channel {login!r} was renamed: it is now called {now!r}."
     return TwitchAudioError(ProblemCode.CHANNEL_NOT_FOUND, detail)

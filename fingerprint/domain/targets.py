@@ -231,7 +231,7 @@ def url_target(text: str) -> TwitchTarget:
             raise invalid_input(f"{shown(text)} cannot be read as an address: it has a space in it.")
     targets = list(dict.fromkeys(address_target(link) for link in links))
     if len(targets) > 1:
-        raise invalid_input("This text has several addresses of Twitch: give one of them.")
+        raise invalid_input("This text has several Twitch addresses. Enter just one of them.")
     return targets[0]
 
 

@@ -119,13 +119,13 @@ def address_target(url: str) -> TwitchTarget:
     if address.host in _SITES or _LOCALE.fullmatch(address.host):
         return _site_page(address)
     if address.host.endswith(".twitch.tv"):
-        raise invalid_input(f"{shown(url)} is an address of Twitch, but of no channel, clip or video.")
+        raise invalid_input(f"{shown(url)} is a Twitch address, but not one of a channel, clip or video.")
     if is_short_link(url):
         raise invalid_input(
             f"{shown(url)} is a short link, which does not say where it leads: open it, and give the address of "
             "that page."
         )
-    raise invalid_input(f"{shown(url)} is not an address of Twitch.")
+    raise invalid_input(f"{shown(url)} is not a Twitch address.")
 
 
 def _split(url: str) -> _Address:

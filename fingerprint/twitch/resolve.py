@@ -152,7 +152,7 @@ class TwitchResolver:
         token = await self._gql.ask(stream_token_query(login), parse)
         if token is None:
             raise TwitchAudioError(
-                ProblemCode.CHANNEL_NOT_FOUND, f"Twitch knows no channel {login!r}, or it is banned."
+                ProblemCode.CHANNEL_NOT_FOUND, f"There is no channel {login!r} on Twitch, or it is banned."
             )
         return token
 
@@ -160,7 +160,8 @@ class TwitchResolver:
         parse = partial(parse_token_of, name="videoPlaybackAccessToken", subject="video")
         token = await self._gql.ask(video_token_query(video_id), parse)
         if token is None:
-            raise TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, f"Twitch has no video {video_id} (any more).")
+            detail = f"There is no video {video_id} on Twitch. It may have been deleted."
+            raise TwitchAudioError(ProblemCode.VIDEO_NOT_FOUND, detail)
         return token
 
     async def _clip(self, slug: str) -> ClipSource:

@@ -134,7 +134,7 @@ _PARSERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
     "accent": (_color, marked("a color such as ff6a4d")),
     "background": (_color_or_none, marked("a color such as 0c1011 or 0c1011e6 (with opacity), or none")),
     "hide": (_whole(0, 86_400), marked("seconds from 0 (never) to 86400")),
-    "label": (_label, marked("a text of at most 40 characters; an empty one takes it away")),
+    "label": (_label, marked("at most 40 characters, or nothing to hide it")),
     "cover": (_yes_or_no, marked("1 to show the cover, 0 for moving bars")),
     "progress": (_yes_or_no, marked("1 to show how far the song is, 0")),
     "test": (_yes_or_no, marked("1 to show an example song, to place the card, 0")),

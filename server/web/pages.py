@@ -111,7 +111,7 @@ class Pages:
             view = problem_view(error.problem, language)
             return await self._home(request, view, status=PROBLEM_KINDS[error.code].status)
         if found is None:
-            problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer under this address.")
+            problem = Problem(code=ProblemCode.NOT_FOUND, detail="There is no answer at this address.")
             return await self._home(request, problem_view(problem, language), status=404)
         await request.app[keys.SONGS].note_missing(hearings_of(found.identification))
         view = answer_view(found.identification, request.app[keys.CLOCK].now(), language)

@@ -137,5 +137,5 @@ async def in_time(seconds: float) -> AsyncGenerator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        detail = "Our store did not answer in time. Try again in a moment."
+        detail = "Our database did not answer in time. Try again in a moment."
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=5.0) from error

@@ -82,7 +82,7 @@ def parse_filter(query: Mapping[str, str], zone: ZoneInfo | None = None) -> Play
         try:
             day = date.fromisoformat(text)
         except ValueError as error:
-            raise invalid_input("The day has to be written as in 2026-03-01.") from error
+            raise invalid_input("Write the day like this: 2026-03-01.") from error
         if not 2000 <= day.year <= 2100:
             raise invalid_input("The day has to be one of this century.")
     return PlayFilter(day=day, search=query.get("q", "").strip()[:SEARCH_LIMIT], zone=zone)

@@ -20,4 +20,4 @@ def zone_named(name: str) -> ZoneInfo:
             return ZoneInfo(name)
     except (LookupError, OSError, ValueError):
         pass
-    raise invalid_input("The time zone has to be written as in Europe/Berlin.")
+    raise invalid_input("Write the time zone like this: Europe/Berlin.")

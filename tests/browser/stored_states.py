@@ -137,7 +137,8 @@ async def seed_videos(database: Database, full: Song, now: datetime) -> None:
     assert running is not None
     await store.save(running, heard(full, *evening_songs()[:2]), now=now, lease_seconds=600)
     full_list = replace(heard(full, LONG, *evening_songs()), position=3_600.0)
-    gone = Problem(code=ProblemCode.VIDEO_NOT_FOUND, detail="Twitch has no video 4 any more.")
+    detail = "There is no video 4 on Twitch. It may have been deleted."
+    gone = Problem(code=ProblemCode.VIDEO_NOT_FOUND, detail=detail)
     await store.finish(made[2], full_list, now=now)
     await store.finish(made[3], heard(full), now=now, problem=gone)
     await store.save(made[4], heard(full), now=now, lease_seconds=600)

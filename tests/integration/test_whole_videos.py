@@ -32,7 +32,7 @@ async def assert_what_ends_it_is_told(whole: WholeRecordings, twitch: Simulator)
     video, target = twitch.video(VIDEO), VideoTarget(VIDEO, 0.0)
     for switch, code, said in (
         ("sound_gone", ProblemCode.VIDEO_NOT_FOUND, "its sound is gone"),
-        ("missing", ProblemCode.VIDEO_NOT_FOUND, "has no video 2210987005"),
+        ("missing", ProblemCode.VIDEO_NOT_FOUND, "no video 2210987005 on Twitch"),
         ("subscriber_only", ProblemCode.RESTRICTED_STREAM, "for subscribers only"),
     ):
         video.configure(recording=False, **{switch: True})

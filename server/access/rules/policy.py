@@ -56,7 +56,7 @@ _STREAMS: Final = Refusal(
 _CLIPS: Final = Refusal(ProblemCode.CLIPS_DISABLED, "The operator has switched clips off.")
 _LOGIN: Final = Refusal(ProblemCode.LOGIN_REQUIRED, "Sign in with Twitch to use this server.")
 _INVITED: Final = Refusal(
-    ProblemCode.SUBSCRIPTION_REQUIRED, "This server is invite-only: it takes an invitation or an access code."
+    ProblemCode.SUBSCRIPTION_REQUIRED, "This server is invite-only: you need an invitation or an access code."
 )
 _UNKNOWN: Final = Refusal(
     ProblemCode.UPSTREAM_UNAVAILABLE,

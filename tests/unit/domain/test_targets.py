@@ -91,9 +91,9 @@ def test_forms_of_the_api_take_only_their_own_kind() -> None:
         with pytest.raises(TwitchAudioError, match=r"is the address of a \w+, not of a \w+\."):
             ask()
     for other in ("https://example.com/x", "some.channel", "twitch.tv/https%3A%2F%2Ftwitch.tv%2Fx"):
-        with pytest.raises(TwitchAudioError, match=r"not an address of Twitch|is not a channel name"):
+        with pytest.raises(TwitchAudioError, match=r"not a Twitch address|is not a channel name"):
             channel_target(other)
-    with pytest.raises(TwitchAudioError, match="not an address of Twitch"):
+    with pytest.raises(TwitchAudioError, match="not a Twitch address"):
         url_target("somechannel")
 
 

@@ -28,6 +28,6 @@ test("values, plurals, dates and the details of problems are in the language", (
   assert.equal(gettext("not translated, %(a)s %%", { a: "%(a)s" }), "not translated, %(a)s %");
   assert.deepEqual([0, 1, 2].map((number) => ngettext("%(num)s song", "%(num)s songs", number)), ["0 Lieder", "1 Lied", "2 Lieder"]);
   assert.equal(momentText(new Date(2025, 10, 20, 12, 2), new Date(2026, 10, 30), "de"), "am 20. November 2025 um 12:02");
-  assert.equal(detailText("Twitch knows no channel 'a.b', or it is banned."), "Twitch kennt keinen Kanal „a.b“, oder er ist gesperrt.");
+  assert.equal(detailText("There is no channel 'a.b' on Twitch, or it is banned."), "Einen Kanal „a.b“ gibt es auf Twitch nicht, oder er ist gesperrt.");
   assert.equal(detailText("Something for programs."), "");
 });

@@ -240,9 +240,10 @@ def test_a_problem_is_said_in_the_language_alone(code: str, problem: ProblemCode
 
 def test_details_are_known_by_their_wording() -> None:
     german = known_languages()["de"]
-    detail = "Twitch knows no channel 'some%(x)s', or it is banned."
+    detail = "There is no channel 'some%(x)s' on Twitch, or it is banned."
     assert translated_detail(detail, ENGLISH) == detail
-    assert translated_detail(detail, german) == "Twitch kennt keinen Kanal „some%(x)s“, oder er ist gesperrt."
+    translated = "Einen Kanal „some%(x)s“ gibt es auf Twitch nicht, oder er ist gesperrt."
+    assert translated_detail(detail, german) == translated
     takes = "The overlay's size takes a whole number of percent from 50 to 400, not '9'."
     assert translated_detail(takes, german).endswith("nimmt eine ganze Zahl von 50 bis 400 (Prozent), nicht „9“.")
     for message in DETAILS:

@@ -30,5 +30,5 @@ def test_a_zone_has_its_name(name: str) -> None:
     ],
 )
 def test_what_is_no_zone_is_refused(name: str) -> None:
-    with pytest.raises(TwitchAudioError, match="as in Europe/Berlin"):
+    with pytest.raises(TwitchAudioError, match="like this: Europe/Berlin"):
         zone_named(name)
