@@ -1,28 +1,19 @@
 """What the lists and access codes promise, on each database."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import TwitchAudioError
-from server import migrations
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore, code_hash
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
 from server.access.tables import access_codes
 from tests.builders import NOON
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 async def test_the_blacklist_is_part_of_the_rules(database: Database) -> None:

@@ -1,15 +1,13 @@
 """What API keys and rate limits promise, on each database."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import TwitchAudioError
-from server import migrations
 from server.access.identity.api_keys import ApiKey, ApiKeyStore, key_hash, new_key
 from server.access.identity.authenticator import Authenticator
 from server.access.identity.credentials import RequestCredentials
@@ -24,13 +22,6 @@ from tests.builders import NOON
 from tests.fakes import FakeClock
 
 LIMIT = Limit("key:a:minute", 3, 60)
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 async def test_a_key_is_found_by_its_text_and_only_its_hash_is_stored(database: Database) -> None:

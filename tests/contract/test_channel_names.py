@@ -1,6 +1,5 @@
 """What is stored about channels' names, and what follows a rename, on each database."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -24,18 +23,6 @@ from tests.fakes import FakeClock
 
 FOLLOWERS = (ListFollower(), BroadcasterFollower(), WatchFollower(), SongTokenFollower())
 OLD, NEW = "oldname", "newname"
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the store of corrections and of what is public promises, on each database."""
 
 import dataclasses
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +8,10 @@ import pytest
 from sqlalchemy import select
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Broadcaster
-from server import migrations
 from server.audit.tables import log_entries
 from server.channels.retention import delete_old_rows
 from server.owner_choices import store as module
@@ -22,13 +20,6 @@ from server.owner_choices.store import ChoiceFollower, ChoiceStore, PlayChange, 
 from tests.builders import NOON, song
 
 NIGHT = song("Night Drive", "Marlow Quay")
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @pytest.fixture

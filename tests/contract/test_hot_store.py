@@ -1,24 +1,15 @@
 """What the store of hot channels promises, on each database."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from fingerprint.database import Database, open_database
-from server import migrations
+from fingerprint.database import Database
 from server.channels.hot_store import HotStore
 from server.channels.tables import channel_askers
 from tests.builders import NOON
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -1,27 +1,18 @@
 """What the evidence of the learned catalog promises on each database: bounded, shared, forgotten when asked."""
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
 
 from fingerprint.catalog.learning import CaptureOrigin, SongCapture
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import ExternalIds, IdentificationId, Kind, Song
-from server import migrations
 from server.learning import store as learned_store
 from server.learning.store import LearnedStore, NewCapture, forget_learned, learned_key
 from tests.builders import NOON, song
 
 KEY = "isrc:ZZN992100042"
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """What the logs promise, on each database."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import TwitchAudioError
-from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore
@@ -23,13 +21,6 @@ from server.audit.store import AuditStore, new_row
 from tests.builders import NOON
 
 WHO = Who(id="id:77", name="viewer_vic", address="192.0.2.7")
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 def entry(number: int = 0, **more: object) -> AuditEntry:

@@ -2,11 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy import func, select
 
 from fingerprint.clock import SystemClock
@@ -40,13 +38,6 @@ class ClockAt(SystemClock):
 
     def now(self) -> datetime:
         return self._moment
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 async def claimed(database: Database, target: Target, at: datetime) -> Claimed:

@@ -1,27 +1,18 @@
 """What the operator's rules promise, on each database."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import pytest
 from sqlalchemy import insert
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.budgets import parse_budgets
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.recognizer_override import RecognizerOverride
-from server import migrations
 from server.access.rules.recognizers import Chosen, RecognizerStore
 from server.access.rules.store import RulesStore
 from server.access.rules.website import FIELDS, WebsiteSettings
 from server.access.tables import recognizer_overrides
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 async def test_without_a_row_the_defaults_hold(database: Database) -> None:

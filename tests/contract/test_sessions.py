@@ -10,10 +10,9 @@ from typing import Any, cast
 import pytest
 from yarl import URL
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.setting_formats import Secret
-from server import migrations
 from server.access.identity.limits import (
     SESSION_CACHE_SECONDS,
     SESSION_GRACE,
@@ -96,18 +95,6 @@ class Twitch:
 @pytest.fixture
 def twitch() -> Twitch:
     return Twitch()
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @contextlib.asynccontextmanager

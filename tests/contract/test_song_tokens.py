@@ -1,15 +1,14 @@
 """What tokens for `song.txt` promise, on each database."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster
-from server import migrations
 from server.access.identity.api_keys import new_key
 from server.audit.changes import ChangeLog
 from server.audit.entries import Who
@@ -26,13 +25,6 @@ from server.channels.tables import song_tokens
 from tests.builders import NOON
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -2,30 +2,21 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Status
-from server import migrations
 from server.channels import unknown_store
 from server.channels.tables import unknowns
 from server.channels.unknown_store import SoundPrint, Unknown, UnknownStore, of_channel
 from tests.builders import NOON, answered
 
 PIECE = SoundPrint(start=0.0, fingerprint=b"\x00\xffpeaks")
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What the shared count of questions promises, on each database."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
@@ -10,18 +9,10 @@ from fingerprint.database import Database, open_database
 from fingerprint.domain.budgets import Budget, Counted, OverBudget, Period
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.providers.usage import SqlUsage
-from server import migrations
 from tests.builders import NOON
 
 DAY = Budget(Period.DAY, 3)
 MONTH = Budget(Period.MONTH, 5)
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 async def used(usage: SqlUsage, provider: str = "acrcloud", days: int = 0) -> dict[Period, int]:

@@ -1,27 +1,18 @@
 """What the store of watches promises, on each database: one server at a time, and nothing is lost."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Broadcaster
-from server import migrations
 from server.channels.watch import Next, Watch, WatchState
 from server.channels.watch_store import WatchFollower, WatchStore
 from tests.builders import NOON
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
-    async with listening(tmp_path_factory.mktemp("ladder")) as listener:
+    async with listening(tmp_path_factory.getbasetemp() / "ladder") as listener:
         yield listener
 
 

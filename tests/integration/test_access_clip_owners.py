@@ -26,16 +26,10 @@ from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ask, assert_problem
 from tests.builders import NOON
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer, a_viewer
+from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer
 
 OWNER_ID = "71000301"
 MADE_UP = "NobodyMadeThisClip-0"
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @asynccontextmanager

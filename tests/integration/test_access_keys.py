@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server.access.identity.api_keys import ApiKeyStore, new_key
@@ -23,20 +21,8 @@ ME = "/api/v1/me"
 
 
 @pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, sql_address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=sql_address) as client:
-        yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        yield opened
+def address(sql_address: str) -> str:
+    return sql_address
 
 
 def now() -> datetime:

@@ -21,18 +21,12 @@ from server.cli import main
 from simulator.accounts import OWN_APPLICATION
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.fakes import FakeClock, FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 
 ME = "/api/v1/me"
 REDEEM = "/api/v1/access-codes/redeem"
 VIC = "viewer_vic"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @pytest.fixture

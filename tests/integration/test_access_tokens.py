@@ -24,17 +24,11 @@ from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, assert_problem, open_api
 from tests.fakes import FakeClock, FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 
 ME = "/api/v1/me"
 VIC = "viewer_vic"
 CLIENT = OWN_APPLICATION.client_id
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @pytest.fixture

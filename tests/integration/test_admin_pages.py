@@ -15,7 +15,7 @@ from server.server_limits import ServerLimits
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 
 VIC = "viewer_vic"
 PAGES = (
@@ -35,12 +35,6 @@ PAGES = (
     "/twitch",
     "/logs",
 )
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """The HTTP API on loopback: a real server and SQLite, a real pipeline made of fake parts."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
@@ -26,18 +24,6 @@ from tests.api_client import (
 )
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
-
-
-@pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path) as client:
-        yield client
-
 
 # --- Asking -------------------------------------------------------------------------------------------
 

@@ -3,21 +3,18 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse, ClientSession
 
-from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import CatalogRef, ExternalIds
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Match
 from server.api.openapi import openapi_document
 from server.app import make_app
 from server.settings import ServerSettings
-from tests.api_client import ASK, CLIP, STREAM, ask, open_api, read_events
+from tests.api_client import ASK, CLIP, STREAM, ask, read_events
 from tests.builders import song
 from tests.fakes import FakePipeline
 
@@ -120,17 +117,6 @@ class Checker:
         body = json.loads(text) if "json" in response.content_type else text
         assert problems_of(body, schema, self.document) == []
         return body
-
-
-@pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path) as client:
-        yield client
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from aiohttp import ClientSession, FormData, web
 from yarl import URL
 
@@ -29,7 +28,7 @@ from tests.api_client import ASK, ask
 from tests.browser_client import known_to_twitch
 from tests.builders import NOON
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer, a_viewer
+from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer
 
 SAID: Final = "The operator has blocked this"
 ADDRESS: Final = "198.51.100.7"
@@ -154,12 +153,6 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/redeem": {"data": {"code": "none"}},
     "/api/v1/access-codes/redeem": {"json": {"code": "none"}},
 }
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 class Stage:

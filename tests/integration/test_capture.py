@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import pytest_asyncio
 from av.video.stream import VideoStream
 from yarl import URL
 
@@ -28,21 +27,10 @@ from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.pcm import Decoded
 from fingerprint.ports import ClipSource, LiveSource
 from simulator.faults import Fault, FaultKind, Step
-from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, listening, tone
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, tone
 from tests.listeners import RecordingListener
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
-    async with listening(tmp_path_factory.getbasetemp() / "ladder") as listener:
-        yield listener
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def listener(running: Listener) -> Listener:
-    return running.afresh()
 
 
 def assert_right_sound(listener: Listener, recording: Recording, seconds: float) -> None:

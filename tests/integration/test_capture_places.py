@@ -3,35 +3,22 @@
 A tone tells which second of the program a sound is from, so each recording says itself whether its time is right.
 """
 
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import numpy as np
 import pytest
-import pytest_asyncio
 
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import VideoTarget
 from simulator.faults import Fault, FaultKind, Step
 from simulator.media import TICKS
-from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, listening, tone
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener, heard, tone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WRAP_SECONDS = 2**33 / 90_000
 BROKEN = ("missing", "empty", "html")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
-    async with listening(tmp_path_factory.getbasetemp() / "ladder") as listener:
-        yield listener
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def listener(running: Listener) -> Listener:
-    return running.afresh()
 
 
 def is_gap(recording: Recording, second: float) -> bool:

@@ -1,14 +1,11 @@
 """What a standard allows on the wire, and what breaks it: the sound is right, or a problem says why not."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
-import pytest_asyncio
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from simulator.faults import Fault, FaultKind, Step
-from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener
 from tests.integration.test_capture_places import assert_in_place
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,17 +51,6 @@ REFUSED = [
     (SEGMENT, FaultKind.LONGER_LENGTH, "broke off"),
     (SEGMENT, FaultKind.BROTLI, "cannot be read"),
 ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
-    async with listening(tmp_path_factory.getbasetemp() / "ladder") as listener:
-        yield listener
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def listener(running: Listener) -> Listener:
-    return running.afresh()
 
 
 @pytest.mark.parametrize(("step", "kind"), HEARD, ids=str)

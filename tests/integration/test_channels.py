@@ -39,7 +39,7 @@ from tests.api_client import (
 )
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 from tests.integration.test_api_document import Checker
 from tests.waiting import skip_time
 
@@ -47,12 +47,6 @@ VIC = "viewer_vic"
 CHANNEL = f"/api/v1/channels/{VIC}"
 SONG_TXT = f"{CHANNEL}/song.txt"
 TOKENS = f"{CHANNEL}/song-tokens"
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @pytest.fixture

@@ -1,21 +1,17 @@
 """A chat bot that knows docs/bots.md and nothing else, asking a real server over HTTP."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server.access.rules.store import RulesStore
 from server.channels.song_tokens import SongTokenStore
-from tests.api_client import open_api
 from tests.builders import NOON
 from tests.fakes import FakePipeline
 from tests.test_docs import ROOT
@@ -53,23 +49,6 @@ class Bot:
         assert "$" not in address, "a variable of a bot that nothing fills in"
         async with self._api.get(URL(address, encoded=True)) as response:
             return await response.text() if response.status == 200 else f"[{response.status}]"
-
-
-@pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path) as api:
-        yield api
-
-
-@pytest.fixture
-async def database(api: ClientSession, tmp_path: Path) -> AsyncGenerator[Database]:
-    async with open_database(f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}") as database:
-        yield database
 
 
 def test_the_docs_have_a_command_for_each_bot() -> None:

@@ -24,20 +24,9 @@ from tests.api_client import ASK, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.builders import NOON, answered, song
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 
 FINDS = "/api/v1/me/finds"
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
-
-
-@pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import re
 import socket
 import stat
-from collections.abc import AsyncGenerator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,7 @@ from tests.api_client import ASK, CLIP, STREAM, ask, assert_problem, open_api, r
 from tests.browser_client import browsing, known_to_twitch
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 
 MONITORING: Final = Path(__file__).parents[2] / "deploy" / "monitoring"
 TOKEN = "a-token-of-the-operator"
@@ -36,12 +35,6 @@ def parts() -> FakePipeline:
     found = song(catalog=CatalogRef(track_id="abc", path="/srv/music/secret.flac"))
     parts.recognizers.matches = [Match(song=found, score=0.93)]
     return parts
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 async def sees(api: ClientSession, **headers: str) -> bool:

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import ClientSession
 from sqlalchemy import update
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.recognizer_choice import RecognizerChoice
@@ -28,7 +27,7 @@ from server.identifications.limits import ServiceLimits
 from tests.api_client import assert_problem, open_api, until
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 from tests.integration.test_hot_channels import Parts
 
 VIC = "viewer_vic"
@@ -85,12 +84,6 @@ class Stage:
         await asyncio.sleep(RULES)
 
 
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
-
-
 @asynccontextmanager
 async def staged(parts: FakePipeline, viewer: Viewer, folder: Path, **more: Any) -> AsyncGenerator[Stage]:
     limits = ServiceLimits(keep_definite_seconds=0.01)
@@ -111,11 +104,6 @@ async def staged(parts: FakePipeline, viewer: Viewer, folder: Path, **more: Any)
 @pytest.fixture(autouse=True)
 def quick_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.access.service.RULES_SECONDS", RULES / 3)
-
-
-@pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
 
 
 @pytest.fixture

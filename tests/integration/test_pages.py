@@ -40,11 +40,6 @@ PERSON = {"Accept": "text/html,*/*;q=0.8"}
 
 
 @pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
-
-
-@pytest.fixture
 async def site(parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[ClientSession]:
     async with open_api(parts, tmp_path) as client:
         client.headers.update(PERSON)

@@ -27,7 +27,7 @@ from tests.api_client import ASK, ask, assert_problem, next_event_with_id, open_
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.builders import song
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import VIDEO, Viewer, a_viewer
+from tests.integration.simulator_client import VIDEO, Viewer
 
 VIC, SUE = "viewer_vic", "subscriber_sue"
 PAGE, API = f"/channels/{VIC}", f"/api/v1/channels/{VIC}"
@@ -85,12 +85,6 @@ class Stage:
     async def post(self, path: str, **fields: str) -> ClientResponse:
         data = {"csrf_token": await self.browser.csrf(), **fields}
         return await self.browser.post(f"{PAGE}/{path}", data=data, allow_redirects=False)
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @asynccontextmanager

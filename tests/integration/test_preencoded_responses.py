@@ -1,30 +1,20 @@
 """Answers that are sent preencoded are the same as those that aiohttp puts together itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import cast
 
-import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from fingerprint.clock import SystemClock
 from server.middleware.preencoded_response import EncodedHead, PreencodedResponse
-from tests.api_client import ASK, CLIP, ask, open_api
-from tests.fakes import FakePipeline
+from tests.api_client import ASK, CLIP, ask
 
 PRIVATE = ("_body", "_cookies", "_eof_sent", "_headers", "_keep_alive", "_status")
 """What `PreencodedResponse` reads or sets of aiohttp's own."""
 
 OWN = {"x-request-id", "date", "connection"}
 """What differs from one request to the next, and what asking for the other way adds."""
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(FakePipeline(SystemClock()), tmp_path) as client:
-        yield client
 
 
 def alike(headers: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.ports import Match
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
@@ -35,12 +35,6 @@ async def parts(clock: FakeClock) -> FakePipeline:
 async def api(parts: FakePipeline, clock: FakeClock, tmp_path: Path) -> AsyncGenerator[ClientSession]:
     async with open_api(parts, tmp_path, clock=clock) as api:
         yield api
-
-
-@pytest.fixture
-async def database(api: ClientSession, tmp_path: Path) -> AsyncGenerator[Database]:
-    async with open_database(f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}") as database:
-        yield database
 
 
 async def shown(api: ClientSession, path: str = "/", **headers: str) -> list[tuple[str, str]]:

@@ -24,17 +24,11 @@ from server.settings import ServerSettings
 from tests.api_client import open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 from tests.integration.test_admin_pages import VIC, send
 from tests.waiting import SECONDS
 
 AUDD = ProviderSettings(audd_api_token=Secret("token"))
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @pytest.fixture

@@ -29,19 +29,13 @@ from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import LIVE, Viewer, a_viewer
+from tests.integration.simulator_client import LIVE, Viewer
 
 ME = "/api/v1/me"
 VIC, SUE = "viewer_vic", "subscriber_sue"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WAYS = ["nobody", "bearer", "key", "session"]
 MODES = ["open", "login", "subscribers"]
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @dataclass(frozen=True, slots=True)

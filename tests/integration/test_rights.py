@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
@@ -33,7 +32,7 @@ from simulator.accounts import FOREIGN_APPLICATION, Accounts, Person
 from tests.api_client import ASK, CLIP
 from tests.browser_client import PAGE, browsing, known_to_twitch
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import LIVE, VIDEO, Viewer, a_viewer
+from tests.integration.simulator_client import LIVE, VIDEO, Viewer
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VIC, SUE, GUEST, OPERATOR, BOB = "viewer_vic", "subscriber_sue", "asleep", "picture", "blocked_bob"
@@ -165,12 +164,6 @@ class Caller:
 
     client: ClientSession
     headers: Mapping[str, str]
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @asynccontextmanager

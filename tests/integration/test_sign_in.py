@@ -35,15 +35,9 @@ from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, assert_problem, open_api
 from tests.browser_client import PAGE, Browser, browsing, known_to_twitch
 from tests.fakes import FakeClock, FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 
 VIC = "viewer_vic"
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @asynccontextmanager

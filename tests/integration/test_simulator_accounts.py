@@ -1,28 +1,20 @@
 """The simulated id.twitch.tv and Helix."""
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
-import pytest
 from yarl import URL
 
 from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION, PUBLIC_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
-from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Reply, Viewer, a_viewer
+from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Reply, Viewer
 
 APP = {"client_id": OWN_APPLICATION.client_id, "client_secret": OWN_APPLICATION.secret or ""}
 PUBLIC = {"client_id": PUBLIC_APPLICATION.client_id}
 CALLBACK = OWN_APPLICATION.redirect_uris[0]
 SCOPE = "user:read:subscriptions"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 async def form(viewer: Viewer, path: str, **fields: str) -> Reply:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import io
 import time
-from collections.abc import AsyncGenerator
 
 import aiohttp
 import av
@@ -28,12 +27,6 @@ from tests.integration.simulator_client import (
 )
 
 ASK = {"query": STREAM_QUERY, "variables": {"login": LIVE}}
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 def fail(viewer: Viewer, step: Step, kind: FaultKind, *, times: int | None = None, **more: float) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import av
@@ -20,18 +19,11 @@ from tests.integration.simulator_client import (
     VIDEO_QUERY,
     MediaPlaylist,
     Viewer,
-    a_viewer,
     decoded,
     frequency,
     signed,
     tone,
 )
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 async def clip_of(viewer: Viewer, slug: str = CLIP) -> dict[str, Any] | None:

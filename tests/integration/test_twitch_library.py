@@ -1,7 +1,6 @@
 """The simulated id.twitch.tv and Helix, driven by a library that others wrote: twitchAPI, as it is."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
@@ -24,17 +23,11 @@ from twitchAPI.type import (
 from yarl import URL
 
 from simulator.accounts import OWN_APPLICATION, PUBLIC_APPLICATION
-from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer, a_viewer
+from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer
 
 CLIENT, SECRET = OWN_APPLICATION.client_id, OWN_APPLICATION.secret or ""
 CALLBACK = OWN_APPLICATION.redirect_uris[0]
 SCOPES = [AuthScope.USER_READ_SUBSCRIPTIONS]
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 def auth_base(viewer: Viewer) -> str:

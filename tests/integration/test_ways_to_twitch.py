@@ -1,12 +1,10 @@
 """What is sent to Twitch, request by request, and the ways around what fails, on the simulated Twitch."""
 
 import re
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiohttp import ClientSession
 from yarl import URL
 
@@ -20,21 +18,10 @@ from fingerprint.upstream_settings import TwitchSettings
 from simulator.browser_demands import TABLE
 from simulator.faults import ODD_DATA_KINDS, Fault, FaultKind, Step
 from simulator.transport import RequestRecord
-from tests.integration.capture_twitch import SLUG, VIDEO, Listener, listening
+from tests.integration.capture_twitch import SLUG, VIDEO, Listener
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CLIP = f"https://clips.twitch.tv/{SLUG}"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Listener]:
-    async with listening(tmp_path_factory.mktemp("ways")) as listener:
-        yield listener
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def listener(running: Listener) -> Listener:
-    return running.afresh()
 
 
 # --- Request by request --------------------------------------------------------------------------------

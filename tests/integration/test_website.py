@@ -25,16 +25,10 @@ from tests.api_client import open_api
 from tests.browser_client import PAGE, Browser, browsing, known_to_twitch
 from tests.builders import NOON
 from tests.fakes import FakePipeline
-from tests.integration.simulator_client import Viewer, a_viewer
+from tests.integration.simulator_client import Viewer
 from tests.seeds import seed_evening
 
 VIC = "viewer_vic"
-
-
-@pytest.fixture
-async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Viewer]:
-    async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
-        yield viewer
 
 
 @pytest.fixture
