@@ -7,6 +7,8 @@ interface SongOfServer {
   id?: string;
   title: string;
   artists: string[];
+  /** Whether its channel's owner has corrected it; servers of before do not say. */
+  corrected?: boolean;
   album: string | null;
   label?: string | null;
   artwork?: { url: string; width: number; height: number }[] | null;
@@ -149,7 +151,7 @@ interface AnswerTexts {
   needle: number;
   /** Seconds: where in the song the sound was, and the song's length; null unless both are known. */
   offset: number | null; length: number | null;
-  scale_end: string; moment: string; title: string; artists: string; probably: string; sure: string;
+  scale_end: string; moment: string; title: string; artists: string; probably: string; corrected: string; sure: string;
   /** The song's members that are texts, by name. */
   facts: Record<string, string>;
   /** Addresses on our own server: of the cover, or one that is drawn, and of a recording to play; empty without. */
@@ -181,6 +183,8 @@ interface Found {
   note: string;
   /** The word before a song that is probable only; empty before others. */
   probably: string;
+  /** Says that the channel's owner has corrected the song; empty for others. */
+  corrected: string;
 }
 interface None { state: "none"; id: string; heading: string; text: string; actions: Action[] }
 interface ProblemView {

@@ -221,14 +221,15 @@ twitchaudio.panel = (() => {
     }
 
     /** @param {Found} found @param {boolean} live @returns {Node[]} */
-    function drawnFound({ id, kind, song, others, note, probably }, live) {
+    function drawnFound({ id, kind, song, others, note, probably, corrected }, live) {
       const title = h("h2", { class: "title", "data-field": "title", dir: "auto" }, song.title);
       const artists = h("p", { class: "artists", "data-field": "artists", dir: "auto" }, song.artists);
       const album = song.album ? h("p", { class: "album", "data-field": "album", dir: "auto" }, song.album) : null;
       const links = song.links.map((link) => drawnLink(link));
       return [
         h("div", { class: "song" }, drawnCover(song), h("div", {},
-          probably ? h("p", { class: "probably", "data-field": "probably" }, probably) : null, title, artists, album)),
+          probably ? h("p", { class: "probably", "data-field": "probably" }, probably) : null, title, artists, album,
+          corrected ? h("p", { class: "probably", "data-field": "corrected" }, corrected) : null)),
         drawnPosition(song),
         note ? h("p", { class: "text", "data-field": "note" }, note) : null,
         h("div", { class: "links" }, ...links),

@@ -57,6 +57,7 @@ export function viewOf(identification, say, server, wait = null, ago = 0) {
         others: others.slice(0, MAX_OTHERS).map(shownSong),
         note: [note, ...playedWords(identification.song, say)].filter(Boolean).join(" "),
         probably: probable ? say("song_probably") : "",
+        corrected: identification.song.corrected === true ? say("song_corrected") : "",
       };
     }
     case "failed": {

@@ -146,6 +146,7 @@ function showAnswer(view) {
       answer.replaceChildren(view.probably ? h("p", { class: "muted small" }, view.probably) : "",
         h("h2", { dir: "auto" }, view.song.title), h("p", { dir: "auto" }, view.song.artists),
         view.song.album ? h("p", { class: "muted small", dir: "auto" }, view.song.album) : "",
+        view.corrected ? h("p", { class: "muted small" }, view.corrected) : "",
         view.note ? h("p", { class: "small" }, view.note) : "", h("div", { class: "row" }, ...links));
       spoken.textContent = say(view.probably ? "spoken_probably" : "spoken_found", [view.song.title, view.song.artists]);
       break;

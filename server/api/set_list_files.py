@@ -91,7 +91,7 @@ def as_csv(named: NamedTracklist) -> str:
     out = io.StringIO()
     writer = csv.writer(out)
     columns = ("start", "start_seconds", "end_seconds", "title", "artists", "album", "label", "isrc")
-    writer.writerow([*columns, "offset", "score", "recognizer", "link", *_LINKS])
+    writer.writerow([*columns, "offset", "score", "recognizer", "link", *_LINKS, "corrected"])
     for entry in named.tracklist.songs:
         song, links = entry.song, links_of(entry.song)
         texts = [song.title, ", ".join(song.artists), song.album, song.label, song.isrc]
@@ -104,7 +104,7 @@ def as_csv(named: NamedTracklist) -> str:
                 *map(_cell, texts),
                 "" if song.offset_seconds is None else f"{song.offset_seconds:.1f}",
                 f"{entry.score:.2f}",
-                *map(_cell, [entry.recognizer, *places]),
+                *map(_cell, [entry.recognizer, *places, "yes" if song.corrected else ""]),
             ]
         )
     return "\ufeff" + out.getvalue()

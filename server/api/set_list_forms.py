@@ -77,6 +77,9 @@ class HearingJson(Struct, kw_only=True):
     link: Annotated[
         str | None, Meta(description="The clip, or the VOD at this second, on Twitch; null for live channels.")
     ]
+    corrected: Annotated[
+        bool, Meta(description="Whether the channel's owner, or an operator, has named the song.")
+    ]
 
     @classmethod
     def of(cls, hearing: Hearing) -> "HearingJson":
@@ -90,6 +93,7 @@ class HearingJson(Struct, kw_only=True):
             broadcast=hearing.broadcast,
             at=hearing.at_seconds,
             link=hearing_link(hearing),
+            corrected=hearing.corrected,
         )
 
 

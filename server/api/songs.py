@@ -22,7 +22,7 @@ from server.api.requests import no_unknown_query, query_limit, query_time
 from server.api.responses import BASE, is_operator, revalidated_response
 from server.api.set_list_forms import SongHistoryJson
 from server.identifications.set_list import Play
-from server.owner_choices.choices import Visibility
+from server.owner_choices.choices import Correction, Visibility, moment_of
 from server.songs.store import Hearing, longest_gap
 
 DEFAULT_HEARINGS: Final = 50
@@ -87,7 +87,7 @@ async def _visible(
     found: list[Hearing] = []
     for _ in range(_MOST_PAGES):
         page = await store.hearings(identifier, limit=limit + 1, before=before)
-        found += [hearing for hearing in page if await visible.allows(hearing)]
+        found += [shown for hearing in page if (shown := await visible.shown(hearing)) is not None]
         if len(page) <= limit or len(found) > limit:
             break
         before = page[-1].last_heard
@@ -103,29 +103,52 @@ class _Visibility:
         self._channels: dict[str, Broadcaster | None] = {}
         self._shown_all: dict[str, bool] = {}
 
-    async def allows(self, hearing: Hearing) -> bool:
-        """Whether a hearing may be shown. Raises TwitchAudioError `busy`."""
+    async def shown(self, hearing: Hearing) -> Hearing | None:
+        """A hearing as it may be shown; None if it may not. Raises TwitchAudioError `busy`."""
         if hearing.kind not in self._kinds:
             self._kinds[hearing.kind] = await self._allows_kind(hearing.kind)
         if not self._kinds[hearing.kind]:
-            return False
+            return None
         blacklist = (await self._request.app[keys.ACCESS].rules()).blacklist
         if not blacklist.empty and await self._blacklisted(blacklist, hearing):
-            return False
-        return hearing.channel is None or await self._public(hearing, hearing.channel)
+            return None
+        return hearing if hearing.channel is None else await self._public(hearing, hearing.channel)
 
-    async def _public(self, hearing: Hearing, channel: str) -> bool:
-        """Whether the channel's owner has it shown as what was heard there."""
+    async def _public(self, hearing: Hearing, channel: str) -> Hearing | None:
+        """The hearing as the channel's owner has it shown."""
         choices = await self._request.app[keys.CHOICES].of(channel)
         if choices.visibility is not Visibility.SET_LIST:
             if channel not in self._shown_all:
                 self._shown_all[channel] = await sees_all(self._request, channel)
             if not self._shown_all[channel]:
-                return False
+                return None
         if not choices.corrections:
-            return True
+            return hearing
+        if hearing.kind is Kind.STREAM and _is_decided_about(hearing, choices.corrections):
+            return await self._what_is_left(hearing)
         answer = await self._request.app[keys.JOBS].get(IdentificationId(hearing.identification_id))
-        return answer is None or hearing.song_id in map(song_id, _songs_of(choices.shown(answer)))
+        if answer is None:
+            return hearing
+        song = _song_of(choices.shown(answer), hearing)
+        return None if song is None else dataclasses.replace(hearing, corrected=song.corrected)
+
+    async def _what_is_left(self, hearing: Hearing) -> Hearing | None:
+        """A hearing of several plays, without those that are hidden or another song's."""
+        history = self._request.app[keys.SERVICE].history
+        within = await history.answers_between(hearing.target, hearing.first_heard, hearing.last_heard)
+        left = [answer for answer in within if _song_of(answer, hearing) is not None]
+        if not left:
+            return None
+        first, newest = left[-1], left[0]
+        song, moment = _song_of(newest, hearing), first.moment
+        return dataclasses.replace(
+            hearing,
+            identification_id=newest.id,
+            first_heard=moment_of(first),
+            last_heard=moment_of(newest),
+            at_seconds=None if moment is None or moment.seconds is None else int(moment.seconds),
+            corrected=song is not None and song.corrected,
+        )
 
     async def _allows_kind(self, kind: Kind) -> bool:
         access, context = self._request.app[keys.ACCESS], self._request[keys.CONTEXT]
@@ -156,6 +179,15 @@ class _Visibility:
             number = hearing.channel_id or (None if known is None else known.id)
             owner = None if number is None else Broadcaster(id=number, login=hearing.channel)
         return blacklist.names(target=target, broadcaster=owner)
+
+
+def _is_decided_about(hearing: Hearing, corrections: Sequence[Correction]) -> bool:
+    """Whether plays of the song within the hearing are hidden or corrected."""
+    known_by = {hearing.song_id, hearing.isrc}
+    return any(
+        each.keys & known_by and each.time.since <= hearing.last_heard and each.time.until >= hearing.first_heard
+        for each in corrections
+    )
 
 
 async def note_plays(request: web.Request, login: str, plays: Sequence[Play]) -> None:
@@ -192,6 +224,10 @@ async def _described(request: web.Request, identifier: str, heard: Sequence[Hear
                         song, offset_seconds=None, position_seconds=0.0, speed=None, pitch=None
                     )
     return await asyncio.to_thread(request.app[keys.ARTWORK].song, identifier)
+
+
+def _song_of(answer: Identification, hearing: Hearing) -> Song | None:
+    return next((song for song in _songs_of(answer) if song_id(song) == hearing.song_id), None)
 
 
 def _songs_of(answer: Identification) -> Sequence[Song]:

@@ -12,11 +12,15 @@ from server.channel_name_table import NameSpan
 from server.channel_names import ChannelNames
 from server.identifications.limits import ServiceLimits
 from server.identifications.set_list import Play, plays
-from server.owner_choices.choices import NOTHING_CHOSEN, ChannelChoices
+from server.owner_choices.choices import NOTHING_CHOSEN, ChannelChoices, moment_of
 from server.owner_choices.service import OwnerChoices
 
 PLAY_REACH: Final = timedelta(hours=6)
 """How long after one of its answers the newest of its play is looked for."""
+
+
+ANSWER_REACH: Final = timedelta(minutes=10)
+"""How long after its sound was broadcast an answer was asked for at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,18 @@ class ChannelHistory:
     async def newest_answers(self, login: str, *, limit: int) -> Sequence[Identification]:
         """The same with the hidden ones, which are without a song."""
         return await self._shown(login, limit=limit)
+
+    async def answers_between(self, login: str, since: datetime, until: datetime) -> Sequence[Identification]:
+        """A channel's answers with a song from a time, as they are shown, newest first."""
+        found: list[Identification] = []
+        cursor = until + ANSWER_REACH
+        for _ in range(max(1, self._limits.set_list_answers // self._limits.set_list_page)):
+            page = await self._shown(login, limit=self._limits.set_list_page, before=cursor)
+            found += [each for each in page if each.song is not None and since <= moment_of(each) <= until]
+            if len(page) < self._limits.set_list_page or page[-1].created_at < since:
+                break
+            cursor = page[-1].created_at
+        return found
 
     async def answers_of_play(self, login: str, answer_id: str) -> Sequence[Identification]:
         """The answers that make up one play of a channel's set list, as they were given, newest first.

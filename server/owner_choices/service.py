@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection
 from typing import Final, Self
 
 from fingerprint.database import Database
@@ -45,6 +46,10 @@ class OwnerChoices:
         """What is decided about the channel that a login leads to. Raises TwitchAudioError `busy`."""
         known = self._channels.fresh(login)
         return known or await self._channels.get(login, lambda: self._read(login))
+
+    async def corrected_among(self, logins: Collection[str]) -> frozenset[str]:
+        """Those of the channels that have corrections. Raises TwitchAudioError `busy`."""
+        return await self._store.corrected_among(logins) if logins else frozenset()
 
     async def _read(self, login: str) -> ChannelChoices:
         return await self._store.read(login, await self.id_of(login), self._channels.last(login))

@@ -59,6 +59,12 @@ class ChoiceStore:
         """All that is decided about a channel; `known` if nothing has changed since."""
         return await self._database.read(lambda connection: _read(connection, login, channel_id, known))
 
+    async def corrected_among(self, logins: Collection[str]) -> frozenset[str]:
+        """Those of the channels that have corrections."""
+        table = play_corrections
+        query = select(table.c.channel).where(table.c.channel.in_(logins)).distinct()
+        return frozenset(row.channel for row in await self._database.rows(query))
+
     async def correct(
         self, login: str, channel_id: str | None, wanted: Sequence[PlayChange], *, made_by: str, now: datetime
     ) -> Sequence[str]:

@@ -36,6 +36,7 @@ class Find:
     artists: str
     source: str
     found_at: datetime
+    channel: str | None = None
 
 
 class FindStore:
@@ -104,6 +105,7 @@ def _find_of(row: Row[Any]) -> Find:
         artists=row.artists,
         source=row.channel or row.target,
         found_at=from_us(row.found_us),
+        channel=row.channel,
     )
 
 

@@ -37,7 +37,8 @@ class Hearing:
     """A time at which a song was heard, or a clip or VOD that it was heard in.
 
     `target`: the channel's login, the clip's slug or the VOD's number. `channel`: whose clip or VOD it is, if that
-    is known. `at_seconds`: where in the broadcast, the clip or the VOD it was first heard.
+    is known. `at_seconds`: where in the broadcast, the clip or the VOD it was first heard. `corrected`: it has
+    the name that the channel gave it, which is not stored with it.
     """
 
     song_id: str
@@ -51,6 +52,7 @@ class Hearing:
     last_heard: datetime
     broadcast: str | None
     at_seconds: int | None
+    corrected: bool = False
 
 
 def hearings_of(answer: Identification) -> Sequence[Hearing]:

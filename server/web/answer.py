@@ -116,6 +116,7 @@ class AnswerView:
     artists: str = ""
     facts: dict[str, str] = field(default_factory=dict[str, str])
     probably: str = ""
+    corrected: str = ""
     sure: str = ""
     cover: str = ""
     landmarks: str = ""
@@ -413,6 +414,7 @@ def _found(shown: AnswerView, identification: Identification, song: Song, langua
             if isinstance(value, str) and value and name not in _NOT_FACTS
         },
         probably=language.gettext("Probably") if identification.is_probable else "",
+        corrected=language.gettext("Corrected by the channel") if song.corrected else "",
         sure=language.gettext("%(percent)s%%", percent=fixed(identification.score * 100, 0))
         if identification.score is not None
         else "",

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
+from server.api.finds import finds_of
 from server.middleware.session import account
 from server.songs.finds import Find, FindStore
 from server.web.render import in_time, render
@@ -23,7 +24,7 @@ class FindsPage:
         kept: Sequence[Find] = ()
         if user_id is not None:
             async with in_time(self._seconds):
-                kept = await FindStore(request.app[keys.DATABASE]).of(user_id)
+                kept = await finds_of(request, user_id)
         context = {
             "page": "finds",
             "path": "/finds",

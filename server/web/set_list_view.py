@@ -239,7 +239,9 @@ def as_csv(plays: Sequence[Play], zone: ZoneInfo | None = None) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", *_LINKS])
+    writer.writerow(
+        ["first_heard", "last_heard", "title", "artists", "album", "label", "isrc", *_LINKS, "corrected"]
+    )
     for play in plays:
         song, links = play.song, links_of(play.song)
         cells = [
@@ -251,6 +253,7 @@ def as_csv(plays: Sequence[Play], zone: ZoneInfo | None = None) -> str:
             song.label,
             song.isrc,
             *(links[name] for name in _LINKS),
+            "yes" if song.corrected else "",
         ]
         writer.writerow([_cell(cell) for cell in cells])
     return "\ufeff" + out.getvalue()

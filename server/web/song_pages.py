@@ -35,6 +35,7 @@ class HearingRow:
     last: datetime
     at: str
     answer: str
+    corrected: bool
 
 
 def hearing_row(hearing: Hearing, language: Language = ENGLISH) -> HearingRow:
@@ -57,6 +58,7 @@ def hearing_row(hearing: Hearing, language: Language = ENGLISH) -> HearingRow:
         last=hearing.last_heard,
         at=at if hearing.kind is Kind.STREAM and hearing.at_seconds is not None else "",
         answer=hearing.identification_id,
+        corrected=hearing.corrected,
     )
 
 

@@ -60,6 +60,7 @@ class SongRow:
     cover: str
     links: Mapping[str, str]
     searches: Mapping[str, str]
+    corrected: bool
 
 
 def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
@@ -79,6 +80,7 @@ def rows(video: str, found: Tracklist) -> Sequence[SongRow]:
             cover=small_cover_of(entry.song),
             links={name: link for name, link in links_of(entry.song).items() if link},
             searches=search_links_of(entry.song),
+            corrected=entry.song.corrected,
         )
         for number, entry in enumerate(found.songs)
     ]

@@ -1,6 +1,8 @@
 """A channel's owner corrects and hides plays, and chooses what is public: over the API and on the page."""
 
 import asyncio
+import csv
+import io
 import json
 import re
 from collections.abc import AsyncGenerator
@@ -155,6 +157,12 @@ async def test_a_corrected_play_has_its_new_names_everywhere_without_the_others_
     new = f"/songs/{shown['song']['id']}"
     assert "Harbor Lights" in await stage.text(new)
     assert "Night Drive" not in await stage.text("/songs/USRC17607839")
+    for path in (f"/?id={play}", new):
+        assert "Corrected by the channel" in await stage.text(path), path
+    (heard,) = (await (await stage.api.get(f"/api/v1{new}")).json())["heard"]
+    assert heard["corrected"] is True
+    rows = list(csv.DictReader(io.StringIO((await stage.text(f"{PAGE}/songs.csv")).lstrip("\ufeff"))))
+    assert [(row["title"], row["corrected"]) for row in rows] == [("Harbor Lights", "yes")]
     # It goes on: a further answer of the same play has them as well.
     await stage.hear("Night Drive", isrc="USRC17607839")
     assert await stage.titles() == ["Harbor Lights"]
@@ -170,6 +178,41 @@ async def test_a_corrected_play_has_its_new_names_everywhere_without_the_others_
     await stage.take_back(body["id"])
     assert await stage.titles() == ["Night Drive", "Quay", "Night Drive"]
     assert (await stage.api.get(f"/api/v1{new}")).status == 404
+
+
+async def test_a_hidden_play_leaves_the_others_of_its_hearing_on_the_songs_page(stage: Stage) -> None:
+    before = await stage.hear("Night Drive")
+    between = await stage.hear("Quay")
+    hidden = await stage.hear("Night Drive")
+    page = f"/songs/{song_id(song('Night Drive'))}"
+    (joined,) = (await (await stage.api.get(f"/api/v1{page}")).json())["heard"]
+    assert joined["identification"] == hidden
+    await stage.hide(hidden)
+    (left,) = (await (await stage.api.get(f"/api/v1{page}")).json())["heard"]
+    assert (left["identification"], left["last_heard"]) == (before, left["first_heard"])
+    assert f"/?id={before}" in await stage.text(page)
+    # An earlier play that is hidden leaves the later one, from when that was heard.
+    await stage.take_back((await stage.corrections())[0]["id"])
+    await stage.hide(before)
+    (left,) = (await (await stage.api.get(f"/api/v1{page}")).json())["heard"]
+    assert (left["identification"], left["first_heard"]) == (hidden, joined["last_heard"])
+    await stage.hide(hidden)
+    assert (await stage.api.get(f"/api/v1{page}")).status == 404
+    assert between in await stage.text(f"/songs/{song_id(song('Quay'))}")
+
+
+async def test_what_a_viewer_found_follows_its_channel(stage: Stage) -> None:
+    named, hidden = await stage.hear("Night Drive"), await stage.hear("Quay")
+    for number in (named, hidden):
+        assert (await stage.api.put(f"/api/v1/me/finds/{number}", headers=stage.headers)).status == 204
+    await stage.correct(named, title="Harbor Lights")
+    await stage.hide(hidden)
+    finds = (await (await stage.api.get("/api/v1/me/finds", headers=stage.headers)).json())["finds"]
+    assert [each["title"] for each in finds] == ["Harbor Lights"]
+    await stage.browser.sign_in()
+    text = await (await stage.browser.get("/finds")).text()
+    assert "Harbor Lights" in text
+    assert "Quay" not in text
 
 
 async def test_only_the_owner_and_operators_may(stage: Stage, viewer: Viewer) -> None:
@@ -328,6 +371,7 @@ async def test_the_set_list_of_the_broadcasts_vod_has_it_and_is_as_public(stage:
     for path in (f"/api/v1/videos/{VIDEO}/set-list", *VIDEO_FILES, f"/videos/{VIDEO}"):
         text = await stage.text(path)
         assert "Quay" in text, path
+        assert ("Corrected by the channel" in text) == (path == f"/videos/{VIDEO}"), path
         assert "Night Drive" not in text, path
     await stage.choose("now")
     for path in (

@@ -173,6 +173,9 @@ test("an answer becomes what is shown", () => {
   for (const [score, probably] of [[0.7, "song_probably"], [0.85, "song_probably"], [0.86, ""], [null, ""], ["0.7", ""]]) {
     assert.equal(viewOf({ ...ANSWER, status: "successful", song: SONG, score }, say, SERVER).probably, probably);
   }
+  for (const [corrected, said] of [[true, "song_corrected"], [false, ""], [undefined, ""], ["true", ""]]) {
+    assert.equal(viewOf({ ...ANSWER, status: "successful", song: { ...SONG, corrected } }, say, SERVER).corrected, said);
+  }
   assert.equal(viewOf({ ...ANSWER, status: "no_match" }, say, SERVER).text, "none_text");
   assert.equal(viewOf({ ...ANSWER, kind: "clip", status: "no_match" }, say, SERVER).text, "none_text_recorded");
 });

@@ -19,7 +19,7 @@ const DURATIONS = /** @type {const} */ ([
 /** @type {AnswerTexts} */
 export const IDLE = {
   state: "idle", id: "", live: false, source: "", fresh: "", on_air: false, heard_at: "", verb: "heard", ask_again: "", set_list: "", song_page: "", stage: "queued",
-  needle: NEEDLE_AT_REST, scale_end: "", moment: "", offset: null, length: null, title: "", artists: "", facts: {}, probably: "", sure: "",
+  needle: NEEDLE_AT_REST, scale_end: "", moment: "", offset: null, length: null, title: "", artists: "", facts: {}, probably: "", corrected: "", sure: "",
   cover: "", landmarks: "", preview: "", links: {}, searches: {}, watch: "",
   also: [], note: "", took: "", heading: "", detail: "", next_step: "", code: "", retry_after_seconds: 0,
 };
@@ -166,6 +166,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     artists: song.artists,
     facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && !NOT_FACTS.has(name))),
     probably: probable ? gettext("Probably") : "",
+    corrected: identification.song.corrected ? gettext("Corrected by the channel") : "",
     sure: confidence && gettext("%(percent)s%%", { percent: confidence.replace("%", "") }),
     cover: coverOf(identification.song),
     landmarks: identification.song.landmarks ?? "",
