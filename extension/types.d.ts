@@ -50,6 +50,7 @@ interface Identification {
   captured_seconds?: number | null;
   captured_at?: string | null;
   captured_from?: number | null;
+  place_uncertain?: boolean;
   /** Of a live stream: which moment the sound is from. */
   moment?: { broadcast: string | null; seconds: number | null; behind_live: number | null } | null;
   /** Milliseconds by stage. */
@@ -134,6 +135,8 @@ interface AnswerView {
   probable: boolean;
   /** Of a video without sound at the moment asked for: that moment, and what was listened to, as clocks show it. */
   elsewhere: { asked: string; from: string; until: string } | null;
+  /** The sound may be from a moment near the one that is told. */
+  uncertain: boolean;
 }
 
 /** What the website says about a problem code (server/web/words.py). */

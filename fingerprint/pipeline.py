@@ -252,6 +252,7 @@ class Pipeline:
             captured_seconds=round(heard.seconds, 3),
             captured_at=heard.started_at,
             captured_from_seconds=rounded(None if recorded_live else heard.recording.from_seconds),
+            place_uncertain=heard.recording.place_uncertain,
             moment=moment_of(identification, source, heard),
             heard=_HEARD[type(source)] if not isinstance(source, LiveSource) or source.at is None else Heard.LIVE,
             timings=Timings(

@@ -179,6 +179,7 @@ export function answerView(identification) {
     state: "working", id, kind, target, live, stage, heard_at: "", song: null, others: [], confidence: "",
     probable: false,
     elsewhere: elsewhereOf(identification),
+    uncertain: identification.place_uncertain === true,
   };
   if (problem || status === "failed") return { ...view, state: "failed" };
   if (status === "no_match") return { ...view, state: "none" };

@@ -36,10 +36,11 @@ const MAX_OTHERS = 20;
  * @returns {View}
  */
 export function viewOf(identification, say, server, wait = null, ago = 0) {
-  const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere, probable } = answerView(identification);
-  const note = elsewhere
+  const { state, id, kind, target, live, stage, heard_at, song, others, elsewhere, uncertain, probable } = answerView(identification);
+  const place = elsewhere
     ? say("panel_elsewhere", [elsewhere.asked, elsewhere.from, elsewhere.until])
     : momentNote(identification, say, ago);
+  const note = [place, uncertain ? say("panel_uncertain") : ""].filter(Boolean).join(" ");
   switch (state) {
     case "working":
       if (identification.status === "successful") throw new ProblemError("server-too-old");

@@ -102,6 +102,7 @@ class Recording:
     video, clip or file `from_seconds` is how far into it the first sample is. `channel_id`: of a live
     stream, the id of the channel that it was captured from, and `broadcast` its broadcast, where known. `take`:
     which take of one question it is, counted from 1, or `PART`: less is tried, since there are further parts.
+    `place_uncertain`: `from_seconds` may be wrong, because nothing confirms the durations that it follows from.
     `after_break`: of a VOD, some of the broadcast may be missing before it, so that its seconds are other ones.
     """
 
@@ -114,3 +115,4 @@ class Recording:
     take: int = 1
     broadcast: Broadcast | None = None
     after_break: bool = False
+    place_uncertain: bool = False

@@ -252,6 +252,13 @@ class Identification:
         float | None,
         Meta(description="Where it begins in a video, clip or file, in seconds; null for live streams."),
     ] = None
+    place_uncertain: Annotated[
+        bool,
+        Meta(
+            description="Whether `captured_from` and `moment` may be wrong, because lengths and timestamps of "
+            "Twitch's contradict one another."
+        ),
+    ] = False
     moment: Annotated[
         BroadcastMoment | None, Meta(description="The moment that it is about; null where Twitch does not tell.")
     ] = None

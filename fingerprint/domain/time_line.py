@@ -175,10 +175,13 @@ CLIP_SONG_SECONDS: Final = 12.0
 def span_of(answer: Identification) -> Span | None:
     """The span that an answer adds to its broadcast's time line; None when it adds none.
 
-    It needs a mapped moment and sound of its own: an answer that comes from a time line adds nothing to it.
+    It needs a mapped moment and sound of its own: an answer that comes from a time line adds nothing to it. Nor
+    does one whose place is uncertain.
     """
     moment, heard, seconds = answer.moment, answer.heard, answer.captured_seconds
     if moment is None or moment.broadcast is None or moment.seconds is None or heard is None:
+        return None
+    if answer.place_uncertain:
         return None
     if answer.finished_at is None or not seconds or answer.status not in (Status.SUCCESSFUL, Status.NO_MATCH):
         return None

@@ -135,7 +135,7 @@ def durations_may_be_wrong(segments: Sequence[TimedSegment], *, wrap: float = ma
     Where the clock jumps between all of them, timestamps tell nothing.
     """
     distances = _distances(segments, wrap)
-    return all(is_jump(*each) for each in distances) or any(
+    return clocks_differ(segments, wrap=wrap) or any(
         abs(passed - listed) > _MIN_ERROR * listed and abs(passed - listed) <= max(_MAX_ERROR * passed, listed)
         for passed, listed in distances
     )
@@ -168,6 +168,11 @@ def duration_ratio_beside_jumps(segments: Sequence[TimedSegment], *, wrap: float
     """
     distances = _distances(segments, wrap)
     return _common_ratio([each for each in distances if not is_jump(*each)])
+
+
+def clocks_differ(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:
+    """Whether no two neighbors are surely on one clock, so that timestamps tell nothing of their durations."""
+    return all(is_jump(*each) for each in _distances(segments, wrap))
 
 
 def clock_jumps(segments: Sequence[TimedSegment], *, wrap: float = math.inf) -> bool:

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import Final
 
@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
-from fingerprint.hls.timing import Origin, clock_difference, placed
+from fingerprint.hls.timing import (
+    Origin,
+    clock_difference,
+    clocks_differ,
+    durations_are_rounded,
+    placed,
+)
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder_protocol import Mark
 from fingerprint.media.joined import Joined, MediaPart
@@ -27,17 +33,27 @@ _MIN_GAP_SECONDS: Final = 0.05
 _MAX_OVERLAP_SECONDS: Final = 0.5
 """Overlaps up to this are rounding, and the sound is joined end to end."""
 
+_FRAMES_SECONDS: Final = 0.15
+_EXACT: Final = 0.01
+_ROUNDED_SECONDS: Final = 0.5
+"""How far the length of sound may be from its segments' durations: by some frames, by a part of it, and by what is
+rounded of each whole number."""
+
 _MAX_FILE_GAP_SECONDS: Final = 60.0
 """A longer gap in a file is a clock that jumped."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedSound:
-    """Sound without what was missing in it, of which `heard_seconds` are no gaps; it begins at `start_seconds`."""
+    """Sound without what was missing in it, of which `heard_seconds` are no gaps; it begins at `start_seconds`.
+
+    `confirms`: its own length agrees with the durations that place it.
+    """
 
     pcm: Pcm
     start_seconds: float
     heard_seconds: float
+    confirms: bool = True
 
 
 def placed_segments(
@@ -51,17 +67,56 @@ def placed_segments(
     bases = placed_parts(joined, origin)
     sounds: list[NDArray[np.float32]] = []
     runs: list[Run] = []
-    before = 0
+    begins: list[tuple[int, int]] = []
+    before = passed = 0
     for part, part_bases, sound in zip(joined.parts, bases, decoded, strict=True):
         if sound is not None:
-            runs += [(before + sample, seconds) for sample, seconds in _runs_of(part, part_bases, sound)]
+            for (sample, seconds), number in _runs_of(part, part_bases, sound):
+                runs.append((before + sample, seconds))
+                begins.append((before + sample, passed + number))
             sounds.append(sound.pcm.samples)
             before += sound.pcm.samples.shape[1]
+        passed += len(part.timed)
     channels = max(samples.shape[0] for samples in sounds)
     alike = [np.broadcast_to(samples, (channels, samples.shape[1])) for samples in sounds]
     samples = alike[0] if len(alike) == 1 else np.concatenate(alike, axis=1)
     longest = longest_seconds(joined.duration_seconds) + joined.extra_seconds
-    return _spaced(Pcm(samples, SAMPLE_RATE), runs, max_seconds=longest)
+    placed_sound = _spaced(Pcm(samples, SAMPLE_RATE), runs, max_seconds=longest)
+    ratio = 1.0 if origin is None else origin.ratio
+    lengths = _lengths(begins, before, [each.duration_seconds for each in joined.timed])
+    return replace(placed_sound, confirms=_confirms(lengths, joined, ratio))
+
+
+def _lengths(
+    begins: Sequence[tuple[int, int]], samples: int, durations: Sequence[float]
+) -> list[tuple[float, Sequence[float]]]:
+    """How long each stretch of sound without a gap is, in seconds, and the durations of the segments it is of.
+
+    `begins`: its first sample and its first segment's number.
+    """
+    ends = [*begins[1:], (samples, len(durations))]
+    return [
+        ((after - sample) / SAMPLE_RATE, durations[number : max(number + 1, following)])
+        for (sample, number), (after, following) in zip(begins, ends, strict=True)
+    ]
+
+
+def _confirms(lengths: Sequence[tuple[float, Sequence[float]]], joined: Joined, ratio: float) -> bool:
+    """Whether a stretch of sound is as long as its segments, whose durations are `ratio` times the listed ones.
+
+    Shorter ones may have lost some sound, but none can be longer. Where each segment has a clock of its own, all
+    have to be as long: nothing tells whether a short one has lost its start or its end.
+    """
+    wrap = clock_wrap(joined.parts[0].container)
+    rounded = durations_are_rounded(joined.timed, wrap=wrap)
+    exact: list[bool] = []
+    for seconds, durations in lengths:
+        slack = max(_FRAMES_SECONDS, _EXACT * seconds, _ROUNDED_SECONDS * len(durations) if rounded else 0.0)
+        longer = seconds - sum(durations) * ratio
+        if longer > slack:
+            return False
+        exact.append(longer >= -slack)
+    return all(exact) if clocks_differ(joined.timed, wrap=wrap) else any(exact)
 
 
 def longest_seconds(listed_seconds: float) -> float:
@@ -83,9 +138,10 @@ def placed_parts(joined: Joined, origin: Origin | None = None) -> list[list[floa
     return found
 
 
-def _runs_of(part: MediaPart, bases: Sequence[float], decoded: Decoded) -> list[Run]:
+def _runs_of(part: MediaPart, bases: Sequence[float], decoded: Decoded) -> list[tuple[Run, int]]:
+    """The runs of a part's sound, and the number of the segment in which each begins."""
     wrap = clock_wrap(part.container)
-    runs: list[Run] = []
+    runs: list[tuple[Run, int]] = []
     placed_by_playlist = -1
     for mark in _in_order(decoded.marks, decoded.pcm):
         number = max(0, bisect_right(part.offsets, mark.position) - 1)
@@ -97,9 +153,10 @@ def _runs_of(part: MediaPart, bases: Sequence[float], decoded: Decoded) -> list[
             if number == placed_by_playlist:
                 continue
             seconds, placed_by_playlist = segment.start_seconds, number
-        runs.append((mark.sample, seconds))
+        runs.append(((mark.sample, seconds), number))
     # Without marks, the sound of a part is where the part is.
-    return [(0, runs[0][1] if runs else bases[0]), *runs[1:]]
+    first = ((0, runs[0][0][1]), runs[0][1]) if runs else ((0, bases[0]), 0)
+    return [first, *runs[1:]]
 
 
 def placed_clip(decoded: Decoded, *, clip_seconds: float | None, max_seconds: float) -> PlacedSound:

@@ -20,6 +20,7 @@ from fingerprint.hls.timing import (
     Origin,
     TimedSegment,
     clock_jumps,
+    clocks_differ,
     duration_ratio,
     duration_ratio_beside_jumps,
     durations_are_rounded,
@@ -33,7 +34,7 @@ from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import MIN_TAKE_SECONDS, Decoder, sound_of
 from fingerprint.media.live import StreamSources, another_may_play, too_slow
 from fingerprint.media.pcm import no_audio
-from fingerprint.media.placing import longest_seconds, placed_parts
+from fingerprint.media.placing import PlacedSound, longest_seconds, placed_parts
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
 from fingerprint.media.playlists import STEP as PLAYLIST_STEP
 from fingerprint.media.refusals import permanent_refusal
@@ -75,7 +76,10 @@ _MAX_DRIFT_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class _Rendition:
-    """A rendition whose playlist came, and what is known of its segments."""
+    """A rendition whose playlist came, and what is known of its segments.
+
+    `end_unknown`: the moment lies after the listed end, and nothing tells whether the durations are right.
+    """
 
     timeline: VideoTimeline
     segments: SegmentCache
@@ -84,11 +88,17 @@ class _Rendition:
     failure: TwitchAudioError | None = None
     nothing_came: bool = False
     corrections: int = 0
+    end_unknown: bool = False
 
     def has_failed(self, numbers: set[int], error: TwitchAudioError) -> None:
         """Leave out the segments with these sequence numbers from now on."""
         self.failed |= numbers
         self.failure = self.failure or error
+
+    def check_end(self, sound: PlacedSound) -> None:
+        """Raise `invalid-input` when sound confirms durations by which the moment comes after the end."""
+        if self.end_unknown and sound.confirms:
+            raise _too_late(self.timeline.length_seconds)
 
 
 class VideoCapture:
@@ -214,6 +224,9 @@ class VideoCapture:
             # The clock jumps: the last segments are taken to be like the others.
             wrap = math.inf if timeline.segments[last].init is not None else CLOCK_WRAP_SECONDS
             near = await self._timed(rendition, range(last, -1, -1), last, most=2 * _NEIGHBORS)
+            if clocks_differ(near, wrap=wrap):
+                rendition.end_unknown = True
+                return timeline.length_seconds * _MAX_LENGTH_RATIO
             ratio = duration_ratio_beside_jumps(near, wrap=wrap)
         if not 1.0 < ratio <= _MAX_LENGTH_RATIO:
             return timeline.length_seconds
@@ -280,7 +293,7 @@ class VideoCapture:
                 joined.abandon()  # without those that failed, a longer stretch may hold the moment
                 return None
             first = stretch.first + stretch.segments.index(joined.segments[0])
-            origin = await self._origin(rendition, joined, first)
+            origin, told = await self._origin(rendition, joined, first)
             if origin is not None and rendition.corrections < _MAX_CORRECTIONS:
                 start = placed_parts(joined, origin)[0][0]
                 if abs(timeline.learn(first, timeline.listed_start(first) + start)) > _MAX_DRIFT_SECONDS:
@@ -294,57 +307,65 @@ class VideoCapture:
                     raise
                 rendition.has_failed({segment.sequence for segment in joined.segments}, error)
                 return None
+            rendition.check_end(sound)
+            corrected = origin is not None and origin.ratio != 1.0
             encoded, container = joined.encoded
             return Recording(
                 pcm=sound.pcm,
                 encoded=encoded,
                 container=container,
                 from_seconds=max(0.0, timeline.listed_start(first) + sound.start_seconds),
+                place_uncertain=not sound.confirms and (corrected or not told or len(joined.segments) > 1),
                 after_break=any(
                     each.discontinuity for each in timeline.segments[1 : first + len(joined.segments)]
                 ),
             )
 
-    async def _origin(self, rendition: _Rendition, joined: Joined, first: int) -> Origin | None:
-        """Where the clock of the captured segments started, if the playlist's durations turn out to be wrong."""
+    async def _origin(self, rendition: _Rendition, joined: Joined, first: int) -> tuple[Origin | None, bool]:
+        """Where the clock of the captured segments started, if the playlist's durations turn out to be wrong.
+
+        And whether timestamps tell where the first of these segments is.
+        """
         container = joined.parts[0].container
         alike = takewhile(lambda part: part.container == container, joined.parts)
         timed = [segment for part in alike for segment in part.timed]
         wrap = clock_wrap(container)
         rounded = durations_are_rounded(timed, wrap=wrap)
         if not rounded and not durations_may_be_wrong(timed, wrap=wrap):
-            return None
+            return None, True
         timeline = rendition.timeline
         number = timeline.origin_of(first)
         stamp = timed[0].first_timestamp
         if number != first:
             stamp = await rendition.segments.first_timestamp(timeline.segments[number])
         if stamp is None:
-            return None
+            return None, False
         listed = timeline.listed_start(first) - timeline.listed_start(number)
         origin = Origin(start_seconds=-listed, first_timestamp=stamp, count=first - number, listed_seconds=listed)
+        told = origin.is_on_the_clock_of(timed[0], wrap=wrap)
         if len(timed) == 1 and origin.contradicts(timed[0], wrap=wrap):
             timed += await self._timed_after(rendition, first)
         ratio = duration_ratio(timed, wrap=wrap, origin=origin)
-        if ratio == 1.0 and (clock_jumps(timed, wrap=wrap) or not origin.is_on_the_clock_of(timed[0], wrap=wrap)):
+        if ratio == 1.0 and (clock_jumps(timed, wrap=wrap) or not told):
             beside = await self._ratio_beside_jumps(rendition, timed, first, wrap)
             if beside != 1.0 and timed[0].first_timestamp is not None:
-                return Origin(
+                found = Origin(
                     start_seconds=timeline.listed_start(first) * (beside - 1.0),
                     first_timestamp=timed[0].first_timestamp,
                     count=0,
                     listed_seconds=0.0,
                     ratio=beside,
                 )
+                return found, told
         if ratio == 1.0 and (fit := await self._fit_with_late_sound(rendition, timed, first, number, wrap)):
             late = max(each.duration_seconds for each in timed)
             origin = replace(origin, first_timestamp=stamp - fit.late_seconds, late_seconds=late)
             ratio = fit.ratio
         if ratio == 1.0 and not rounded:
-            return None  # sound is missing rather, maybe of the origin
+            return None, told  # sound is missing rather, maybe of the origin
         # What comes before another clock is taken to be wrong in the same proportion.
         start = timeline.listed_start(number) * ratio - timeline.listed_start(first)
-        return replace(origin, start_seconds=start, ratio=ratio)
+        return replace(origin, start_seconds=start, ratio=ratio), told
 
     async def _ratio_beside_jumps(
         self, rendition: _Rendition, timed: Sequence[TimedSegment], first: int, wrap: float
@@ -468,11 +489,15 @@ def refused_video(upstream: str, status: int) -> TwitchAudioError:
     return refusal
 
 
+def _too_late(length_seconds: float) -> TwitchAudioError:
+    return invalid_input(f"This video is {length_seconds:.0f} s long; the moment asked for comes later.")
+
+
 def _check_moment(playlist: MediaPlaylist, length_seconds: float, at_seconds: float) -> None:
     """Raise `invalid-input` for a moment after the end. Of a VOD that still grows the end is not known exactly."""
     if playlist.ended:
         if at_seconds >= length_seconds + _END_SECONDS:
-            raise invalid_input(f"This video is {length_seconds:.0f} s long; the moment asked for comes later.")
+            raise _too_late(length_seconds)
     elif at_seconds >= length_seconds + _GROWING_SECONDS:
         raise invalid_input(
             f"This video is still being recorded, and is {length_seconds:.0f} s long so far; "

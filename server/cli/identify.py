@@ -219,6 +219,10 @@ def describe(identification: Identification) -> str:
         end = start + (identification.captured_seconds or 0.0)
         moment = clock_text(identification.at_seconds or 0.0)
         lines.append(f"  no sound at {moment}: listened from {clock_text(start)} to {clock_text(end)}")
+    if identification.place_uncertain:
+        lines.append(
+            "  Twitch's times do not add up: this may be from shortly before or after the moment asked for"
+        )
     took = _timings(identification.timings)
     return "\n".join(map(printable, [*lines, f"  {took}"] if took else lines))
 

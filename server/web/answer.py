@@ -259,6 +259,18 @@ def elsewhere_text(identification: Identification, language: Language = ENGLISH)
     )
 
 
+def place_text(identification: Identification, language: Language = ENGLISH) -> str:
+    """Where the sound is from, when that is not, or may not be, the moment asked for; otherwise empty."""
+    uncertain = (
+        language.gettext(
+            "Twitch's times don't add up here, so this may be from shortly before or after the moment asked for."
+        )
+        if identification.place_uncertain
+        else ""
+    )
+    return " ".join(filter(None, (elsewhere_text(identification, language), uncertain)))
+
+
 _FOR_THE_OPERATOR: Final = marked("Trying again won't help. Please tell the operator of this service.")
 
 
@@ -340,7 +352,7 @@ def answer_view(identification: Identification, now: datetime, language: Languag
             heading=words.heading,
             detail=_listened_text(seconds, language) if seconds else "",
             next_step=words.next_step,
-            note=elsewhere_text(identification, language),
+            note=place_text(identification, language),
         )
     if identification.song is None:
         return replace(
@@ -435,5 +447,5 @@ def _found(shown: AnswerView, identification: Identification, song: Song, langua
         )
         if identification.kind in (Kind.CLIP, Kind.FILE)
         else (),
-        note=" ".join(filter(None, (elsewhere_text(identification, language), played_text(song, language)))),
+        note=" ".join(filter(None, (place_text(identification, language), played_text(song, language)))),
     )

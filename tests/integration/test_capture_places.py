@@ -256,6 +256,89 @@ async def test_durations_that_lie_are_seen_through(
     assert_in_place(listener, recording)
 
 
+def is_in_place(recording: Recording, at: float) -> bool:
+    """Whether the moment is heard, and each sound is what was played when the recording says."""
+    for second in np.arange(0.5, recording.pcm.duration_seconds - 0.4, 0.25):
+        where = (recording.from_seconds or 0.0) + second
+        clear = abs(where % 1 - 0.5) < 0.2 and not touches_gap(recording, second)
+        if clear and heard(recording.pcm, second) != pytest.approx(tone(where), abs=8):
+            return False
+    return holds(recording, at)
+
+
+LIES = [
+    {
+        "durations_off": off,
+        "clock_jumps_every": every,
+        "clock_jumps_tagged": tagged,
+        "segment_seconds": seconds,
+        "late_every": late,
+        "late_seconds": 0.8 if late else 0.0,
+    }
+    for off in (0.0, 0.2, -0.2)
+    for every in (0, 1, 2, 3, 5)
+    for tagged in (False, True)
+    for seconds in (2.0, 4.0, 10.0)
+    for late in (0, 1, 2)
+    if (off or late) and not (late == 1 and every == 1 and off < 0)  # such sound is as long as such durations
+]
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        *(pytest.param(each, marks=pytest.mark.nightly) for each in LIES),
+        {"durations_off": 0.2, "clock_jumps_every": 1, "segment_seconds": 4.0},
+        {"durations_off": -0.2, "clock_jumps_every": 1, "clock_jumps_tagged": False, "segment_seconds": 10.0},
+        {"durations_off": 0.2, "late_every": 2, "late_seconds": 0.8, "segment_seconds": 10.0},
+        {"durations_off": 0.2, "late_every": 2, "late_seconds": 1.5, "fragmented": True, "segment_seconds": 4.0},
+        {"late_every": 1, "late_seconds": 0.8, "segment_seconds": 4.0},
+        {"late_every": 2, "late_seconds": 0.8, "clock_jumps_every": 3, "fragmented": True},
+        {"late_every": 2, "late_seconds": 0.8, "clock_jumps_every": 1},
+    ],
+    ids=str,
+)
+async def test_a_place_is_right_or_said_to_be_uncertain(
+    listener: Listener, switches: dict[str, bool | float]
+) -> None:
+    listener.twitch.video(VIDEO).configure(**switches)
+    for at in (3.0, 44.0, 57.0):
+        recording = await of_video(listener, at)
+        assert recording.place_uncertain or is_in_place(recording, at)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"segment_seconds": 4.0, "clock_jumps_every": 1},
+        {"segment_seconds": 4.167, "rounded_durations": True, "fragmented": True},
+        {"segment_seconds": 2.0, "durations_off": 0.2},
+        {"segment_seconds": 4.0, "inits_every": 1, "fragmented": True},
+        {"segment_seconds": 12.0, "audio": "missing"},
+    ],
+    ids=str,
+)
+async def test_a_place_that_is_known_is_not_said_to_be_uncertain(
+    listener: Listener, switches: dict[str, bool | float | str]
+) -> None:
+    listener.twitch.video(VIDEO).configure(**switches)
+    for at in (0.0, 30.0, 50.0, 60.0):
+        recording = await of_video(listener, at)
+        assert not recording.place_uncertain
+        assert is_in_place(recording, at) or at == 30.0, "20 to 40 s are muted"
+
+
+async def test_after_the_end_of_a_video_whose_clock_jumps_everywhere(listener: Listener) -> None:
+    video = listener.twitch.video(VIDEO)
+    video.configure(segment_seconds=4.0, clock_jumps_every=1, durations_off=-0.2)
+    assert (await of_video(listener, 57.0)).place_uncertain
+    video.configure(durations_off=0.0)
+    with pytest.raises(TwitchAudioError, match="is 60 s long") as caught:
+        await of_video(listener, 70.0)
+    assert caught.value.code is ProblemCode.INVALID_INPUT
+
+
 @pytest.mark.parametrize("fragmented", [False, True], ids=["mpegts", "fragmented"])
 async def test_segments_without_sound_are_gaps(listener: Listener, fragmented: bool) -> None:
     switches = {"late_every": 3, "late_seconds": 12.0, "audio": "missing", "fragmented": fragmented}

@@ -68,6 +68,7 @@ identifications = st.builds(
     captured_seconds=st.none() | seconds,
     captured_at=st.none() | moments,
     captured_from_seconds=st.none() | seconds,
+    place_uncertain=st.booleans(),
     timings=st.builds(Timings),
     problem=st.none()
     | st.builds(
@@ -113,6 +114,10 @@ def test_an_answer_stored_before_fields_were_added_is_read() -> None:
     for name in ("spotify_album", "deezer_album", "apple_music"):
         del body["ids"][name]
     assert wire.song_from_json(body) == Song(title="Song", ids=ExternalIds(spotify_track="abc"))
+    asked = Identification(id=IdentificationId("x"), kind=Kind.VIDEO, target="123456789", created_at=MOMENT)
+    answer = wire.to_json(asked)
+    del answer["place_uncertain"]
+    assert wire.from_json(answer) == asked
 
 
 @pytest.mark.parametrize(

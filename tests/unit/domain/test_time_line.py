@@ -151,6 +151,7 @@ def test_an_answer_with_a_moment_and_sound_of_its_own_adds_a_span() -> None:
     ]
     for missing in lacking:
         assert span_of(mapped(song("A", offset_seconds=30), **missing)) is None
+    assert span_of(replace(mapped(song("A", offset_seconds=30)), place_uncertain=True)) is None
 
 
 def test_a_span_ends_with_its_song_and_where_the_next_one_begins() -> None:

@@ -190,6 +190,13 @@ test("a video without sound at the moment says what was listened to instead", ()
   }
 });
 
+test("an answer says that its place is uncertain", () => {
+  const video = { ...ANSWER, kind: "video", at: 100, captured_from: 60, captured_seconds: 20, status: "no_match", place_uncertain: true };
+  assert.equal(viewOf(video, say, SERVER).text, "panel_elsewhere(1:40,1:00,1:20) panel_uncertain none_text_recorded");
+  assert.equal(viewOf({ ...video, at: 60, status: "successful", song: SONG }, say, SERVER).note, "panel_uncertain");
+  assert.equal(viewOf({ ...video, at: 60, place_uncertain: "odd" }, say, SERVER).text, "none_text_recorded");
+});
+
 test("an answer says which moment of a live stream it is about, where that is not the live one", () => {
   const at = (behind_live) => ({ ...ANSWER, status: "no_match", moment: { broadcast: null, seconds: null, behind_live } });
   const note = (identification, ago) => viewOf(identification, say, SERVER, null, ago).text.replace(/ ?none_text$/, "");

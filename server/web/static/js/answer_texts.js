@@ -90,6 +90,12 @@ const freshText = ({ asked_at, created_at }) =>
 const elsewhereText = (elsewhere) =>
   elsewhere ? gettext("There is no sound at %(asked)s, so we listened from %(start)s to %(end)s.", { asked: elsewhere.asked, start: elsewhere.from, end: elsewhere.until }) : "";
 
+/** Where the sound is from, when that is not, or may not be, the moment asked for. @param {AnswerView} view */
+const placeText = ({ elsewhere, uncertain }) => [
+  elsewhereText(elsewhere),
+  uncertain ? gettext("Twitch's times don't add up here, so this may be from shortly before or after the moment asked for.") : "",
+].filter(Boolean).join(" ");
+
 /** How the song is played when it is not as it is. @param {SongOfServer} song */
 function playedText(song) {
   const { percent, semitones } = playbackOf(song);
@@ -130,7 +136,8 @@ export function problemTexts(problem, words, about = {}) {
  * @returns {AnswerTexts}
  */
 export function answerTexts(identification, words, now = Date.now()) {
-  const { state, id, live, stage, song, others, confidence, probable, elsewhere } = answerView(identification);
+  const view = answerView(identification);
+  const { state, id, live, stage, song, others, confidence, probable } = view;
   const [source, ask_again] = [sourceText(identification), askAgainText(identification)];
   const heard_at = live ? identification.captured_at ?? identification.finished_at ?? "" : "";
   const asked = { ...IDLE, state, id, live, stage, source, heard_at, ask_again, verb: gettext("heard") };
@@ -145,7 +152,7 @@ export function answerTexts(identification, words, now = Date.now()) {
   if (state === "none") {
     const heard = identification.captured_seconds;
     return {
-      ...texts, ...words[live ? "no-match" : "no-match-recorded"], note: elsewhereText(elsewhere), took: tookText(identification),
+      ...texts, ...words[live ? "no-match" : "no-match-recorded"], note: placeText(view), took: tookText(identification),
       detail: heard ? gettext("We listened to %(seconds)s seconds but didn't recognize the song.", { seconds: heard.toFixed(0) }) : "",
     };
   }
@@ -176,7 +183,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     also: others.map(({ position, title, artists }, index) => ({
       position, title, artists, page: songPage(/** @type {SongOfServer} */ (beside[index]), identification.kind),
     })),
-    note: [elsewhereText(elsewhere), playedText(identification.song)].filter(Boolean).join(" "),
+    note: [placeText(view), playedText(identification.song)].filter(Boolean).join(" "),
     took: tookText(identification),
   };
 }
