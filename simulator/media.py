@@ -178,7 +178,7 @@ class Muxer:
     """
 
     def __init__(self, *, remembered_segments: int = 256) -> None:
-        self._template = _template()
+        self._template: InputContainer = av.open(io.BytesIO(template_file()), "r", format="mp4")
         self._audio: AudioStream = self._template.streams.audio[0]
         self._video: VideoStream = self._template.streams.video[0]
         self._pictures = [bytes(packet) for packet in self._template.demux(self._video) if packet.size]
@@ -436,7 +436,7 @@ def _timescales(content: bytes | bytearray) -> dict[int, int]:
     return found
 
 
-def _template() -> InputContainer:
+def template_file() -> bytes:
     """A tiny MP4 with one AAC and one H.264 track, as the source of codec parameters and pictures."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
@@ -457,8 +457,7 @@ def _template() -> InputContainer:
         silence.pts = 0
         container.mux(audio.encode(silence))
         container.mux(audio.encode(None))
-    buffer.seek(0)
-    return av.open(buffer, "r", format="mp4")
+    return buffer.getvalue()
 
 
 def _picture(number: int) -> av.VideoFrame:

@@ -1,12 +1,14 @@
-"""Done once in a process, and not for each of a thousand servers: the schema's migrations, and packing files.
+"""Done once in a process, and not for each of a thousand servers: the schema's migrations, packing files, the
+words of problems for scripts, and the simulator's pictures.
 
 tests/integration/test_migrations.py runs the migrations themselves.
 """
 
-from collections.abc import Callable, Generator, Mapping
+import functools
+from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import inspect
@@ -14,7 +16,9 @@ from sqlalchemy.engine import Connection
 
 import server.web
 from server import migrations
-from server.web.assets import Assets, load_assets
+from server.web import pages
+from server.web.assets import load_assets, website_files
+from simulator import media
 
 SIMULATED: Final = Path(__file__).parents[1] / ".cache" / "simulated-twitch"
 """Where the simulator keeps composed songs and encoded media, which are the same in every run."""
@@ -60,17 +64,19 @@ def _statements(connection: Connection) -> list[str]:
     return [*made, f"INSERT INTO alembic_version VALUES ('{revision}')"]
 
 
-class AssetsOnce:
-    """Loads the same files once."""
+class Once:
+    """Calls a function once for each key that its argument has."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[tuple[tuple[str, Path], ...], Assets] = {}
+    def __init__(self, make: Callable[[Any], Any], key: Callable[[Any], Hashable]) -> None:
+        self._make = make
+        self._key = key
+        self._made: dict[Hashable, Any] = {}
 
-    def load(self, paths: Mapping[str, Path]) -> Assets:
-        key = tuple(sorted(paths.items()))
-        if key not in self._loaded:
-            self._loaded[key] = load_assets(paths)
-        return self._loaded[key]
+    def __call__(self, of: Any) -> Any:
+        key = self._key(of)
+        if key not in self._made:
+            self._made[key] = self._make(of)
+        return self._made[key]
 
 
 @contextmanager
@@ -78,5 +84,8 @@ def kept_work() -> Generator[None]:
     """Do it once while the block runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrations, "_run_alembic", SchemaCopies().run)
-        patch.setattr(server.web, "load_assets", AssetsOnce().load)
+        patch.setattr(server.web, "load_assets", Once(load_assets, lambda paths: tuple(sorted(paths.items()))))
+        patch.setattr(server.web, "website_files", functools.cache(website_files))
+        patch.setattr(pages, "words_json", Once(pages.words_json, lambda language: language.code))
+        patch.setattr(media, "template_file", functools.cache(media.template_file))
         yield
