@@ -186,7 +186,7 @@ def database_trial(database: Database, *, clock: Clock, seconds: float) -> Trial
     return Trial(name="database", attempt=attempt, silent="The database does not answer.", seconds=seconds)
 
 
-def _check_room(folder: Path) -> None:
+def _check_room(folder: Path, whose: str = "the database's folder") -> None:
     """Write a file and delete it. Raises TwitchAudioError with the reason why that is impossible."""
     try:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
@@ -194,8 +194,25 @@ def _check_room(folder: Path) -> None:
             while left > 0:
                 left -= os.write(file.fileno(), bytes(min(left, 1 << 16)))
     except OSError as error:
-        detail = f"Nothing can be written in the database's folder: {error.strerror or type(error).__name__}."
+        detail = f"Nothing can be written in {whose}: {error.strerror or type(error).__name__}."
         raise TwitchAudioError(ProblemCode.BUSY, detail) from error
+
+
+def temporary_files_trial(*, seconds: float) -> Trial:
+    """There is room for temporary files. Only uploads need it: nothing else is refused without."""
+
+    async def attempt() -> None:
+        folder = Path(tempfile.gettempdir())
+        await asyncio.to_thread(_check_room, folder, f"{folder}, where uploads are kept while they are heard")
+
+    return Trial(
+        name="temporary_files",
+        attempt=attempt,
+        silent="The disk for temporary files does not answer.",
+        seconds=seconds,
+        required=False,
+        fresh_seconds=WORKER_FRESH_SECONDS,
+    )
 
 
 def job_trial(store: JobStore, *, seconds: float) -> Trial:
@@ -283,6 +300,7 @@ def worker_trials(
 
     async def search() -> None:
         if await catalog.has_catalog():
+            await catalog.check_files()
             heard = await decoder.decode(second_of_sound(), container="wav", max_seconds=1.0)
             await catalog.findings(await asyncio.to_thread(catalog.prepare, heard.pcm))
 

@@ -22,6 +22,8 @@ class Break(Enum):
     """Answered with 500, not done."""
     DENY = auto()
     """Refused by the policy of the caller's role, not done."""
+    EXPIRE = auto()
+    """Refused because the caller's credentials have expired, not done."""
     STALL = auto()
     """Never answered, not done."""
     DROP = auto()
@@ -84,6 +86,9 @@ class DynamoDbProxy:
                 return web.json_response(error, status=500, content_type="application/x-amz-json-1.0")
             case Break.DENY:
                 error = {"__type": "com.amazon.coral.service#AccessDeniedException", "message": "Not authorized."}
+                return web.json_response(error, status=400, content_type="application/x-amz-json-1.0")
+            case Break.EXPIRE:
+                error = {"__type": "com.amazon.coral.service#ExpiredTokenException", "message": "Expired."}
                 return web.json_response(error, status=400, content_type="application/x-amz-json-1.0")
             case Break.STALL:
                 await asyncio.sleep(60)

@@ -16,7 +16,8 @@ import numpy as np
 from fingerprint.catalog import numpy_features
 from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.fingerprinting_ahead import FingerprintingAhead, Running
-from fingerprint.catalog.manifest import MANIFEST_NAME
+from fingerprint.catalog.manifest import MANIFEST_NAME, read_manifest
+from fingerprint.catalog.problems import DamagedCatalogError
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS
 from fingerprint.catalog.recognition_protocol import (
     AHEAD,
@@ -26,6 +27,7 @@ from fingerprint.catalog.recognition_protocol import (
     failure_decoder,
     findings_decoder,
 )
+from fingerprint.catalog.segment_layout import check_length
 from fingerprint.domain.audio import Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.worker_pool import Worker, WorkerError, WorkerPool, worker_program
@@ -144,6 +146,23 @@ class RecognitionPool(WorkerPool):
 
     def _has_catalog(self) -> bool:
         return any((directory / MANIFEST_NAME).exists() for directory in self._directories)
+
+    async def check_files(self) -> None:
+        """The index files are as long as they were written: workers have them in memory, and would read nothing.
+
+        Raises CatalogError, which names one that was cut off or is missing.
+        """
+        await asyncio.to_thread(self._check_files)
+
+    def _check_files(self) -> None:
+        for directory in self._directories:
+            manifest = read_manifest(directory)
+            for entry in manifest.segments:
+                try:
+                    check_length(directory / entry.file)
+                except FileNotFoundError as error:
+                    if read_manifest(directory) == manifest:  # otherwise it was replaced meanwhile
+                        raise DamagedCatalogError(f"{directory / entry.file} is missing") from error
 
     def _start_once(self) -> None:
         if not self._started_workers:

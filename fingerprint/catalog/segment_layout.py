@@ -34,6 +34,7 @@ the identities, and no checksum.
 """
 
 import mmap
+import os
 import zlib
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ from typing import Final
 import numpy as np
 
 from fingerprint.catalog.problems import CatalogError, DamagedCatalogError, OtherFingerprintError
+from fingerprint.catalog.regular_file import open_regular
 
 MAGIC: Final = b"TWAINDEX"
 FORMAT_VERSION: Final = 3
@@ -121,11 +123,29 @@ def read_header(path: Path, mapped: mmap.mmap, identity: str) -> np.void:
     if zlib.crc32(raw[CRC_START:]) != int(header["crc"]):
         raise DamagedCatalogError(f"{path} is damaged: its header is not as it was written")
     if int(header["size"]) != len(mapped):
-        raise DamagedCatalogError(f"{path} was cut: it has {len(mapped)} bytes instead of {int(header['size'])}")
+        raise _cut(path, len(mapped), int(header["size"]))
     made_by = header["identity"].decode()
     if made_by != identity:
         raise other_fingerprint(path.parent, made_by, identity)
     return header
+
+
+def check_length(path: Path) -> None:
+    """A file is as long as its header says. Maps nothing: a process that reads what was cut off dies.
+
+    Raises FileNotFoundError, DamagedCatalogError.
+    """
+    with open_regular(path) as file:
+        raw, length = file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size
+    if len(raw) < HEADER_BYTES:
+        raise DamagedCatalogError(f"{path} was cut: its header is not whole")
+    size = int(np.frombuffer(raw, HEADER, 1)[0]["size"])
+    if size != length:
+        raise _cut(path, length, size)
+
+
+def _cut(path: Path, length: int, size: int) -> DamagedCatalogError:
+    return DamagedCatalogError(f"{path} was cut: it has {length} bytes instead of {size}")
 
 
 def other_fingerprint(directory: Path, made_by: str, ours: str) -> OtherFingerprintError:

@@ -65,6 +65,11 @@ class CatalogFollower:
         """Why catalogs could not be reached the last time, one sentence for each."""
         return self._problems
 
+    async def check(self) -> None:
+        """Raise CatalogError with the problems, when there are any."""
+        if self._problems:
+            raise CatalogError(" ".join(self._problems.values()))
+
     def follow(self, background: Background) -> None:
         """Refresh the copies from now on, in the background."""
         if self._copies and self._following is None:

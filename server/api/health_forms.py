@@ -48,6 +48,19 @@ class DependenciesJson(Struct, kw_only=True):
     catalog: (
         Annotated[DependencyJson, Meta(description="Whether a worker process searches the catalog.")] | UnsetType
     ) = UNSET
+    object_storage: (
+        Annotated[
+            DependencyJson,
+            Meta(
+                description="Whether catalogs in object storage are followed; until then their last copies answer."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    temporary_files: (
+        Annotated[DependencyJson, Meta(description="Whether there is room for uploads on this machine's disk.")]
+        | UnsetType
+    ) = UNSET
     redis: (
         Annotated[DependencyJson, Meta(description="Whether Redis answers; the server does its work without it.")]
         | UnsetType

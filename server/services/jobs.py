@@ -52,6 +52,7 @@ from server.readiness import (
     job_trial,
     noted_trial,
     redis_trial,
+    temporary_files_trial,
 )
 from server.recent_calls import TwitchAnswers
 from server.recognizer_choices import RecognizerChoices
@@ -247,6 +248,7 @@ def _readiness(app: web.Application, trials: Sequence[Trial]) -> Readiness:
             database_trial(database, clock=clock, seconds=seconds),
             job_trial(app[keys.JOBS], seconds=seconds),
             *trials,
+            temporary_files_trial(seconds=seconds),
             background_trial(app[keys.BACKGROUND], seconds=seconds),
         ],
         clock=clock,

@@ -11,6 +11,7 @@ from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import HeardBefore
+from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import SettingsError
 from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import checked_names, open_pipeline
@@ -72,6 +73,10 @@ async def open_runner(
         if settings.pipeline.learns:
             learned = RecognitionPool(settings.pipeline.learned_dir, workers=max(1, settings.cores // 2))
         trials = worker_trials(decoder, catalog, catalog_required=names == ("catalog",))
+        follower = await stack.enter_async_context(CatalogFollower(settings.pipeline))
+        follower.follow(app[keys.BACKGROUND])
+        if settings.pipeline.remote_catalogs:
+            trials = (*trials, noted_trial("object_storage", follower.check))
         pipeline = await stack.enter_async_context(
             open_pipeline(
                 settings.pipeline,
@@ -80,6 +85,7 @@ async def open_runner(
                 on_unknown=unknown.add,
                 decoder=decoder,
                 recognition_pool=searching,
+                catalog_follower=follower,
                 background=app[keys.BACKGROUND],
                 learned_pool=learned,
                 choice=app[keys.RECOGNIZERS].current,

@@ -129,11 +129,17 @@ async def test_d3_readyz_says_that_dynamodb_does_not_answer_and_is_ready_again(
     api: ClientSession, proxy: DynamoDbProxy, names: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (await asyncio.to_thread(upgrade, capsys))[0] == 0
-    for kind in (Break.STALL, Break.DROP):
+    for kind, said in (
+        (Break.STALL, "does not answer"),
+        (Break.DROP, "does not answer"),
+        (Break.THROTTLE, "Too much is going on"),
+        (Break.EXPIRE, "credentials have expired"),
+    ):
         proxy.break_all(kind)
         jobs = await readiness(api, 503)
         assert jobs["ready"] is False, kind
-        assert jobs["detail"]
+        assert said in jobs["detail"]
+        assert jobs["last_error"] == jobs["detail"]
         assert (await api.get("/healthz")).status == 200
         proxy.mend()
         assert (await readiness(api, 200))["ready"] is True

@@ -49,6 +49,8 @@ THROTTLED: Final = frozenset(
 DENIED: Final = frozenset({"AccessDeniedException", "AccessDenied"})
 """Credentials that are known, and may not do this."""
 
+EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+
 _NAME: Final = re.compile(r"#(\w+)")
 
 _log = logging.getLogger(__name__)
@@ -79,6 +81,8 @@ def _busy(error: Exception, code: str) -> TwitchAudioError:
         return TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=2.0)
     elif code in ("NoCredentialsError", "PartialCredentialsError", "UnrecognizedClientException"):
         detail = "Our job store does not know us: the server's AWS credentials are missing or wrong."
+    elif code in EXPIRED:
+        detail = "Our job store does not know us any more: the server's AWS credentials have expired."
     elif code in DENIED:
         detail = "Our job store refuses us: the policy of the server's AWS role does not permit what it does."
     else:
