@@ -1,7 +1,7 @@
 """What the API's operations have in common in the OpenAPI document: headers, parameters, problems."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
@@ -152,10 +152,15 @@ def _tag(path: str) -> str:
     return _TAG_OF.get(path.removeprefix(BASE).split("/")[1], "access")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ApiOperation:
-    """One method of a path. `body` is the name of its JSON form, and `problems` come beside the common ones."""
+    """One method of a path, its `route`, such as `GET /healthz`.
 
+    `body` is the name of its JSON form, and `problems` come beside the common ones.
+    """
+
+    route: str
+    _: KW_ONLY
     id: str
     summary: str
     description: str
@@ -187,6 +192,6 @@ class ApiOperation:
             described["responses"] |= _BODY_PROBLEMS
         if self.problems is not None:
             # A session cookie without the CSRF token is refused.
-            csrf = () if method == "get" else (ProblemCode.CSRF,)
+            csrf = () if method == "GET" else (ProblemCode.CSRF,)
             described["responses"] |= _problems(*self.problems, *_COMMON, *csrf)
         return described
