@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.schema import SchemaItem
 
 from fingerprint.database_advice import NO_ANSWER, database_advice
 from fingerprint.database_backends import Backend, Work, open_backend
@@ -69,22 +70,25 @@ MYSQL_TABLE: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset":
 
 metadata: Final = MetaData()
 
-heard_spans: Final = Table(
+
+def sql_table(name: str, *parts: SchemaItem) -> Table:
+    """A table of the database, of these columns, constraints and indexes."""
+    return Table(name, metadata, *parts, **MYSQL_TABLE)
+
+
+heard_spans: Final = sql_table(
     "heard_spans",
-    metadata,
     Column("identification_id", exact_text(64), primary_key=True),
     Column("broadcast_id", exact_text(32), nullable=False),
     # Seconds since the broadcast began, rounded outwards.
     Column("start_s", BigInteger, nullable=False),
     Column("end_s", BigInteger, nullable=False),
     Index("ix_heard_spans_broadcast_start", "broadcast_id", "start_s"),
-    **MYSQL_TABLE,
 )
 """The time lines of broadcasts: where the sound of an answer is."""
 
-identifications: Final = Table(
+identifications: Final = sql_table(
     "identifications",
-    metadata,
     Column("id", exact_text(64), primary_key=True),
     Column("target_key", exact_text(191), nullable=False),
     Column("kind", String(16), nullable=False),
@@ -101,12 +105,10 @@ identifications: Final = Table(
     Column("doubted_us", BigInteger),
     Index("ix_identifications_target_status_created", "target_key", "status", "created_us"),
     Index("ix_identifications_kind_status_created", "kind", "status", "created_us"),
-    **MYSQL_TABLE,
 )
 
-leases: Final = Table(
+leases: Final = sql_table(
     "leases",
-    metadata,
     Column("target_key", exact_text(191), primary_key=True),
     Column("identification_id", exact_text(64), nullable=False),
     Column("owner", exact_text(191), nullable=False),
@@ -114,17 +116,14 @@ leases: Final = Table(
     # 0 once the work is over: no lease, and nothing to renew.
     Column("expires_us", BigInteger, nullable=False),
     Index("ix_leases_identification", "identification_id"),
-    **MYSQL_TABLE,
 )
 
 
-named_locks: Final = Table(
+named_locks: Final = sql_table(
     "named_locks",
-    metadata,
     Column("name", exact_text(64), primary_key=True),
     # How often it was taken: a row is locked by changing it.
     Column("taken", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 
 

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy import BigInteger, Column, Index, Table, or_, select, update
+from sqlalchemy import BigInteger, Column, Index, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import MYSQL_TABLE, exact_text, from_us, metadata, to_us
+from fingerprint.database import exact_text, from_us, sql_table, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.ports import Broadcaster
 from fingerprint.upserts import insert_new
 
-channel_names: Final = Table(
+channel_names: Final = sql_table(
     "channel_names",
-    metadata,
     Column("login", exact_text(64), primary_key=True),
     Column("channel_id", exact_text(32), primary_key=True),
     # Since when the channel has had the login, as far as is known; 0 for the first channel that was seen with it.
@@ -23,7 +22,6 @@ channel_names: Final = Table(
     # When Twitch last said so.
     Column("seen_us", BigInteger, nullable=False),
     Index("ix_channel_names_channel", "channel_id"),
-    **MYSQL_TABLE,
 )
 
 _MAX_SPANS: Final = 10

@@ -3,30 +3,19 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
+# Every module that declares tables is imported, so that the metadata is complete.
+import fingerprint.links.media_store
+import fingerprint.links.store
+import fingerprint.providers.usage  # noqa: F401
+import server.access.tables
+import server.audit.tables
+import server.channel_name_table
+import server.channels.tables
+import server.learning.tables
+import server.owner_choices.tables
+import server.songs.tables
+import server.webhooks.tables  # noqa: F401
 from fingerprint.database import metadata
-from fingerprint.links import store as link_store
-from fingerprint.providers import usage
-from server import channel_name_table
-from server.access import tables as access_tables
-from server.audit import tables as log_tables
-from server.channels import tables as channel_tables
-from server.songs import tables as song_tables
-from server.webhooks import tables as webhook_tables
-
-# Import every module that declares tables, so that the metadata is complete.
-assert all(
-    module.metadata is metadata
-    for module in (
-        access_tables,
-        channel_name_table,
-        channel_tables,
-        log_tables,
-        link_store,
-        song_tables,
-        usage,
-        webhook_tables,
-    )
-)
 
 
 def run(connection: Connection) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from cachetools import LRUCache
-from sqlalchemy import Column, Table, Text, select
+from sqlalchemy import Column, Text, select
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata
+from fingerprint.database import Database, exact_text, sql_table
 from fingerprint.upserts import upsert
 
 MAX_CACHED: Final = 2_000
@@ -18,14 +18,12 @@ MAX_CACHED: Final = 2_000
 MAX_FOLDER_BYTES: Final = 256 << 20
 """How much a folder keeps: some thousands of covers, or five hundred previews."""
 
-table: Final = Table(
+table: Final = sql_table(
     "link_media",
-    metadata,
     # A cover's name in its address, or a preview's.
     Column("name", exact_text(80), primary_key=True),
     # Where the cover is at its service. A preview's address expires, and is asked for each time.
     Column("address", Text, nullable=False),
-    **MYSQL_TABLE,
 )
 
 

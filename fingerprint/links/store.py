@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from cachetools import LRUCache
-from sqlalchemy import BigInteger, Column, Table, Text, delete, select
+from sqlalchemy import BigInteger, Column, Text, delete, select
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata, to_us
+from fingerprint.database import Database, exact_text, sql_table, to_us
 from fingerprint.domain.artwork import Artwork
 from fingerprint.domain.credits import artist_keys, title_key
 from fingerprint.domain.identification import ExternalIds, Song
@@ -23,14 +23,12 @@ NOT_FOUND_TTL: Final = timedelta(days=7)
 
 MAX_CACHED: Final = 2_000
 
-table: Final = Table(
+table: Final = sql_table(
     "song_links",
-    metadata,
     Column("song", exact_text(80), primary_key=True),
     Column("ids", Text, nullable=False),
     # When it is to be looked up again.
     Column("until_us", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 
 

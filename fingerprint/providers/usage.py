@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Column, Integer, Select, String, Table, delete, select
+from sqlalchemy import Column, Integer, Select, String, delete, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import MYSQL_TABLE, Database, exact_text, metadata
+from fingerprint.database import Database, exact_text, sql_table
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget, Period
 from fingerprint.ports import Usage
 from fingerprint.upserts import count_up
@@ -15,14 +15,12 @@ from fingerprint.upserts import count_up
 RETENTION: Final = timedelta(days=400)
 """How long counts are kept for the operator."""
 
-table: Final = Table(
+table: Final = sql_table(
     "provider_usage",
-    metadata,
     Column("provider", exact_text(32), primary_key=True),
     # `2026-11-25` or `2026-11`, in UTC.
     Column("period", String(10), primary_key=True),
     Column("used", Integer, nullable=False),
-    **MYSQL_TABLE,
 )
 
 

@@ -2,31 +2,26 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Text, UniqueConstraint
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-website_settings: Final = Table(
+website_settings: Final = sql_table(
     "website_settings",
-    metadata,
     Column("name", exact_text(64), primary_key=True),
     Column("value", Text, nullable=False),
-    **MYSQL_TABLE,
 )
 """Settings that the operator changes at run time. The row `version` changes with every rule in any table."""
 
-recognizer_overrides: Final = Table(
+recognizer_overrides: Final = sql_table(
     "recognizer_overrides",
-    metadata,
     Column("name", exact_text(32), primary_key=True),
     Column("value", Text, nullable=False),
-    **MYSQL_TABLE,
 )
 """The order and the budgets of recognizers that hold in place of the settings'."""
 
-api_keys: Final = Table(
+api_keys: Final = sql_table(
     "api_keys",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     # The key itself is not stored.
     Column("sha256", exact_text(64), nullable=False),
@@ -41,24 +36,20 @@ api_keys: Final = Table(
     Column("revoked_us", BigInteger),
     Column("used_us", BigInteger),
     UniqueConstraint("sha256", name="uq_api_keys_sha256"),
-    **MYSQL_TABLE,
 )
 
-rate_counters: Final = Table(
+rate_counters: Final = sql_table(
     "rate_counters",
-    metadata,
     # See `Limit.subject`, such as `key:ID:minute`.
     Column("subject", exact_text(128), primary_key=True),
     Column("window_us", BigInteger, primary_key=True, autoincrement=False),
     Column("used", Integer, nullable=False),
     Column("ends_us", BigInteger, nullable=False, server_default="0"),
     Index("ix_rate_counters_ends", "ends_us"),
-    **MYSQL_TABLE,
 )
 
-job_slots: Final = Table(
+job_slots: Final = sql_table(
     "job_slots",
-    metadata,
     # The quota key: `address:192.0.2.7`, `address:2001:db8::/64`, `key:ID`.
     Column("holder", exact_text(80), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
@@ -70,22 +61,18 @@ job_slots: Final = Table(
     # 0 once the job has ended.
     Column("expires_us", BigInteger, nullable=False),
     Index("ix_job_slots_taken", "taken_us"),
-    **MYSQL_TABLE,
 )
 
-clip_owners: Final = Table(
+clip_owners: Final = sql_table(
     "clip_owners",
-    metadata,
     Column("slug", exact_text(128), primary_key=True),
     Column("broadcaster_id", exact_text(32), nullable=False),
     Column("login", exact_text(64), nullable=False),
     Column("seen_us", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 
-blacklisted_values: Final = Table(
+blacklisted_values: Final = sql_table(
     "blacklisted_values",
-    metadata,
     Column("kind", exact_text(20), primary_key=True),
     Column("value", exact_text(150), primary_key=True),
     # The operator's reason, shown to the operator only.
@@ -93,23 +80,19 @@ blacklisted_values: Final = Table(
     Column("created_us", BigInteger, nullable=False),
     # The account that a login stands for; null until Twitch has named it, and for other values.
     Column("user_id", exact_text(32)),
-    **MYSQL_TABLE,
 )
 
-whitelisted_users: Final = Table(
+whitelisted_users: Final = sql_table(
     "whitelisted_users",
-    metadata,
     Column("value", exact_text(150), primary_key=True),
     Column("note", exact_text(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     # The account that a login stands for; null until Twitch has named it, and for other values.
     Column("user_id", exact_text(32)),
-    **MYSQL_TABLE,
 )
 
-access_codes: Final = Table(
+access_codes: Final = sql_table(
     "access_codes",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     Column("sha256", exact_text(64), nullable=False),
     Column("note", exact_text(200), nullable=False),
@@ -119,22 +102,18 @@ access_codes: Final = Table(
     Column("expires_us", BigInteger),
     Column("revoked_us", BigInteger),
     UniqueConstraint("sha256", name="uq_access_codes_sha256"),
-    **MYSQL_TABLE,
 )
 
-access_code_uses: Final = Table(
+access_code_uses: Final = sql_table(
     "access_code_uses",
-    metadata,
     # First in the key, because queries look uses up by user.
     Column("user_id", exact_text(32), primary_key=True),
     Column("code_id", exact_text(32), primary_key=True),
     Column("redeemed_us", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 
-web_sessions: Final = Table(
+web_sessions: Final = sql_table(
     "web_sessions",
-    metadata,
     # Hash of the session id in the cookie.
     Column("sha256", exact_text(64), primary_key=True),
     Column("user_id", exact_text(32), nullable=False),
@@ -156,18 +135,15 @@ web_sessions: Final = Table(
     Column("ended_us", BigInteger),
     Index("ix_web_sessions_user_created", "user_id", "created_us"),
     Index("ix_web_sessions_due", "due_us"),
-    **MYSQL_TABLE,
 )
 """Sessions of the website. The cookie holds only the id, so that a session can be ended on the server."""
 
-subscribe_broadcasters: Final = Table(
+subscribe_broadcasters: Final = sql_table(
     "subscribe_broadcasters",
-    metadata,
     Column("user_id", exact_text(32), primary_key=True),
     # The login when the broadcaster was added, for display.
     Column("login", exact_text(64), nullable=False),
     Column("note", exact_text(200), nullable=False),
     Column("created_us", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 """Broadcasters whose subscribers may ask in `subscribers` mode."""

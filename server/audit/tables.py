@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Text
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-log_entries: Final = Table(
+log_entries: Final = sql_table(
     "log_entries",
-    metadata,
     # Ordered by time, as entries are inserted, read and deleted; the id is random.
     Column("moment_us", BigInteger, primary_key=True, autoincrement=False),
     Column("id", BigInteger, primary_key=True, autoincrement=False),
@@ -33,16 +32,13 @@ log_entries: Final = Table(
     Index("ix_log_entries_subject", "subject", "moment_us"),
     Index("ix_log_entries_who", "who", "moment_us"),
     Index("ix_log_entries_whole", "whole_us"),
-    **MYSQL_TABLE,
 )
 
-daily_figures: Final = Table(
+daily_figures: Final = sql_table(
     "daily_figures",
-    metadata,
     # The UTC day, such as 2026-03-01.
     Column("day", exact_text(10), primary_key=True),
     Column("name", exact_text(64), primary_key=True),
     Column("amount", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 """Counts of events by day: a few dozen rows a day, kept permanently."""

@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Text, UniqueConstraint
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-song_tokens: Final = Table(
+song_tokens: Final = sql_table(
     "song_tokens",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     # Only this hash of the token is stored.
     Column("sha256", exact_text(64), nullable=False),
@@ -23,35 +22,29 @@ song_tokens: Final = Table(
     Column("used_us", BigInteger),
     UniqueConstraint("sha256", name="uq_song_tokens_sha256"),
     Index("ix_song_tokens_channel", "channel"),
-    **MYSQL_TABLE,
 )
 
-channel_askers: Final = Table(
+channel_askers: Final = sql_table(
     "channel_askers",
-    metadata,
     Column("channel", exact_text(64), primary_key=True),
     # A hash that differs from channel to channel; kept for a minute.
     Column("asker", exact_text(32), primary_key=True),
     Column("seen_us", BigInteger, nullable=False),
     Index("ix_channel_askers_seen", "seen_us"),
-    **MYSQL_TABLE,
 )
 
-hot_channels: Final = Table(
+hot_channels: Final = sql_table(
     "hot_channels",
-    metadata,
     Column("channel", exact_text(64), primary_key=True),
     # Until when it is listened to.
     Column("until_us", BigInteger, nullable=False),
     # `owner` is the server that listens until `lease_us`.
     Column("owner", exact_text(191), nullable=False),
     Column("lease_us", BigInteger, nullable=False),
-    **MYSQL_TABLE,
 )
 
-reports: Final = Table(
+reports: Final = sql_table(
     "reports",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     Column("identification_id", exact_text(64), nullable=False),
     # Who reported: `user:NUMBER`, `key:ID`, or a hash that differs from answer to answer.
@@ -68,12 +61,10 @@ reports: Final = Table(
     UniqueConstraint("identification_id", "reporter", name="uq_reports_identification_reporter"),
     Index("ix_reports_created", "created_us"),
     Index("ix_reports_target_created", "target", "created_us"),
-    **MYSQL_TABLE,
 )
 
-watches: Final = Table(
+watches: Final = sql_table(
     "watches",
-    metadata,
     Column("channel", exact_text(64), primary_key=True),
     Column("every_seconds", Integer, nullable=False),
     Column("budget", Integer, nullable=False),
@@ -96,12 +87,10 @@ watches: Final = Table(
     # Null until Twitch has named it.
     Column("channel_id", exact_text(32)),
     Index("ix_watches_state_next", "state", "next_us"),
-    **MYSQL_TABLE,
 )
 
-unknowns: Final = Table(
+unknowns: Final = sql_table(
     "unknowns",
-    metadata,
     # The identification that found no song.
     Column("id", exact_text(64), primary_key=True),
     Column("kind", exact_text(16), nullable=False),
@@ -126,12 +115,10 @@ unknowns: Final = Table(
     Column("lease_us", BigInteger, nullable=False),
     Index("ix_unknowns_created_bytes", "created_us", "bytes"),
     Index("ix_unknowns_named", "named_us"),
-    **MYSQL_TABLE,
 )
 
-video_set_lists: Final = Table(
+video_set_lists: Final = sql_table(
     "video_set_lists",
-    metadata,
     Column("video", exact_text(32), primary_key=True),
     Column("status", exact_text(16), nullable=False),
     # `user:NUMBER`, or `key:ID`.
@@ -154,5 +141,4 @@ video_set_lists: Final = Table(
     Index("ix_video_set_lists_status_created", "status", "created_us"),
     Index("ix_video_set_lists_made_by_created", "made_by", "created_us"),
     Index("ix_video_set_lists_broadcast", "broadcast_id"),
-    **MYSQL_TABLE,
 )

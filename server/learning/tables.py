@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Text
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-learned_songs: Final = Table(
+learned_songs: Final = sql_table(
     "learned_songs",
-    metadata,
     # The song's ISRC, its id at a service, or a digest of its names.
     Column("song_key", exact_text(100), primary_key=True),
     # As the provider told it, as JSON.
@@ -18,12 +17,10 @@ learned_songs: Final = Table(
     # On how many channels it was heard: one proves nothing.
     Column("channels", Integer, nullable=False),
     Index("ix_learned_songs_version", "version"),
-    **MYSQL_TABLE,
 )
 
-learned_captures: Final = Table(
+learned_captures: Final = sql_table(
     "learned_captures",
-    metadata,
     # The identification, and which of its songs.
     Column("id", exact_text(80), primary_key=True),
     Column("identification_id", exact_text(64), nullable=False),
@@ -45,5 +42,4 @@ learned_captures: Final = Table(
     Index("ix_learned_captures_song", "song_key", "created_us"),
     Index("ix_learned_captures_identification", "identification_id"),
     Index("ix_learned_captures_created_bytes", "created_us", "bytes"),
-    **MYSQL_TABLE,
 )

@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Text
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-play_corrections: Final = Table(
+play_corrections: Final = sql_table(
     "play_corrections",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     Column("channel", exact_text(64), nullable=False),
     # Null until Twitch has named it.
@@ -35,12 +34,10 @@ play_corrections: Final = Table(
     Index("ix_play_corrections_channel", "channel"),
     Index("ix_play_corrections_channel_id", "channel_id"),
     Index("ix_play_corrections_until", "until_us"),
-    **MYSQL_TABLE,
 )
 
-channel_visibility: Final = Table(
+channel_visibility: Final = sql_table(
     "channel_visibility",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     Column("channel", exact_text(64), nullable=False),
     # Null until Twitch has named it.
@@ -51,5 +48,4 @@ channel_visibility: Final = Table(
     Column("changed_us", BigInteger, nullable=False),
     Index("ix_channel_visibility_channel", "channel"),
     Index("ix_channel_visibility_channel_id", "channel_id"),
-    **MYSQL_TABLE,
 )

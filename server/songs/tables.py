@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Text
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-song_hearings: Final = Table(
+song_hearings: Final = sql_table(
     "song_hearings",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     Column("song_id", exact_text(64), nullable=False),
     # So that answers of a catalog and of a provider are one song.
@@ -32,12 +31,10 @@ song_hearings: Final = Table(
     Index("ix_song_hearings_target", "target", "kind"),
     Index("ix_song_hearings_channel", "channel"),
     Index("ix_song_hearings_channel_id", "channel_id"),
-    **MYSQL_TABLE,
 )
 
-finds: Final = Table(
+finds: Final = sql_table(
     "finds",
-    metadata,
     # Twitch's number of the account whose find it is.
     Column("user_id", exact_text(32), primary_key=True),
     Column("identification_id", exact_text(64), primary_key=True),
@@ -53,6 +50,5 @@ finds: Final = Table(
     Index("ix_finds_found", "found_us"),
     Index("ix_finds_channel", "channel"),
     Index("ix_finds_channel_id", "channel_id"),
-    **MYSQL_TABLE,
 )
 """The songs that people found who were signed in, for themselves alone."""

@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Text
 
-from fingerprint.database import MYSQL_TABLE, exact_text, metadata
+from fingerprint.database import exact_text, sql_table
 
-webhooks: Final = Table(
+webhooks: Final = sql_table(
     "webhooks",
-    metadata,
     Column("id", exact_text(32), primary_key=True),
     # `key:ID`, or `user:NUMBER` of an operator.
     Column("owner", exact_text(64), nullable=False),
@@ -27,12 +26,10 @@ webhooks: Final = Table(
     Column("last_us", BigInteger),
     Column("last_error", exact_text(200)),
     Index("ix_webhooks_owner", "owner"),
-    **MYSQL_TABLE,
 )
 
-webhook_deliveries: Final = Table(
+webhook_deliveries: Final = sql_table(
     "webhook_deliveries",
-    metadata,
     # The `webhook-id` of the message.
     Column("id", exact_text(64), primary_key=True),
     Column("webhook_id", exact_text(32), nullable=False),
@@ -45,5 +42,4 @@ webhook_deliveries: Final = Table(
     Index("ix_webhook_deliveries_due", "due_us"),
     Index("ix_webhook_deliveries_webhook", "webhook_id", "created_us"),
     Index("ix_webhook_deliveries_created", "created_us"),
-    **MYSQL_TABLE,
 )
