@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait
 
 FIRST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 60.0
@@ -55,6 +56,15 @@ class Background:
         `work` is called again when it raises, so it must leave nothing half done then.
         """
         return asyncio.create_task(self._keep_going(name, work), name=name)
+
+    @asynccontextmanager
+    async def running(self, work: Mapping[str, Callable[[], Awaitable[None]]]) -> AsyncGenerator[None]:
+        """Do all of this work, by its name, while the block runs; as `start` does."""
+        tasks = [self.start(name, each) for name, each in work.items()]
+        try:
+            yield
+        finally:
+            await cancel_and_wait(*tasks)
 
     async def _keep_going(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         wait = FIRST_WAIT_SECONDS

@@ -32,6 +32,7 @@ from fingerprint.providers.guard import ProviderGuards
 from fingerprint.recognizer_choice import RecognizerChoice, chosen_instead, unusable_reason
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import read_settings, runs_in_lambda
+from fingerprint.tasks import cancel_and_wait
 from fingerprint.wire import Json, to_json
 from fingerprint.wiring import choice_of, open_guards, open_pipeline
 
@@ -161,7 +162,7 @@ class _Opened:
             return await self._identify(event, context)
         finally:
             await self._decoder.end_workers()
-            await _end(asyncio.all_tasks() - before)
+            await cancel_and_wait(*asyncio.all_tasks() - before)
 
     async def _identify(self, event: JobEvent, context: Context) -> JobOutcome:
         stored = await self._store.get(event.job_id)
@@ -213,12 +214,6 @@ def _late(event: JobEvent, now: datetime) -> bool:
 def _given_up(stored: Identification, now: datetime) -> Identification:
     detail = "This was given up: it was asked for too long ago."
     return stored.failed(Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=0.0), now)
-
-
-async def _end(tasks: set[asyncio.Task[object]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 # Lambda keeps a process and its modules between invocations: this is the only state that is kept that way.

@@ -11,6 +11,7 @@ from typing import Any, Final
 from fingerprint.domain.identification import Identification, Stage
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.tasks import cancel_and_wait
 
 STORE_SECONDS: Final = 3 * LEASE_SECONDS
 """How long it is tried to store an answer while the lease is renewed; without that, until the lease ends."""
@@ -50,9 +51,7 @@ class LeasedJob:
             await recorder
             return await self._store_answer(held, finished)
         finally:
-            for task in (working, keeper, recorder):
-                task.cancel()
-            await asyncio.gather(working, keeper, recorder, return_exceptions=True)
+            await cancel_and_wait(working, keeper, recorder)
 
     async def _keep_lease(self, held: "_HeldLease") -> None:
         """Renew the lease until it is lost."""

@@ -9,6 +9,7 @@ from cachetools import LRUCache, TLRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -133,10 +134,7 @@ class SingleFlightCache(Generic[K, V]):
     async def close(self) -> None:
         """Cancel the calls under way and wait for them to end; callers that wait for one get `busy`."""
         self._closed = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
     def _start(self, key: K, load: Callable[[], Awaitable[V]]) -> asyncio.Task[V]:
         if self._closed:

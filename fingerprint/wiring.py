@@ -55,6 +55,7 @@ from fingerprint.recognizers.chain import Choose, Member, RecognizerChain
 from fingerprint.recognizers.learned import LearnedRecognizer
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import SettingsError
+from fingerprint.tasks import running_tasks
 from fingerprint.twitch.channels import TwitchChannels
 from fingerprint.twitch.clips import TwitchClips
 from fingerprint.twitch.fetcher import twitch_allow_list, twitch_fetcher
@@ -394,9 +395,5 @@ async def _warming(recognizers: Iterable[Recognizer[Any]]) -> AsyncGenerator[Non
             except Exception:  # noqa: BLE001 - the first request reports it
                 _log.exception("recognizer_not_warmed", extra={"recognizer": recognizer.name})
 
-    task = asyncio.create_task(warm())
-    try:
+    async with running_tasks([warm()]):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -11,6 +11,7 @@ from fingerprint.background import Background
 from fingerprint.canary import Canary, CanaryReport, Outcome
 from fingerprint.domain.targets import Target
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait
 from server.observability import Metrics
 
 EVERY_SECONDS: Final = 3_600.0
@@ -65,9 +66,7 @@ class TwitchCanary:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await cancel_and_wait(self._loop)
 
     async def check(self) -> CanaryReport:
         """Ask Twitch now, and count and log the outcome of each step."""

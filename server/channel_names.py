@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Self
@@ -24,6 +23,7 @@ from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError, channel_renamed
 from fingerprint.ports import Broadcaster, ChannelDirectory, Clock, JobOutcome
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.channel_name_table import (
     Follower,
     HeardName,
@@ -110,9 +110,7 @@ class ChannelNames:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_and_wait(self._task)
         await self._by_login.close()
         await self._by_id.close()
         await self._spans.close()
@@ -279,10 +277,7 @@ class ChannelNames:
                     await self._ask_what_is_due()
             except TwitchAudioError as error:
                 _log.info("channel_names_not_stored", extra={"code": str(error.code)})
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds * jitter):
-                    await self._woken.wait()
+            await wait_until_woken(self._woken, self._poll_seconds)
 
     async def _store_pending(self) -> None:
         while self._pending:

@@ -29,6 +29,7 @@ from fingerprint.background import Background
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.clock import SystemClock
+from fingerprint.tasks import cancel_and_wait
 from server.observability import Metrics
 
 MAX_REPORT_BYTES: Final = 64 << 20
@@ -114,9 +115,7 @@ class MusicFolders:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await cancel_and_wait(self._loop)
 
     async def _run(self) -> None:
         while True:

@@ -28,6 +28,7 @@ from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.ports import Clock, JobStore
+from fingerprint.tasks import cancel_and_wait
 from fingerprint.upserts import insert_all, lock
 from fingerprint.worker_pool import WorkerPool
 from server import migrations
@@ -146,10 +147,7 @@ class Readiness:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        tasks = [part.task for part in self._parts.values() if part.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*(part.task for part in self._parts.values()))
 
     async def states(self) -> Mapping[str, PartState]:
         """The state of each part by name, at most some seconds old."""

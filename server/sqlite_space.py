@@ -1,6 +1,5 @@
 """Gives the space of deleted rows back to the disk: by itself, SQLite keeps it in its file for later rows."""
 
-import asyncio
 import contextlib
 import shutil
 import sqlite3
@@ -67,12 +66,8 @@ async def space_given_back(database: Database, clock: Clock, background: Backgro
                         more = await database.transact(give_back)
             await clock.sleep(_INTERVAL_SECONDS)
 
-    task = background.start("give free space back", keep_giving_back)
-    try:
+    async with background.running({"give free space back": keep_giving_back}):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def vacuum(file: Path) -> Vacuumed:

@@ -126,16 +126,12 @@ class Vitals:
     @asynccontextmanager
     async def measured(self) -> AsyncGenerator[None]:
         """Measure in the background while the block runs."""
-        tasks = (
-            self._background.start("measure vitals", self._measure_all),
-            self._background.start("measure lag", lambda: measure_lag(self._clock, self._lag)),
-        )
-        try:
+        work = {
+            "measure vitals": self._measure_all,
+            "measure lag": lambda: measure_lag(self._clock, self._lag),
+        }
+        async with self._background.running(work):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def measure(self) -> None:
         """Measure now what takes a disk or the database; what cannot be read keeps its value."""

@@ -3,7 +3,6 @@
 Any number of servers may run this at the same time: rows that one has deleted are not found by the others.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -113,16 +112,12 @@ async def old_answers_deleted(
     database: Database, clock: Clock, *, keep_days: int | None, background: Background
 ) -> AsyncGenerator[None]:
     """Delete answers older than `keep_days`, and failed jobs sooner, in the background during the block."""
-    tasks = (
-        background.start("delete old answers", partial(_keep_deleting, database, clock, keep_days)),
-        background.start("delete failed jobs", partial(_keep_few_failures, database, clock)),
-    )
-    try:
+    work = {
+        "delete old answers": partial(_keep_deleting, database, clock, keep_days),
+        "delete failed jobs": partial(_keep_few_failures, database, clock),
+    }
+    async with background.running(work):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_few_failures(database: Database, clock: Clock) -> None:

@@ -24,6 +24,7 @@ from fingerprint.media.partial_response import MAX_PARTIAL_RESPONSES, PartialRes
 from fingerprint.media.unknown_signs import UnknownSigns
 from fingerprint.ports import OnOutcome, ignore_outcome
 from fingerprint.retry import retry, retry_after_seconds
+from fingerprint.tasks import cancel_and_wait
 
 CONNECT_SECONDS: Final = 2.0
 MAX_REDIRECTS: Final = 3
@@ -164,9 +165,7 @@ class Fetcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._partial_tasks:
-            task.cancel()
-        await asyncio.gather(*self._partial_tasks, return_exceptions=True)
+        await cancel_and_wait(*self._partial_tasks)
         session, self._session = self._session, None
         if session is not None:
             await session.close()

@@ -31,6 +31,7 @@ from fingerprint.media.segment_fetch import SegmentRefusedError
 from fingerprint.media.segments import SegmentCache
 from fingerprint.ports import Clock, LiveSource, VideoSource
 from fingerprint.retry import time_limit
+from fingerprint.tasks import cancel_and_wait
 
 LIVE_LIMIT_SECONDS: Final = 15.0
 """The time limit of the first take, including waits for ads to end or for the first segments."""
@@ -217,8 +218,7 @@ class LiveCapture:
         finally:
             if found is not None and not current:
                 found[0].forget()
-            confirming.cancel()
-            await asyncio.gather(confirming, return_exceptions=True)
+            await cancel_and_wait(confirming)
         return await self._first(await self._renewed(self._sources, source), seconds)
 
     @staticmethod

@@ -49,6 +49,7 @@ from fingerprint.media.segment_fetch import (
     no_sound,
 )
 from fingerprint.media.sound_filter import SoundFilter, lacks_sound
+from fingerprint.tasks import cancel_and_wait
 
 T = TypeVar("T")
 
@@ -359,6 +360,4 @@ async def _results(tasks: Sequence[asyncio.Task[T]]) -> list[T]:
     try:
         return await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)

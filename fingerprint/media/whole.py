@@ -27,6 +27,7 @@ from fingerprint.media.segments import SegmentCache
 from fingerprint.media.video import refused_video
 from fingerprint.ports import SoundPart, VideoSource, WholeSound
 from fingerprint.retry import retry_budget
+from fingerprint.tasks import cancel_and_wait
 
 GROUP_SEGMENTS: Final = 3
 """How many segments of a VOD are fetched and decoded together: half a minute."""
@@ -194,9 +195,7 @@ class WholeVideo:
         """End the fetching that is under way."""
         tasks = tuple(self._decoded.values())
         self._decoded.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)
 
     async def part(self, start: float, seconds: float) -> SoundPart:
         part = await self._part(start, seconds)

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -18,6 +17,7 @@ from fingerprint.providers.agreement import merge_agreeing
 from fingerprint.providers.errors import ProviderError
 from fingerprint.providers.guard import ProviderGuard, Suspension
 from fingerprint.providers.parts import Part, merge_matches, split_recording
+from fingerprint.tasks import running_tasks
 
 RECOGNIZER_SECONDS: Final = 5.0
 """The time limit of one recognizer for a few seconds of sound, from when it begins to work on it."""
@@ -172,7 +172,7 @@ class RecognizerChain:
 
         tally = _Tally()
         found: _Attempt | None = None
-        async with _tasks([self._ask(member, recording, on_stage) for member in members]) as tasks:
+        async with running_tasks([self._ask(member, recording, on_stage) for member in members]) as tasks:
             left = set(tasks)
             until: float | None = None
             while left:
@@ -293,18 +293,6 @@ class RecognizerChain:
             _log.exception("recognizer_state_unknown", extra={"recognizer": name})
             return None
         return None if missing is None else _Attempt(name, missing=missing)
-
-
-@asynccontextmanager
-async def _tasks(work: Sequence[Coroutine[Any, Any, _Attempt]]) -> AsyncGenerator[list[asyncio.Task[_Attempt]]]:
-    """Runs the coroutines as tasks; unfinished ones are cancelled and awaited at the end."""
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _landmarks(recording: Recording) -> str:

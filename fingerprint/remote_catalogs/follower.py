@@ -12,6 +12,7 @@ from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import S3Address
+from fingerprint.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from fingerprint.remote_catalogs.copies import Copy
@@ -55,9 +56,7 @@ class CatalogFollower:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        await cancel_and_wait(self._following)
         await self._stack.aclose()
 
     @property

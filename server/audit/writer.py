@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from fingerprint.background import Background, unhurried
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditStore, new_row
 from server.observability import Metrics
@@ -111,9 +112,7 @@ class AuditWriter:
 
     async def close(self) -> None:
         """Write the remaining entries within `CLOSE_SECONDS`; the others are counted as lost and logged."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
         with contextlib.suppress(TimeoutError, TwitchAudioError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 # The cancelled batch may have been written.

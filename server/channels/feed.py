@@ -5,9 +5,7 @@ seconds, since another server may have the answer. It lives as long as the chann
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from typing import Final, Self
 from fingerprint.domain.identification import Identification, Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, JobOutcome
+from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.access.identity.addresses import Address, sources_of
 from server.access.quotas.budgets import WIDER
 from server.identifications.service import IdentificationService
@@ -252,10 +251,7 @@ class ChannelFeed:
                 subscription.reads += 1
                 quiet = subscription.play is None and subscription.reads >= self._limits.quiet_after
                 seconds = self._limits.quiet_poll_seconds if quiet else self._limits.poll_seconds
-                jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds * jitter):
-                        await subscription.refresh.wait()
+                await wait_until_woken(subscription.refresh, seconds)
         except TwitchAudioError as error:
             # It was blocked: its listeners' streams end, and they are told why when they come back.
             subscription.error = error
@@ -334,10 +330,7 @@ class ChannelFeed:
         """Cancel the refreshing tasks and end every listener's stream."""
         self._closing = True
         subscriptions = list(self._subscriptions.values())
-        tasks = [subscription.task for subscription in subscriptions if subscription.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*(subscription.task for subscription in subscriptions))
         for subscription in subscriptions:
             self._wake_listeners(subscription)
 

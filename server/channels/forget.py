@@ -15,6 +15,7 @@ from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock, JobStore
+from fingerprint.tasks import cancel_and_wait
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.clip_owners import VIDEO
@@ -72,9 +73,7 @@ class ChannelForgetter:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
     async def forget(
         self, channel: str, *, changes: ChangeLog, keep_away: bool = False, known: Broadcaster | None = None
@@ -206,9 +205,5 @@ async def swept(
                 _log.info("forgotten_channels_not_swept", extra={"code": str(error.code)})
             await sleep(SWEEP_SECONDS)
 
-    task = background.start("forget channels", keep_sweeping)
-    try:
+    async with background.running({"forget channels": keep_sweeping}):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -5,9 +5,7 @@ it hears is the channel's newest answer on all of them, and on the time line.
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -19,6 +17,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.access.service import Access
 from server.channel_names import ChannelNames, is_of_another
 from server.channels.hot_store import HotStore
@@ -151,13 +150,8 @@ class HotChannels:
 
     async def close(self) -> None:
         """Listen no longer; other servers may go on."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-        tasks = list(self._listening)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(self._loop)
+        await cancel_and_wait(*self._listening)
 
     async def _run(self) -> None:
         while True:
@@ -167,10 +161,7 @@ class HotChannels:
                 await self._take()
             except TwitchAudioError as error:
                 _log.info("hot_channels_not_read", extra={"code": str(error.code)})
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.poll_seconds * jitter):
-                    await self._woken.wait()
+            await wait_until_woken(self._woken, self._limits.poll_seconds)
             # Those who ask in the same moment are counted in one transaction.
             await asyncio.sleep(min(0.1, self._limits.poll_seconds))
 

@@ -5,7 +5,6 @@ Whose clips and VODs were asked about is only a cache: of it, the newest `MAX_CL
 Any number of servers may run this at the same time: rows that one has deleted are not found by the others.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -113,9 +112,5 @@ async def old_rows_deleted(
                     await delete_old_rows(database, clock, before=clock.now() - timedelta(days=keep_days))
             await clock.sleep(_INTERVAL_SECONDS)
 
-    task = background.start("delete old rows", keep_deleting)
-    try:
+    async with background.running({"delete old rows": keep_deleting}):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -24,6 +24,7 @@ from fingerprint.domain.identification import Identification, IdentificationId, 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs.clean import clean_song
 from fingerprint.ports import Clock, JobStore, Match, PrintRecognizer
+from fingerprint.tasks import cancel_and_wait
 from server.channels.unknown_store import SoundPrint, Unknown, UnknownStore
 from server.identifications.jobs import AnswerEnricher
 from server.identifications.service import IdentificationHandle
@@ -206,9 +207,7 @@ class Unknowns:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
     def no_match(self, answer: Identification, recording: Recording) -> None:
         """Keep the fingerprint of a sound, as an `OnNoMatch` of the pipeline."""

@@ -7,7 +7,6 @@ a server that was killed is taken over when its lease ends, and goes on from the
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
 from fingerprint.jobs.clean import clean_song
 from fingerprint.ports import Clock, HeardBefore
+from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from fingerprint.whole import WholeRecordings
 from server.channels.video_set_list import VideoSetList
 from server.channels.video_set_list_store import VideoSetListStore
@@ -117,13 +117,8 @@ class VideoSetLists:
 
     async def close(self) -> None:
         """Take no further set list, and hand the others on."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-        jobs = list(self._jobs)
-        for task in jobs:
-            task.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await cancel_and_wait(self._loop)
+        await cancel_and_wait(*self._jobs)
 
     async def _run(self) -> None:
         while True:
@@ -132,10 +127,7 @@ class VideoSetLists:
                 await self._take()
             except TwitchAudioError as error:
                 _log.info("set_lists_not_read", extra={"code": str(error.code)})
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.poll_seconds * jitter):
-                    await self._woken.wait()
+            await wait_until_woken(self._woken, self._limits.poll_seconds)
 
     async def _take(self) -> None:
         while len(self._jobs) < self._limits.at_once:

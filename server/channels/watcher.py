@@ -5,9 +5,7 @@ leases of a server that was killed expire; a server that stops ends its own at o
 """
 
 import asyncio
-import contextlib
 import logging
-import random
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -16,6 +14,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.principal import ANONYMOUS, Principal
 from server.access.request_context import RequestContext
@@ -97,15 +96,10 @@ class Watcher:
     async def close(self, drain_seconds: float = 0.0) -> None:
         """Take no further watch, wait `drain_seconds` for running tries, then release the others."""
         self._closing = True
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await cancel_and_wait(self._loop)
         if self._tries:
             await asyncio.wait(set(self._tries), timeout=drain_seconds)
-        tries = list(self._tries)
-        for task in tries:
-            task.cancel()
-        await asyncio.gather(*tries, return_exceptions=True)
+        await cancel_and_wait(*self._tries)
 
     async def _run(self) -> None:
         while True:
@@ -114,10 +108,7 @@ class Watcher:
                 await self._take_due()
             except TwitchAudioError as error:
                 _log.info("watches_not_read", extra={"code": str(error.code)})
-            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - not for secrets
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.poll_seconds * jitter):
-                    await self._woken.wait()
+            await wait_until_woken(self._woken, self._limits.poll_seconds)
 
     async def _take_due(self) -> None:
         room = self._limits.at_once - len(self._tries)

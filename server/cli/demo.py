@@ -26,6 +26,7 @@ from fingerprint.domain.targets import parse_target
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import Secret
 from fingerprint.settings import override_environment, read_settings
+from fingerprint.tasks import cancel_and_wait
 from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wire import from_json
 from server.app import make_app
@@ -95,9 +96,7 @@ class _Demo:
                     await show
                     await stopped
             finally:
-                for task in (show, stopped):
-                    task.cancel()
-                await asyncio.gather(show, stopped, return_exceptions=True)
+                await cancel_and_wait(show, stopped)
             _say("Stopping.")
 
     async def _show(self, stack: AsyncExitStack) -> None:

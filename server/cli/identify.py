@@ -41,6 +41,7 @@ from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
 from fingerprint.setting_formats import CatalogPlace
 from fingerprint.settings import read_settings
+from fingerprint.tasks import running_tasks
 from fingerprint.wire import to_json
 from fingerprint.wiring import checked_names, make_guards, open_pipeline
 from server import migrations
@@ -192,13 +193,8 @@ async def answers(
                 return asked.failed(problem, clock.now())
             return clean(await pipeline.identify(asked, target))
 
-    tasks = [asyncio.create_task(one(target)) for target in targets]
-    try:
+    async with running_tasks(one(target) for target in targets) as tasks:
         yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 # --- For people ---------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.tasks import cancel_and_wait
 
 READY: Final = b"ready\n"
 """What a worker writes to its standard output once it accepts connections."""
@@ -170,11 +171,11 @@ class Supervisor:
                 tasks += [asyncio.create_task(self._keep(slot), name="keep a worker") for slot in self._slots]
                 tasks.append(asyncio.create_task(self._restart_when(restart), name="restart workers"))
             yield
-            await _cancel(tasks)
+            await cancel_and_wait(*tasks)
             await self._stop_all()
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
-            await _cancel(tasks)
+            await cancel_and_wait(*tasks)
             await _all(self._end(process, 0.0) for process in list(self._processes))
             for slot in self._slots:
                 slot.close()
@@ -286,17 +287,11 @@ class Supervisor:
         self._processes.discard(process)
 
 
-async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run all side by side; when one fails, cancel the others and raise its error."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         return await asyncio.gather(*tasks)
     except BaseException:
-        await _cancel(tasks)
+        await cancel_and_wait(*tasks)
         raise

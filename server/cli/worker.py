@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from fingerprint.tasks import cancel_and_wait
 from server import keys
 from server.app import BACKLOG, running
 from server.cli.serving import raise_open_file_limit, stop_signals, tune_garbage_collection
@@ -68,5 +69,4 @@ async def _finish(app: web.Application, stop: asyncio.Event) -> None:
         while (service.waiter_count or service.job_count) and not stop.is_set():  # noqa: ASYNC110 - two counters
             await asyncio.sleep(_POLL_SECONDS)
     finally:
-        closing.cancel()
-        await asyncio.gather(closing, return_exceptions=True)
+        await cancel_and_wait(closing)

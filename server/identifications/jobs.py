@@ -46,6 +46,7 @@ from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, Target
 from fingerprint.jobs.clean import clean
 from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, Finished, Held, JobOutcome, JobStore, Lease
+from fingerprint.tasks import cancel_and_wait
 from server.identifications.admission import Admit, JobAdmission
 from server.identifications.limits import ServiceLimits
 from server.identifications.news import JobNews
@@ -191,9 +192,7 @@ class JobRegistry:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=drain_seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await cancel_and_wait(*late)
         _log.info("jobs_drained", extra={"ended": len(tasks) - len(late), "handed_over": len(late)})
 
     # --- Entries: what requests call ------------------------------------------------------------------

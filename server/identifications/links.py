@@ -13,6 +13,7 @@ from fingerprint.links.finder import LinkFinder, wanting
 from fingerprint.links.media import FoundMedia, LinkMedia
 from fingerprint.links.store import FoundLinks, LinkStore, song_key
 from fingerprint.ports import Clock, JobStore
+from fingerprint.tasks import cancel_and_wait
 
 AT_ONCE_SECONDS: Final = 0.25
 """How long an answer may wait for stored links."""
@@ -127,9 +128,7 @@ class LinkEnricher:
 
     async def close(self) -> None:
         """Cancel the look-ups under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
 
 def with_links(identification: Identification, known: dict[str, FoundLinks]) -> Identification:

@@ -81,16 +81,12 @@ class RedisNews:
     @asynccontextmanager
     async def running(self, background: Background) -> AsyncGenerator[None]:
         """Send and receive while the block runs."""
-        tasks = [
-            background.start("tell of jobs", self._send),
-            background.start("hear of jobs", self._receive),
-        ]
-        try:
+        work = {
+            "tell of jobs": self._send,
+            "hear of jobs": self._receive,
+        }
+        async with background.running(work):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def tell(self, identification_id: IdentificationId) -> None:
         if len(self._waiting) < MAX_WAITING:

@@ -8,6 +8,7 @@ from typing import Final
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock, JobStore, Lease
+from fingerprint.tasks import cancel_and_wait
 from server.observability import Metrics
 
 MAX_KEPT: Final = 1_000
@@ -54,9 +55,7 @@ class UnstoredAnswers:
 
     async def close(self) -> None:
         """Stop retrying: what is not stored by now is lost."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
     async def _store_late(self, lease: Lease, answer: Identification) -> None:
         is_failing = stored = False

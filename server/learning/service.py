@@ -8,7 +8,6 @@ answer: what is told waits in a short queue, and is dropped where that is full.
 import asyncio
 import contextlib
 import logging
-import random
 import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -33,6 +32,7 @@ from fingerprint.ports import Clock, LearnedCatalog, Usage
 from fingerprint.providers.agreement import same_song
 from fingerprint.providers.parts import split_recording
 from fingerprint.recognizers.learned import NAME, PATH
+from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.learning.store import KnownSong, LearnedStore, NewCapture, State, learned_key
 from server.observability import Metrics
 
@@ -216,9 +216,7 @@ class Learner:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
     @property
     def on(self) -> bool:
@@ -283,9 +281,7 @@ class Learner:
         while True:
             self._news.clear()
             await self.catch_up()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.poll_seconds * random.uniform(0.8, 1.2)):  # noqa: S311 - not for secrets
-                    await self._news.wait()
+            await wait_until_woken(self._news, self._limits.poll_seconds)
 
     async def _count_saved(self) -> None:
         while self._saved:

@@ -15,6 +15,7 @@ from fingerprint.background import Background, log_unexpected
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Clock, JobOutcome, JobStore
+from fingerprint.tasks import cancel_and_wait
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.scopes import WEBHOOKS
 from server.identifications.service import IdentificationHandle, IdentificationService
@@ -121,13 +122,8 @@ class Webhooks:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        sending = list(self._sending)
-        for task in sending:
-            task.cancel()
-        await asyncio.gather(*sending, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
+        await cancel_and_wait(*self._sending)
         with contextlib.suppress(TwitchAudioError, TimeoutError):
             # What has just happened is sent by the next server.
             async with asyncio.timeout(1.0):

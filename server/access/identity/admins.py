@@ -91,16 +91,12 @@ async def pinned(
     for login, user_id in known.items():
         admins.pin(login, user_id)
     admins.changed.clear()
-    tasks = [
-        background.start("look up admins", partial(_resolve, admins, find, clock)),
-        background.start("keep the accounts of admins", partial(_keep, admins, file)),
-    ]
-    try:
+    work = {
+        "look up admins": partial(_resolve, admins, find, clock),
+        "keep the accounts of admins": partial(_keep, admins, file),
+    }
+    async with background.running(work):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _resolve(admins: Admins, find: Callable[[str], Awaitable[Broadcaster | None]], clock: Clock) -> None:

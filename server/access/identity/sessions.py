@@ -20,6 +20,7 @@ from fingerprint.ports import Clock
 from fingerprint.retry import RetryPolicy, any_error, retry
 from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import cancel_and_wait
 from server.access.identity.limits import (
     MAINTENANCE_BATCH,
     MAINTENANCE_CLAIM,
@@ -169,10 +170,7 @@ class Sessions:
 
     async def close(self) -> None:
         """Cancel the background tasks and calls in progress."""
-        tasks = [*self._revoking, *([] if self._maintenance is None else [self._maintenance])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*self._revoking, self._maintenance)
         await self._current.close()
         await self._refreshed.close()
 

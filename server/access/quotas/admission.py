@@ -23,6 +23,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget
 from fingerprint.ports import Clock
+from fingerprint.tasks import cancel_and_wait
 from server.access.limit_status import LimitStatus
 from server.access.quotas import slots
 from server.access.quotas.rate_limits import RateLimitedError
@@ -152,10 +153,7 @@ class Admissions:
         """Finish admissions in progress, and spend at most a second on storing what is not yet given back."""
         if self._pending:
             await asyncio.wait(self._pending)
-        for task in (self._returner, self._cleaner):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(self._returner, self._cleaner)
         with contextlib.suppress(TimeoutError, TwitchAudioError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._give_back_once()

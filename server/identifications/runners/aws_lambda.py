@@ -27,6 +27,7 @@ from fingerprint.jobs.dynamodb.client import region_of
 from fingerprint.lambda_event import JobEvent, event_to_json
 from fingerprint.pipeline import JOB_SECONDS
 from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.tasks import cancel_and_wait
 from fingerprint.wire import from_json
 from server.identifications.limits import ServiceLimits
 
@@ -116,9 +117,7 @@ class LambdaWork:
             answer = outcome.identification
             return outcome if answer.id == identification.id and answer.status.finished else None
         finally:
-            for task in (invoking, watching, starting):
-                task.cancel()
-            await asyncio.gather(invoking, watching, starting, return_exceptions=True)
+            await cancel_and_wait(invoking, watching, starting)
 
     async def check(self) -> None:
         """Raise TwitchAudioError while the function cannot be invoked; it is asked once the newest one failed."""

@@ -20,6 +20,7 @@ from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.write_lock import WriteLock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import printable
+from fingerprint.tasks import cancel_and_wait
 from server.music_folders import MAX_REPORT_BYTES, catalog_command, end_command, read_bounded
 
 STATE_FILE: Final = "catalog-job.json"
@@ -149,9 +150,7 @@ class CatalogJob:
 
     async def close(self) -> None:
         """End the job of this server."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_and_wait(self._task)
 
     async def _run(self, command: Sequence[str], state: CatalogJobState, lock: WriteLock) -> None:
         running = _Running(state)
