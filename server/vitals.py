@@ -126,11 +126,12 @@ class Vitals:
     @asynccontextmanager
     async def measured(self) -> AsyncGenerator[None]:
         """Measure in the background while the block runs."""
-        work = {
-            "measure vitals": self._measure_all,
-            "measure lag": lambda: measure_lag(self._clock, self._lag),
-        }
-        async with self._background.running(work):
+        async with self._background.running(
+            {
+                "measure vitals": self._measure_all,
+                "measure lag": lambda: measure_lag(self._clock, self._lag),
+            }
+        ):
             yield
 
     async def measure(self) -> None:

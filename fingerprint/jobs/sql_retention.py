@@ -112,11 +112,12 @@ async def old_answers_deleted(
     database: Database, clock: Clock, *, keep_days: int | None, background: Background
 ) -> AsyncGenerator[None]:
     """Delete answers older than `keep_days`, and failed jobs sooner, in the background during the block."""
-    work = {
-        "delete old answers": partial(_keep_deleting, database, clock, keep_days),
-        "delete failed jobs": partial(_keep_few_failures, database, clock),
-    }
-    async with background.running(work):
+    async with background.running(
+        {
+            "delete old answers": partial(_keep_deleting, database, clock, keep_days),
+            "delete failed jobs": partial(_keep_few_failures, database, clock),
+        }
+    ):
         yield
 
 

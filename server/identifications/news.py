@@ -81,11 +81,12 @@ class RedisNews:
     @asynccontextmanager
     async def running(self, background: Background) -> AsyncGenerator[None]:
         """Send and receive while the block runs."""
-        work = {
-            "tell of jobs": self._send,
-            "hear of jobs": self._receive,
-        }
-        async with background.running(work):
+        async with background.running(
+            {
+                "tell of jobs": self._send,
+                "hear of jobs": self._receive,
+            }
+        ):
             yield
 
     def tell(self, identification_id: IdentificationId) -> None:

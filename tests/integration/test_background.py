@@ -142,7 +142,7 @@ def test_no_loop_runs_without_that_rule_but_those_that_end_by_themselves() -> No
     alone: set[str] = set()
     for file in (file for folder in ("server", "fingerprint") for file in (root / folder).rglob("*.py")):
         text = file.read_text(encoding="utf-8")
-        if "create_task" not in text and ".start(" not in text:
+        if not any(word in text for word in ("create_task", ".start(", ".running(", "running_tasks(")):
             continue
         nodes = list(ast.walk(ast.parse(text)))
         functions = [node for node in nodes if isinstance(node, ast.AsyncFunctionDef)]
@@ -151,7 +151,9 @@ def test_no_loop_runs_without_that_rule_but_those_that_end_by_themselves() -> No
             match call:
                 case ast.Call(func=ast.Attribute(attr="start"), args=[ast.Constant(value=str(name)), _]):
                     started.add(name)
-                case ast.Call(func=ast.Attribute(attr="create_task"), args=[made]):
+                case ast.Call(func=ast.Attribute(attr="running"), args=[ast.Dict(keys=names)]):
+                    started |= {name.value for name in names if isinstance(name, ast.Constant)}
+                case ast.Call(func=ast.Attribute(attr="create_task") | ast.Name(id="running_tasks"), args=[made]):
                     names = {getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(made)}
                     if names & loops:
                         alone.add(file.name)

@@ -91,11 +91,12 @@ async def pinned(
     for login, user_id in known.items():
         admins.pin(login, user_id)
     admins.changed.clear()
-    work = {
-        "look up admins": partial(_resolve, admins, find, clock),
-        "keep the accounts of admins": partial(_keep, admins, file),
-    }
-    async with background.running(work):
+    async with background.running(
+        {
+            "look up admins": partial(_resolve, admins, find, clock),
+            "keep the accounts of admins": partial(_keep, admins, file),
+        }
+    ):
         yield
 
 
