@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new, lock
 from server.access.identity.addresses import Address, counted, widely_counted
 from server.access.identity.principal import Principal
@@ -139,7 +140,7 @@ class ReportStore:
             statement = statement.where(
                 table.c.handled_us.is_not(None) if handled else table.c.handled_us.is_(None)
             )
-        return [_report(row) for row in await self._database.rows(statement)]
+        return [record_of(Report, row, reason=Reason(row.reason)) for row in await self._database.rows(statement)]
 
     async def handle(self, report_id: str, now: datetime) -> None:
         """Mark a report as handled by the operator. Raises TwitchAudioError `not-found`."""
@@ -171,17 +172,3 @@ class ReportStore:
 def _song(identification: Identification) -> str:
     song = identification.song
     return "" if song is None else clean_text(" - ".join(filter(None, [", ".join(song.artists), song.title])), 300)
-
-
-def _report(row: Any) -> Report:
-    return Report(
-        id=row.id,
-        identification_id=row.identification_id,
-        kind=row.kind,
-        target=row.target,
-        reason=Reason(row.reason),
-        note=row.note,
-        song=row.song,
-        created_at=from_us(row.created_us),
-        handled_at=None if row.handled_us is None else from_us(row.handled_us),
-    )

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
@@ -18,10 +18,11 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
+from fingerprint.records import record_of, row_of
 from fingerprint.setting_formats import Secret
 from fingerprint.upserts import lock
 from server.access.identity.api_keys import key_hash, new_key, well_formed
-from server.access.revocations import undo_revocation
+from server.access.revocations import revoke, undo_revocation
 from server.audit.changes import ChangeLog
 from server.channels.tables import song_tokens as table
 
@@ -96,17 +97,7 @@ class SongTokenStore:
             if connection.execute(lately).scalar_one() >= MADE_PER_DAY:
                 detail = f"A channel gets at most {MADE_PER_DAY} tokens a day: use one that is there."
                 raise TwitchAudioError(ProblemCode.RATE_LIMITED, detail, retry_after_seconds=3_600.0)
-            connection.execute(
-                insert(table).values(
-                    id=token.id,
-                    sha256=key_hash(secret.reveal()),
-                    channel=channel,
-                    channel_id=channel_id,
-                    note=token.note,
-                    made_by=made_by,
-                    created_us=to_us(now),
-                )
-            )
+            connection.execute(insert(table).values(row_of(token, sha256=key_hash(secret.reveal()))))
             self._changes.record(connection, "create song token", channel, after=f"{token.id}: {token.note}")
 
         await self._database.transact(add)
@@ -124,30 +115,24 @@ class SongTokenStore:
             return None
         if row.used_us is None or now - from_us(row.used_us) > _USED_STEP:
             await self._database.change(update(table).where(table.c.id == row.id).values(used_us=to_us(now)))
-        return _token(row)
+        return record_of(SongToken, row)
 
     async def all(self, channel: str | None = None, *, channel_id: str | None = None) -> Sequence[SongToken]:
         """Every token, or those of one channel, the oldest first. With its id, an earlier owner's are left out."""
         statement = select(table).order_by(table.c.created_us, table.c.id)
         if channel is not None:
             statement = statement.where(_of(channel, channel_id))
-        return [_token(row) for row in await self._database.rows(statement)]
+        return [record_of(SongToken, row) for row in await self._database.rows(statement)]
 
     async def revoke(
         self, token_id: str, *, now: datetime, channel: str | None = None, channel_id: str | None = None
     ) -> None:
         """Make a token invalid permanently. Raises TwitchAudioError `not-found` when none has the id."""
-        mine = [table.c.id == token_id]
-        if channel is not None:
-            mine.append(_of(channel, channel_id))
+        only = [] if channel is None else [_of(channel, channel_id)]
 
         def change(connection: Connection) -> None:
-            known = connection.execute(select(table).where(*mine)).first()
-            if known is None:
-                detail = f"There is no song token with the id {token_id[:50]!r}."
-                raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
-            statement = update(table).where(*mine, table.c.revoked_us.is_(None))
-            if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
+            known = revoke(connection, table, token_id, now, *only, what="song token")
+            if known is not None:
                 before = f"{token_id}: {known.note}"
                 self._changes.record(connection, "revoke song token", known.channel, before=before)
 
@@ -188,16 +173,3 @@ def _of(channel: str, channel_id: str | None) -> ColumnElement[bool]:
     if channel_id is None:
         return here
     return or_(table.c.channel_id == channel_id, and_(here, table.c.channel_id.is_(None)))
-
-
-def _token(row: Any) -> SongToken:
-    return SongToken(
-        id=row.id,
-        channel=row.channel,
-        channel_id=row.channel_id,
-        note=row.note,
-        made_by=row.made_by,
-        created_at=from_us(row.created_us),
-        revoked_at=None if row.revoked_us is None else from_us(row.revoked_us),
-        used_at=None if row.used_us is None else from_us(row.used_us),
-    )

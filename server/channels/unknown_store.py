@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind
 from fingerprint.domain.text import clean_text
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new, lock
 from server.channels.tables import unknowns as table
 
@@ -214,18 +215,7 @@ def of_channel(traces: ChannelTraces, logins: Collection[str]) -> ColumnElement[
     return or_(*conditions)
 
 
-def _unknown(row: Any) -> Unknown:
-    return Unknown(
-        id=IdentificationId(row.id),
-        kind=Kind(row.kind),
-        target=row.target,
-        channel=row.channel,
-        channel_id=row.channel_id,
-        captured_at=None if row.captured_us is None else from_us(row.captured_us),
-        seconds=row.seconds,
-        pieces=_pieces.decode(row.pieces) if hasattr(row, "pieces") else (),
-        searched=_generations.decode(row.searched) if hasattr(row, "searched") else {},
-        times=row.times,
-        created_at=from_us(row.created_us),
-        song=row.song,
-    )
+def _unknown(row: Row[Any]) -> Unknown:
+    pieces = _pieces.decode(row.pieces) if hasattr(row, "pieces") else ()
+    searched = _generations.decode(row.searched) if hasattr(row, "searched") else {}
+    return record_of(Unknown, row, kind=Kind(row.kind), pieces=pieces, searched=searched)

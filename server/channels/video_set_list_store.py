@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Row, Select, func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.time_line import Span
 from fingerprint.domain.tracklist import Tracklist, spans_of_video
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
 from server.channels.tables import video_set_lists as table
@@ -237,15 +238,7 @@ def _check(connection: Connection, made_by: str, limits: SetListLimits, now: dat
             raise _used_up(limits.hours_a_day)
 
 
-def _set_list(row: Any) -> VideoSetList:
-    return VideoSetList(
-        video=row.video,
-        status=SetListStatus(row.status),
-        tracklist=_tracklists.decode(row.body),
-        made_by=row.made_by,
-        channel_id=row.channel_id,
-        created_at=from_us(row.created_us),
-        finished_at=None if row.finished_us is None else from_us(row.finished_us),
-        problem=None if row.problem is None else _problems.decode(row.problem),
-        fence=row.fence,
-    )
+def _set_list(row: Row[Any]) -> VideoSetList:
+    problem = None if row.problem is None else _problems.decode(row.problem)
+    status, tracklist = SetListStatus(row.status), _tracklists.decode(row.body)
+    return record_of(VideoSetList, row, status=status, tracklist=tracklist, problem=problem)

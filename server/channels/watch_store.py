@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new, lock
 from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
@@ -250,20 +251,5 @@ def _first_of_day(now: datetime) -> ColumnElement[bool]:
     return and_(_BY_OWNER, table.c.last_us < _day_us(now))
 
 
-def _watch(row: Any) -> Watch:
-    return Watch(
-        channel=row.channel,
-        every_seconds=row.every_seconds,
-        budget=row.budget,
-        used=row.used,
-        state=WatchState(row.state),
-        reason=row.reason,
-        made_by=row.made_by,
-        created_at=from_us(row.created_us),
-        next_at=from_us(row.next_us),
-        last_at=None if row.last_us is None else from_us(row.last_us),
-        fence=row.fence,
-        channel_id=row.channel_id,
-        quiet=row.quiet,
-        offline=row.offline,
-    )
+def _watch(row: Row[Any]) -> Watch:
+    return record_of(Watch, row, state=WatchState(row.state))

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, delete, or_, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.songs import song_id
+from fingerprint.records import record_of
 from fingerprint.upserts import upsert
 from server.songs.tables import finds as table
 
@@ -49,7 +50,9 @@ class FindStore:
         """A user's finds, newest first."""
         mine = select(table).where(table.c.user_id == user_id)
         newest = mine.order_by(table.c.found_us.desc(), table.c.identification_id).limit(MAX_FINDS)
-        return [_find_of(row) for row in await self._database.rows(newest)]
+        return [
+            record_of(Find, row, source=row.channel or row.target) for row in await self._database.rows(newest)
+        ]
 
     async def keep(self, user_id: str, answer: Identification, *, now: datetime) -> None:
         """Keep the song of an answer, and only the newest `MAX_FINDS`.
@@ -95,18 +98,6 @@ def _keep(connection: Connection, values: dict[str, Any], now: datetime) -> None
     beyond = select(table.c.identification_id).where(mine).order_by(*order).offset(MAX_FINDS).limit(MAX_FINDS)
     if old := [row.identification_id for row in connection.execute(beyond)]:
         connection.execute(delete(table).where(mine, table.c.identification_id.in_(old)))
-
-
-def _find_of(row: Row[Any]) -> Find:
-    return Find(
-        identification_id=row.identification_id,
-        song_id=row.song_id,
-        title=row.title,
-        artists=row.artists,
-        source=row.channel or row.target,
-        found_at=from_us(row.found_us),
-        channel=row.channel,
-    )
 
 
 def forget_finds(connection: Connection, traces: ChannelTraces, logins: Sequence[str]) -> int:

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.ports import Broadcaster
+from fingerprint.records import record_of
 from fingerprint.setting_formats import Secret
 from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
@@ -325,18 +326,14 @@ def _unknown() -> TwitchAudioError:
     return TwitchAudioError(ProblemCode.NOT_FOUND, "You have no webhook with this id.")
 
 
-def _webhook(row: Any) -> Webhook:
-    return Webhook(
-        id=row.id,
-        owner=row.owner,
-        url=row.url,
+def _webhook(row: Row[Any]) -> Webhook:
+    return record_of(
+        Webhook,
+        row,
         events=tuple(EventType(each) for each in row.events.split(",")),
         channels=tuple(login for login, _ in _channels(row)),
         channel_ids=tuple(channel_id for _, channel_id in _channels(row)),
         secret=Secret(row.secret),
-        created_at=from_us(row.created_us),
-        disabled=row.disabled,
         failing_since=None if row.failing_us is None else from_us(row.failing_us),
         last_delivery_at=None if row.last_us is None else from_us(row.last_us),
-        last_error=row.last_error,
     )

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
+from fingerprint.database import Database, to_us
+from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.text import clean_text
+from fingerprint.records import record_of, row_of
 from fingerprint.setting_formats import Secret
-from server.access.revocations import undo_revocation
+from server.access.revocations import revoke, undo_revocation
 from server.access.rules_version import change_rules
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.access.tables import api_keys as table
@@ -131,20 +132,8 @@ class ApiKeyStore:
         )
 
         def add(connection: Connection) -> None:
-            connection.execute(
-                insert(table).values(
-                    id=key.id,
-                    sha256=key_hash(secret.reveal()),
-                    shown=key.shown,
-                    name=key.name,
-                    scopes=",".join(sorted(key.scopes)),
-                    per_minute=per_minute,
-                    per_day=per_day,
-                    at_once=at_once,
-                    created_us=to_us(now),
-                    expires_us=None if expires_at is None else to_us(expires_at),
-                )
-            )
+            row = row_of(key, sha256=key_hash(secret.reveal()), scopes=",".join(sorted(key.scopes)))
+            connection.execute(insert(table).values(row))
             self._changes.record(connection, "create API key", key.id, after=_described(key))
 
         await change_rules(self._database, add)
@@ -177,11 +166,8 @@ class ApiKeyStore:
         """Revoke a key permanently. Raises TwitchAudioError `not-found`, `busy`."""
 
         def change(connection: Connection) -> None:
-            row = connection.execute(select(table).where(table.c.id == key_id)).first()
-            if row is None:
-                raise TwitchAudioError(ProblemCode.NOT_FOUND, f"There is no API key with the id {key_id[:50]!r}.")
-            statement = update(table).where(table.c.id == key_id, table.c.revoked_us.is_(None))
-            if connection.execute(statement.values(revoked_us=to_us(now))).rowcount:
+            row = revoke(connection, table, key_id, now, what="API key")
+            if row is not None:
                 self._changes.record(connection, "revoke API key", key_id, before=_described(_api_key(row)))
 
         await change_rules(self._database, change)
@@ -213,20 +199,5 @@ def _described(key: ApiKey) -> str:
     return ", ".join([key.name, "+".join(sorted(key.scopes)), *limits, *until])
 
 
-def _api_key(row: Any) -> ApiKey:
-    def moment(value: int | None) -> datetime | None:
-        return None if value is None else from_us(value)
-
-    return ApiKey(
-        id=row.id,
-        shown=row.shown,
-        name=row.name,
-        scopes=frozenset(row.scopes.split(",")),
-        per_minute=row.per_minute,
-        per_day=row.per_day,
-        at_once=row.at_once,
-        created_at=from_us(row.created_us),
-        expires_at=moment(row.expires_us),
-        revoked_at=moment(row.revoked_us),
-        used_at=moment(row.used_us),
-    )
+def _api_key(row: Row[Any]) -> ApiKey:
+    return record_of(ApiKey, row, scopes=frozenset(row.scopes.split(",")))

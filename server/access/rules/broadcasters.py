@@ -8,10 +8,11 @@ from typing import Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.lists import user_value
@@ -44,10 +45,7 @@ class BroadcasterStore:
     async def all(self) -> Sequence[ListedBroadcaster]:
         """All broadcasters, sorted by login. Raises TwitchAudioError `busy`."""
         rows = await self._database.rows(select(table).order_by(table.c.login, table.c.user_id))
-        return [
-            ListedBroadcaster(id=row.user_id, login=row.login, note=row.note, created_at=from_us(row.created_us))
-            for row in rows
-        ]
+        return [record_of(ListedBroadcaster, row, id=row.user_id) for row in rows]
 
     async def add(self, user_id: str, login: str, *, note: str, now: datetime) -> None:
         """Add a broadcaster. Raises TwitchAudioError `invalid-input`, `busy`."""

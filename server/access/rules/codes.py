@@ -10,11 +10,12 @@ from typing import Any, Final
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.text import clean_text
+from fingerprint.records import record_of
 from fingerprint.setting_formats import Secret
-from server.access.revocations import undo_revocation
+from server.access.revocations import revoke, undo_revocation
 from server.access.rules_version import change_rules
 from server.access.tables import access_code_uses as uses
 from server.access.tables import access_codes as codes
@@ -86,18 +87,14 @@ class CodeStore:
     async def all(self) -> Sequence[AccessCode]:
         """All codes, the oldest first. Raises TwitchAudioError `busy`."""
         rows = await self._database.rows(select(codes).order_by(codes.c.created_us, codes.c.id))
-        return [_code(row) for row in rows]
+        return [record_of(AccessCode, row) for row in rows]
 
     async def revoke(self, code_id: str, now: datetime) -> None:
         """Revoke a code, also for the users who redeemed it. Raises TwitchAudioError `not-found`, `busy`."""
 
         def work(connection: Connection) -> None:
-            code = connection.execute(select(codes).where(codes.c.id == code_id)).first()
-            if code is None:
-                detail = f"There is no access code with the id {code_id[:50]!r}."
-                raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
-            change = update(codes).where(codes.c.id == code_id, codes.c.revoked_us.is_(None))
-            if connection.execute(change.values(revoked_us=to_us(now))).rowcount:
+            code = revoke(connection, codes, code_id, now, what="access code")
+            if code is not None:
                 used = f"used {code.used} of {code.most_uses}: {code.note}"
                 self._changes.record(connection, "revoke access code", code_id, before=used)
 
@@ -147,15 +144,3 @@ class CodeStore:
             .limit(1)
         )
         return await self._database.first(statement) is not None
-
-
-def _code(row: Any) -> AccessCode:
-    return AccessCode(
-        id=row.id,
-        note=row.note,
-        most_uses=row.most_uses,
-        used=row.used,
-        created_at=from_us(row.created_us),
-        expires_at=None if row.expires_us is None else from_us(row.expires_us),
-        revoked_at=None if row.revoked_us is None else from_us(row.revoked_us),
-    )

@@ -8,10 +8,11 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, select, update
 from sqlalchemy.engine import Connection
 
-from fingerprint.database import Database, from_us, to_us
+from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.text import clean_text
 from fingerprint.ports import Broadcaster
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.blacklist_kinds import BlacklistKind
@@ -78,15 +79,7 @@ class ListStore:
 
     async def _all(self, table: Table) -> Sequence[Entry]:
         rows = await self._database.rows(select(table).order_by(*table.primary_key.columns))
-        return [
-            Entry(
-                kind=getattr(row, "kind", ""),
-                value=row.value,
-                note=row.note,
-                created_at=from_us(row.created_us),
-            )
-            for row in rows
-        ]
+        return [record_of(Entry, row, kind=getattr(row, "kind", "")) for row in rows]
 
     async def _add(self, table: Table, row: dict[str, str], note: str, now: datetime) -> None:
         values: dict[str, Any] = {**row, "note": clean_text(note, NOTE_LIMIT), "created_us": to_us(now)}
