@@ -78,6 +78,13 @@ _NOT_IN_RECORDING: Final = (
     ProblemCode.RESTRICTED_STREAM,
     ProblemCode.VIDEO_NOT_FOUND,
 )
+_GONE: Final[dict[ProblemCode | None, str]] = {
+    None: "This moment cannot be heard any more: the live stream has moved on, and no recording has it.",
+    ProblemCode.RESTRICTED_STREAM: "This moment cannot be heard any more: the live stream has moved on, and its "
+    "recording may be for subscribers only.",
+    ProblemCode.NO_AUDIO: "This moment cannot be heard any more: the live stream has moved on, and its recording "
+    "has no sound there: Twitch may have muted it.",
+}
 _HEARD: Final[dict[type[MediaSource], Heard | None]] = {
     LiveSource: Heard.NOW,
     VideoSource: Heard.VIDEO,
@@ -313,7 +320,7 @@ class Pipeline:
             recording = await anext(takes)
         except TwitchAudioError as error:
             if error.code in _NOT_IN_RECORDING:
-                raise _moment_gone() from error
+                raise _moment_gone(error) from error
             raise
         start = recording.from_seconds or 0.0
         end = start + recording.pcm.duration_seconds
@@ -328,7 +335,7 @@ class Pipeline:
             video = await self._resolver.recording(source)
         except TwitchAudioError as error:
             if error.code in _NOT_IN_RECORDING:
-                raise _moment_gone() from error
+                raise _moment_gone(error) from error
             raise
         if video is None or video.broadcast is None:
             raise _moment_gone()
@@ -389,11 +396,10 @@ class Pipeline:
         return await LeasedJob(store, self._clock).run(lease, work, on_stage=on_stage, on_heard=on_heard)
 
 
-def _moment_gone() -> TwitchAudioError:
-    return TwitchAudioError(
-        ProblemCode.MOMENT_GONE,
-        "This moment cannot be heard any more: the live stream has moved on, and no recording has it.",
-    )
+def _moment_gone(error: TwitchAudioError | None = None) -> TwitchAudioError:
+    """The error for a moment that nothing has; `error`: why it is not in the recording."""
+    code = None if error is None else error.code
+    return TwitchAudioError(ProblemCode.MOMENT_GONE, _GONE.get(code, _GONE[None]))
 
 
 def _moved(match: Match, seconds: float) -> Match:

@@ -8,7 +8,8 @@ STREAMLINK: Final = "streamlink 8.6.3, plugins/twitch.py (2026-10-29)"
 YT_DLP: Final = "yt-dlp 2026.10.26, extractor/twitch.py"
 RECORDED: Final = "DmitryScaletta/twitch-dlp, src/lib/hlsParser.mock.md: recorded answers (2026)"
 PREFETCH: Final = "streamlink#1676: both playlists (2018-05-22); alamminsalo/orion#243: the parameter (2018-09-20)"
-WEB_PLAYER: Final = "qsniyg/maxurl#489 and the clients that send it (2026); no answer is known to change"
+XTRA: Final = "thiscallnet/Xtra#83 (2026-08-22): sent with `fast_bread`; what it does alone is not known, a guess"
+WEB_PLAYER: Final = "qsniyg/maxurl#489 and the clients that send it (2026); no answer is known to change, a guess"
 
 _CODECS: Final = {"avc1": "h264", "h264": "h264", "h265": "h265", "hevc": "h265", "av1": "av1"}
 
@@ -38,7 +39,8 @@ TABLE: Final = (
         "whole window; 6 segments without it",
         PREFETCH,
     ),
-    UsherParameter("platform", "none here (Twitch lists AV1 only with `web`)", STREAMLINK),
+    UsherParameter("low_latency", "none", XTRA),
+    UsherParameter("platform", "AV1 is listed with `web` only", STREAMLINK),
     UsherParameter("p", "none", STREAMLINK),
     UsherParameter("player", "none", YT_DLP),
     UsherParameter("allow_spectre", "none", YT_DLP),
@@ -71,6 +73,8 @@ def playlist_parameters(query: Mapping[str, str]) -> PlaylistParameters:
         return query.get(name, "").lower() == "true"
 
     asked = query.get("supported_codecs", "h264").lower().split(",")
+    if query.get("platform", "").lower() != "web":
+        asked = [name for name in asked if name.strip() != "av1"]
     return PlaylistParameters(
         audio_only=on("allow_audio_only"),
         source=on("allow_source"),

@@ -268,7 +268,7 @@ def parse_clip(data: Json) -> ClipMedia | None:
             retry_after_seconds=15.0,
         )
     token = parse_token(clip.get("playbackAccessToken"), "clip")
-    video_id, offset = _number_text(_object(clip.get("video")).get("id")), _number(clip.get("videoOffsetSeconds"))
+    video_id, offset = _number_text(_object(clip.get("video")).get("id")), _place(clip.get("videoOffsetSeconds"))
     login = _object(clip.get("broadcaster")).get("login")
     url, *others = _signed_urls(sources, token)
     placed = video_id is not None and offset is not None
@@ -418,6 +418,13 @@ def _number(value: object) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6:
         return float(value)
     return None
+
+
+def _place(value: object) -> float | None:
+    """Seconds from the start of a VOD, which may be 0; null, for a place that Twitch does not know, is None."""
+    text = value.strip() if isinstance(value, str) else ""
+    is_start = (value == 0 and isinstance(value, (int, float)) and not isinstance(value, bool)) or text == "0"
+    return 0.0 if is_start else _number(value)
 
 
 def _number_text(value: object) -> str | None:

@@ -40,11 +40,20 @@ DETAILS: Final = (
     marked("There is no video %(video)s on Twitch. It may have been deleted."),
     marked("The live stream has moved on."),
     marked("This moment cannot be heard any more: the live stream has moved on, and no recording has it."),
+    marked(
+        "This moment cannot be heard any more: the live stream has moved on, and its recording may be for "
+        "subscribers only."
+    ),
+    marked(
+        "This moment cannot be heard any more: the live stream has moved on, and its recording has no sound "
+        "there: Twitch may have muted it."
+    ),
     marked("Only advertisements are playing at the moment, for about %(seconds)s more seconds."),
     marked("Only advertisements are playing at the moment, and Twitch does not say for how long."),
     marked("There is no answer at this address."),
     marked("The server answered %(status)s."),
     marked("There is no song with this id, or it was not heard here yet."),
+    marked("The %(hours)s hours of VODs that you can have listened to in a day are used up."),
     marked("Write the day like this: 2026-03-01."),
     marked("The day has to be one of this century."),
     marked("Write the time zone like this: Europe/Berlin."),

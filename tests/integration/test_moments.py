@@ -367,6 +367,16 @@ async def test_a_moment_that_nothing_has_is_gone(
         410,
     )
     assert found["problem"]["detail"].count(".") == 1
+    if "recording_muted" in switches:
+        assert "may have muted it" in found["problem"]["detail"]
+
+
+async def test_a_moment_whose_recording_is_for_subscribers_says_so(api: ClientSession, twitch: Simulator) -> None:
+    twitch.reset()
+    twitch.video(twitch.channel(LOGIN).recording_id).configure(subscriber_only=True)
+    found = await answer(api, {"channel": LOGIN, "ago": 340})
+    assert found["problem"]["code"] == "moment-gone"
+    assert "may be for subscribers only" in found["problem"]["detail"]
 
 
 async def test_the_recording_of_another_broadcast_is_not_taken_for_this_one(

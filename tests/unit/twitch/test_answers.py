@@ -28,6 +28,32 @@ TOKEN = {
 }
 
 
+@pytest.mark.parametrize(
+    ("told", "offset"),
+    [
+        (0, 0.0),
+        (0.0, 0.0),
+        ("0", 0.0),
+        (5, 5.0),
+        (None, None),
+        (-1, None),
+        (False, None),
+        (True, None),
+        ("", None),
+    ],
+)
+def test_a_clip_may_be_of_the_very_start_of_its_video(told: object, offset: float | None) -> None:
+    clip = {
+        "playbackAccessToken": TOKEN,
+        "videoQualities": [{"quality": "360", "sourceURL": "https://clips.example/a.mp4"}],
+        "video": {"id": "123456789"},
+        "videoOffsetSeconds": told,
+    }
+    found = parse_clip({"clip": clip})
+    assert found is not None
+    assert (found.offset_seconds, found.video_id) == (offset, None if offset is None else "123456789")
+
+
 def stream_token(data: dict[str, Any]) -> PlaybackToken | None:
     return parse_token_of(data, name="streamPlaybackAccessToken", subject="broadcast")
 
