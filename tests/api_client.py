@@ -15,13 +15,15 @@ from fingerprint.database import Database
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import ChannelDirectory, Clock
 from server.access.identity.api_keys import ApiKeyStore
+from server.access.rules.store import RulesStore
+from server.access.service import RULES_SECONDS
 from server.app import listening, make_app
 from server.channels.hot_channels import HotLimits
 from server.channels.watcher import WatcherLimits
 from server.identifications.limits import ServiceLimits
 from server.server_limits import ServerLimits
 from server.settings import ServerSettings
-from tests.fakes import FakePipeline
+from tests.fakes import AheadClock, FakePipeline
 
 ASK: Final = "/api/v1/identifications"
 STREAM: Final = {"channel": "somechannel"}
@@ -76,6 +78,23 @@ async def open_api(
         ) as client,
     ):
         yield client
+
+
+class ServerRules:
+    """The operator's rules; the server's clock is put ahead, so that it knows of each change at once."""
+
+    def __init__(self, database: Database, clock: AheadClock) -> None:
+        self._store = RulesStore(database)
+        self._clock = clock
+
+    async def set(self, **changes: str) -> None:
+        for name, text in changes.items():
+            await self._store.set_website(name, text)
+        self.are_known()
+
+    def are_known(self) -> None:
+        """After what else was changed."""
+        self._clock.ahead += RULES_SECONDS
 
 
 async def bot_headers(database: Database, *scopes: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import (
@@ -75,6 +76,19 @@ class FakeClock:
         self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[0] > self._elapsed]
         for _ in range(20):
             await asyncio.sleep(0)
+
+
+class AheadClock(SystemClock):
+    """The machine's clock, which a test puts ahead: what is kept for a while is out of date then."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
 
 class FakeResolver:

@@ -4,23 +4,29 @@ define itself.
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
 
-from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
-from tests.api_client import open_api
-from tests.fakes import FakePipeline
+from fingerprint.ports import Clock
+from tests.api_client import ServerRules, open_api
+from tests.fakes import AheadClock, FakePipeline
 from tests.integration.capture_twitch import Listener, listening
 from tests.integration.simulator_client import Viewer, a_viewer
 from tests.webhook_receiver import Receiver, receiving
 
 
 @pytest.fixture
-def parts() -> FakePipeline:
-    return FakePipeline(SystemClock())
+def clock() -> Clock:
+    return AheadClock()
+
+
+@pytest.fixture
+def parts(clock: Clock) -> FakePipeline:
+    return FakePipeline(clock)
 
 
 @pytest.fixture
@@ -29,8 +35,16 @@ def address(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=address) as client:
+def options() -> dict[str, Any]:
+    """Of the server: what `open_api` takes."""
+    return {}
+
+
+@pytest.fixture
+async def api(
+    parts: FakePipeline, clock: Clock, address: str, options: dict[str, Any], tmp_path: Path
+) -> AsyncGenerator[ClientSession]:
+    async with open_api(parts, tmp_path, database_url=address, clock=clock, **options) as client:
         yield client
 
 
@@ -38,6 +52,12 @@ async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerat
 async def database(api: ClientSession, address: str) -> AsyncGenerator[Database]:
     async with open_database(address) as opened:
         yield opened
+
+
+@pytest.fixture
+def rules(database: Database, clock: AheadClock) -> ServerRules:
+    """The operator's rules of `api`."""
+    return ServerRules(database, clock)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Refusals over HTTP: who may ask, changed while servers run."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,12 +7,11 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_database
+from fingerprint.database import open_database
 from fingerprint.ports import Clock
 from server.access.rules.store import RulesStore
 from server.cli import main
-from tests.api_client import CLIP, STREAM, ask, assert_problem, open_api
+from tests.api_client import CLIP, STREAM, ServerRules, ask, assert_problem, open_api
 from tests.fakes import FakeClock, FakePipeline
 
 VIDEO = {"video": "1234567890"}
@@ -21,22 +19,8 @@ SEEN_SECONDS = 2.0
 
 
 @pytest.fixture
-async def api(sql_address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=sql_address) as client:
-        yield client
-
-
-@pytest.fixture
-async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        yield opened
-
-
-async def settle(database: Database, **changes: str) -> None:
-    """Change settings, and wait for as long as a server may take to see them."""
-    for name, text in changes.items():
-        await RulesStore(database).set_website(name, text)
-    await asyncio.sleep(1.1)
+def address(sql_address: str) -> str:
+    return sql_address
 
 
 @pytest.mark.parametrize(
@@ -51,10 +35,10 @@ async def settle(database: Database, **changes: str) -> None:
     ],
 )
 async def test_a_setting_refuses_over_http_with_its_code(  # noqa: PLR0917 - two fixtures and a row of a table
-    api: ClientSession, database: Database, change: str, refused: list[object], code: str, status: int
+    api: ClientSession, rules: ServerRules, change: str, refused: list[object], code: str, status: int
 ) -> None:
     name, _, text = change.partition("=")
-    await settle(database, **{name: text})
+    await rules.set(**{name: text})
     allowed = [question for question in (STREAM, CLIP, VIDEO) if question not in refused]
     for question in refused:
         await assert_problem(await ask(api, question), code, status)
@@ -68,15 +52,15 @@ async def test_a_setting_refuses_over_http_with_its_code(  # noqa: PLR0917 - two
     assert told[name] == {"on": True, "off": False}.get(text, text)
 
 
-async def test_a_stored_answer_is_under_the_same_rules_as_asking(api: ClientSession, database: Database) -> None:
+async def test_a_stored_answer_is_under_the_same_rules_as_asking(api: ClientSession, rules: ServerRules) -> None:
     assert (await ask(api, CLIP, wait=30)).status == 200
     assert (await api.get("/api/v1/clips/AwkwardSlug-x_1")).status == 200
-    await settle(database, access_mode="login")
+    await rules.set(access_mode="login")
     await assert_problem(await api.get("/api/v1/clips/AwkwardSlug-x_1"), "login-required", 401)
 
 
-async def test_the_website_is_under_the_same_rules(api: ClientSession, database: Database) -> None:
-    await settle(database, maintenance="on")
+async def test_the_website_is_under_the_same_rules(api: ClientSession, rules: ServerRules) -> None:
+    await rules.set(maintenance="on")
     form = {"target": "somechannel"}
     page = await api.post("/", data=form, headers={"Sec-Fetch-Site": "same-origin"}, allow_redirects=False)
     assert page.status == 503
@@ -91,11 +75,12 @@ async def two_servers(address: str, folder: Path, clock: Clock) -> AsyncGenerato
         yield [one, other]
 
 
-async def test_a_change_is_seen_by_all_servers_within_two_seconds(
-    sql_address: str, database: Database, tmp_path: Path
-) -> None:
+async def test_a_change_is_seen_by_all_servers_within_two_seconds(sql_address: str, tmp_path: Path) -> None:
     clock = FakeClock()
-    async with two_servers(sql_address, tmp_path, clock) as servers:
+    async with (
+        two_servers(sql_address, tmp_path, clock) as servers,
+        open_database(sql_address) as database,
+    ):
         for server in servers:
             assert (await (await server.get("/api/v1/status")).json())["motd"] is None
         await RulesStore(database).set_website("motd", "Hello")

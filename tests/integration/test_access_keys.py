@@ -12,9 +12,8 @@ from aiohttp import ClientSession
 from fingerprint.database import Database, open_database
 from fingerprint.domain.problems import TwitchAudioError
 from server.access.identity.api_keys import ApiKeyStore, new_key
-from server.access.rules.store import RulesStore
 from server.cli import main
-from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
+from tests.api_client import ASK, CLIP, STREAM, ServerRules, assert_problem, open_api
 from tests.fakes import FakeClock, FakePipeline
 
 ME = "/api/v1/me"
@@ -34,10 +33,11 @@ async def make(database: Database, **more: Any) -> dict[str, str]:
     return {"X-API-Key": secret.reveal()}
 
 
-async def test_a_key_lets_in_where_others_have_to_sign_in(api: ClientSession, database: Database) -> None:
+async def test_a_key_lets_in_where_others_have_to_sign_in(
+    api: ClientSession, database: Database, rules: ServerRules
+) -> None:
     key = await make(database, scopes=["clips"])
-    await RulesStore(database).set_website("access_mode", "subscribers")
-    await asyncio.sleep(1.1)
+    await rules.set(access_mode="subscribers")
     bearer = {"Authorization": f"Bearer {key['X-API-Key']}"}
     for headers in (key, bearer):
         assert (await api.post(ASK, json=CLIP, headers=headers)).status in (200, 202)

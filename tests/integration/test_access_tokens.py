@@ -4,26 +4,22 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 from yarl import URL
 
-from fingerprint.clock import SystemClock
-from fingerprint.database import open_database
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.setting_formats import Secret
 from server.access.identity.failed_attempts import MAX_FAILURES
 from server.access.identity.limits import INVALID_SECONDS, VALID_SECONDS
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.turns import AT_ONCE
-from server.access.rules.store import RulesStore
 from simulator.accounts import FOREIGN_APPLICATION, OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
-from tests.api_client import ASK, CLIP, assert_problem, open_api
-from tests.fakes import FakeClock, FakePipeline
+from tests.api_client import ASK, CLIP, ServerRules, assert_problem
+from tests.fakes import FakeClock
 from tests.integration.simulator_client import Viewer
 
 ME = "/api/v1/me"
@@ -32,17 +28,8 @@ CLIENT = OWN_APPLICATION.client_id
 
 
 @pytest.fixture
-async def api(viewer: Viewer, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    address = f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}"
-    known: dict[str, Any] = {"twitch_client_id": CLIENT, "twitch_id_url": URL(viewer.twitch.id_url)}
-    async with open_api(FakePipeline(SystemClock()), tmp_path, database_url=address, **known) as client:
-        yield client
-
-
-async def set_mode(folder: Path, mode: str) -> None:
-    async with open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database:
-        await RulesStore(database).set_website("access_mode", mode)
-    await asyncio.sleep(1.1)
+def options(viewer: Viewer) -> dict[str, Any]:
+    return {"twitch_client_id": CLIENT, "twitch_id_url": URL(viewer.twitch.id_url)}
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -50,9 +37,9 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def test_whoever_is_signed_in_may_ask_in_login_mode(
-    api: ClientSession, viewer: Viewer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    api: ClientSession, viewer: Viewer, rules: ServerRules, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await set_mode(tmp_path, "login")
+    await rules.set(access_mode="login")
     token = viewer.twitch.accounts.token_for(VIC)
     with caplog.at_level(logging.DEBUG):
         assert (await api.post(ASK, json=CLIP, headers=bearer(token))).status in (200, 202)
@@ -64,9 +51,9 @@ async def test_whoever_is_signed_in_may_ask_in_login_mode(
 
 
 async def test_signing_in_is_not_enough_in_subscribers_mode(
-    api: ClientSession, viewer: Viewer, tmp_path: Path
+    api: ClientSession, viewer: Viewer, rules: ServerRules
 ) -> None:
-    await set_mode(tmp_path, "subscribers")
+    await rules.set(access_mode="subscribers")
     token = viewer.twitch.accounts.token_for(VIC)
     await assert_problem(await api.post(ASK, json=CLIP, headers=bearer(token)), "subscription-required", 403)
 

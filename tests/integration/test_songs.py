@@ -17,12 +17,11 @@ from fingerprint.domain.identification import CatalogRef, Heard, IdentificationI
 from fingerprint.ports import Match
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
-from server.access.rules.store import RulesStore
 from server.channels.retention import delete_old_rows
 from server.cli import main
 from server.songs.store import SongStore
 from server.songs.tables import song_hearings
-from tests.api_client import CLIP, STREAM, ask, assert_problem
+from tests.api_client import CLIP, STREAM, ServerRules, ask, assert_problem
 from tests.builders import NOON, answered, song
 from tests.fakes import FakePipeline
 
@@ -101,21 +100,20 @@ async def test_a_song_and_where_it_was_heard(api: ClientSession, parts: FakePipe
 
 
 async def test_what_is_not_shown_in_set_lists_is_not_shown_here(
-    api: ClientSession, parts: FakePipeline, database: Database
+    api: ClientSession, parts: FakePipeline, database: Database, rules: ServerRules
 ) -> None:
     parts.recognizers.matches = [Match(song=song(isrc="QZES71982312"), score=0.9)]
     await ask(api, wait=30)
     await ask(api, CLIP, wait=30)
     lists = ListStore(database)
-    await RulesStore(database).set_website("access_mode", "login")
     await lists.block(BlacklistKind.USER, "nobody", reason="", now=NOON)
-    await asyncio.sleep(1.1)  # how long rules are cached
+    await rules.set(access_mode="login")
     assert places(await history(api, "QZES71982312")) == [("stream", "somechannel")], "clips take signing in"
     html = await (await api.get("/songs/QZES71982312", headers={"Accept": "text/html"})).text()
     assert '<meta name="robots" content="noindex">' in html
     assert "og:" not in html
     await lists.block(BlacklistKind.CHANNEL, "somechannel", reason="", now=NOON)
-    await asyncio.sleep(1.1)
+    rules.are_known()
     await assert_problem(await api.get("/api/v1/songs/QZES71982312"), "not-found", 404)
 
 
