@@ -27,12 +27,12 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.landmark_points import drawing_path
 from fingerprint.domain.links import search_links_of
 from fingerprint.domain.playback import playback_of
-from fingerprint.domain.problems import Problem, ProblemCode, has_operators_words
+from fingerprint.domain.problems import Problem, has_operators_words
 from fingerprint.domain.songs import song_id
 from fingerprint.domain.text import clock_text
 from server.web.details import translated_detail
 from server.web.languages import ENGLISH, Language, marked
-from server.web.words import NO_MATCH, NO_MATCH_RECORDED, WORDS
+from server.web.words import NO_MATCH, NO_MATCH_RECORDED, words_of
 
 State = Literal["idle", "working", "found", "none", "failed"]
 
@@ -271,9 +271,6 @@ def place_text(identification: Identification, language: Language = ENGLISH) -> 
     return " ".join(filter(None, (elsewhere_text(identification, language), uncertain)))
 
 
-_FOR_THE_OPERATOR: Final = marked("Trying again won't help. Please tell the operator of this service.")
-
-
 def moment_text(moment: datetime, now: datetime, language: Language = ENGLISH) -> str:
     """When something was, in UTC: `at 12:02 UTC` on the same day, else with the date, and another year."""
     clock = f"{moment:%H:%M} UTC"
@@ -299,8 +296,7 @@ def problem_view(
     id: str = "",  # noqa: A002 - the field's name
 ) -> AnswerView:
     """The panel that shows a problem: its heading, its detail and the next step."""
-    words = WORDS[problem.code].translated(language)
-    lasts = problem.code is ProblemCode.UPSTREAM_UNAVAILABLE and problem.retry_after_seconds is None
+    words = words_of(problem, language, counted=True)
     return AnswerView(
         state="failed",
         id=id,
@@ -308,7 +304,7 @@ def problem_view(
         ask_again=ask_again,
         heading=words.heading,
         detail=viewers_detail(problem, language),
-        next_step=language.gettext(_FOR_THE_OPERATOR) if lasts else words.next_step,
+        next_step=words.next_step,
         retry_after_seconds=problem.retry_after_seconds,
     )
 

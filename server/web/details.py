@@ -84,6 +84,11 @@ def translated_detail(detail: str, language: Language) -> str:
     return ""
 
 
+def is_known_detail(detail: str) -> bool:
+    """Whether a detail is one that pages have words for, in any language."""
+    return any(pattern.fullmatch(detail) for _, pattern in _patterns())
+
+
 def details_of(language: Language) -> list[tuple[str, str]]:
     """The details with their translations, for scripts."""
     return [(message, language.translations.gettext(message)) for message in DETAILS]

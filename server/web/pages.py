@@ -34,7 +34,7 @@ from server.setting_formats import is_loopback
 from server.songs.store import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
-from server.web.details import translated_detail
+from server.web.details import is_known_detail, translated_detail
 from server.web.dial import dial_peaks
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
 from server.web.languages import Language, known_languages, language_of, marked
@@ -42,9 +42,10 @@ from server.web.overlay import option_fields
 from server.web.recent_songs import RecentSong, RecentSongs
 from server.web.render import EncodedPage, in_time, render
 from server.web.share import answer_card, card_response
+from server.web.sign_in import CALLBACK, LOGIN
 from server.web.visitor import Visitor, read_visitor
 from server.web.ways_in import shared_target
-from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS
+from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words, words_of
 
 HOME_MODULES: Final = (
     "js/answer_texts.js",
@@ -69,6 +70,9 @@ TEMPLATES: Final = {
     AccessMode.SUBSCRIBERS: "whitelisted.html",
 }
 """The start page's template by access mode; each also depends on the visitor."""
+
+SIGN_IN_HELPS: Final = frozenset({ProblemCode.LOGIN_REQUIRED, ProblemCode.TOKEN_INVALID})
+"""Problems whose page has a button to sign in."""
 
 COPIED_HEADERS: Final = ("Allow", "Retry-After")
 """Headers of a response with problem details that its page repeats."""
@@ -215,7 +219,7 @@ class Pages:
             "visitor": visitor,
             "closed": closed,
             "visitor_error": None if visitor_error is None else translated_detail(visitor_error, language),
-            "refusal_words": None if visitor.refusal is None else WORDS[visitor.refusal.code].translated(language),
+            "refusal_words": _refusal_words(visitor.refusal, language),
             "partly": "" if visitor.partly is None else _partly(visitor.partly, language),
             # An answer is shown to everyone who has its address; asking needs permission.
             "may_ask": visitor.refusal is None,
@@ -265,6 +269,10 @@ async def _sets_up(request: web.Request) -> bool:
     return here or await is_operator(request)
 
 
+def _refusal_words(refusal: Refusal | None, language: Language) -> Words | None:
+    return None if refusal is None else words_of(Problem(code=refusal.code, detail=refusal.detail), language)
+
+
 async def _visitor(access: Access, context: RequestContext) -> tuple[Visitor, str | None]:
     """The visitor, and the error's text when that cannot be known: the page then shows an anonymous visitor."""
     try:
@@ -290,9 +298,21 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
         return response
     problem = wire.problem_from_json(json.loads(response.body))
     language = language_of(request)
-    # The detail of a wrong address speaks to programs.
-    detail = "" if problem.code is ProblemCode.NOT_FOUND else translated_detail(problem.detail, language)
-    context = {"detail": detail, "words": WORDS[problem.code].translated(language)}
+    detail = translated_detail(problem.detail, language)
+    words = words_of(problem, language)
+    if problem.code is ProblemCode.NOT_FOUND:
+        # The detail of a wrong address speaks to programs, unless it is one that pages know.
+        detail = detail if is_known_detail(problem.detail) else ""
+        words = dataclasses.replace(words, next_step="") if detail else words
+    signing_in = request.path in (LOGIN, CALLBACK)
+    if signing_in:
+        words = dataclasses.replace(words, heading=language.gettext("You are not signed in"))
+    context = {
+        "detail": detail,
+        "words": words,
+        "sign_in": signing_in or problem.code in SIGN_IN_HELPS,
+        "sign_in_back": not signing_in,
+    }
     async with another_turn(request):
         page = render("problem.html", request, context, status=response.status)
     page.headers.update({name: response.headers[name] for name in COPIED_HEADERS if name in response.headers})

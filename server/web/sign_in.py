@@ -21,6 +21,7 @@ from server.middleware.forms import read_form
 from server.middleware.session import SESSION_ID, session_id
 from server.web.render import render
 
+LOGIN: Final = "/login"
 CALLBACK: Final = "/login/callback"
 ATTEMPT_SECONDS: Final = 600
 MAX_ATTEMPTS: Final = 3
@@ -172,7 +173,7 @@ def _now(request: web.Request) -> int:
 
 def add_sign_in(app: web.Application, sign_in: SignIn) -> None:
     """Add the pages for signing in and out to an application."""
-    app.router.add_get("/login", sign_in.login)
+    app.router.add_get(LOGIN, sign_in.login)
     app.router.add_get(CALLBACK, sign_in.callback)
     app.router.add_get("/logout", sign_in.confirm_logout)
     app.router.add_post("/logout", sign_in.logout)

@@ -1,9 +1,10 @@
 """What the pages say about each problem: a heading in plain words, and what to do next."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Final
 
-from fingerprint.domain.problems import PROBLEM_KINDS
+from fingerprint.domain.problems import PROBLEM_KINDS, Problem, ProblemCode
 from server.web.languages import Language, marked
 
 
@@ -21,6 +22,32 @@ class Words:
 
 WORDS: Final = {code: Words(kind.heading, kind.next_step) for code, kind in PROBLEM_KINDS.items()}
 """The words for each problem code, in English: the ids of their translations."""
+
+_FOR_THE_OPERATOR: Final = marked("Trying again won't help. Please tell the operator of this service.")
+"""The next step for what lasts, such as a setting that is wrong."""
+_ONLY_WHEN: Final = frozenset(
+    {
+        ProblemCode.AD_BREAK,
+        ProblemCode.BUSY,
+        ProblemCode.JOB_IN_PROGRESS,
+        ProblemCode.RATE_LIMITED,
+        ProblemCode.UPSTREAM_UNAVAILABLE,
+    }
+)
+"""Problems whose next step is to wait: where the seconds are counted down, they say it."""
+_SAYS_WHAT_TO_DO: Final = re.compile(r"\b(?:[Tt]ry again|[Ss]ign in (?:again|with)|Come back|Enter|Write|type)\b")
+
+
+def words_of(problem: Problem, language: Language, *, counted: bool = False) -> Words:
+    """A problem's words; without a next step where its detail, or the seconds counted down beside it, say one."""
+    words = WORDS[problem.code].translated(language)
+    waits = counted and bool(problem.retry_after_seconds) and problem.code in _ONLY_WHEN
+    if waits or _SAYS_WHAT_TO_DO.search(problem.detail):
+        return replace(words, next_step="")
+    if problem.code is ProblemCode.UPSTREAM_UNAVAILABLE and problem.retry_after_seconds is None:
+        return replace(words, next_step=language.gettext(_FOR_THE_OPERATOR))
+    return words
+
 
 NO_MATCH: Final = Words(
     marked("No match this time"),

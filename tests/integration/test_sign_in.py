@@ -256,6 +256,16 @@ async def test_what_twitch_refuses_is_not_told_as_the_visitors_no(browser: Brows
     del location
 
 
+async def test_a_sign_in_that_fails_says_so_once_and_offers_another(browser: Browser) -> None:
+    page = await (await browser.get("/login/callback?error=access_denied&state=x")).text()
+    assert "<h1>You are not signed in</h1>" in page
+    assert "Sign in again from the start." in page
+    assert "Reload" not in page, "that would fail again"
+    assert '<a class="button primary" href="/login"' in page
+    asked = await (await browser.get("/admin/keys")).text()
+    assert '<a class="button primary" href="/login?next=/admin/keys"' in asked
+
+
 async def test_a_redirect_address_that_is_not_registered_is_told_without_our_cookie(browser: Browser) -> None:
     page = await browser.get("/login/callback?error=redirect_mismatch&state=x")
     assert (page.status, "OAuth redirect URLs" in await page.text()) == (503, True)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -156,11 +157,21 @@ def test_a_cover_and_the_dial_are_drawn_of_the_landmarks_that_were_heard() -> No
 
 @pytest.mark.parametrize("code", list(ProblemCode))
 def test_every_problem_has_words_and_a_next_step(code: ProblemCode) -> None:
-    view = problem_view(Problem(code=code, detail="Why.", retry_after_seconds=3.0))
+    view = problem_view(Problem(code=code, detail="Why."))
     assert view.state == "failed"
     assert view.heading
     assert view.next_step.endswith(".")
-    assert (view.detail, view.retry_after_seconds) == ("Why.", 3.0)
+    assert (view.detail, view.retry_after_seconds) == ("Why.", None)
+
+
+@pytest.mark.parametrize("code", list(ProblemCode))
+def test_when_to_try_again_is_said_once(code: ProblemCode) -> None:
+    """docs/style.md: one retry sentence with one time. The page counts the seconds down."""
+    counted = problem_view(Problem(code=code, detail="Why.", retry_after_seconds=3.0))
+    assert counted.retry_after_seconds == 3.0
+    assert not re.search(r"in a (few|minute)|a moment, then|the ad break", counted.next_step)
+    said = problem_view(Problem(code=code, detail="We are busy. Try again in a moment."))
+    assert said.next_step == ""
 
 
 def test_what_waiting_does_not_change_is_for_the_operator() -> None:
@@ -170,7 +181,7 @@ def test_what_waiting_does_not_change_is_for_the_operator() -> None:
         ).next_step
         for wait in (5.0, None)
     ]
-    assert "Try again" in told[0]
+    assert "operator" not in told[0]
     assert "operator" in told[1]
 
 

@@ -112,6 +112,10 @@ function playedText(song) {
 /** Commands and names of settings: what an operator can do about missing recognizers is not for viewers. */
 const OPERATORS_WORDS = /`|\b[A-Z]{2,}_[A-Z]/;
 
+/** Problems whose next step is to wait, which is counted down, and details that say what to do: as in words.py. */
+const ONLY_WHEN = new Set(["ad-break", "busy", "job-in-progress", "rate-limited", "upstream-unavailable"]);
+const SAYS_WHAT_TO_DO = /\b(?:[Tt]ry again|[Ss]ign in (?:again|with)|Come back|Enter|Write|type)\b/;
+
 /**
  * The texts for a problem.
  * @param {Pick<ProblemOfServer, "code" | "detail" | "retry_after_seconds">} problem
@@ -120,7 +124,10 @@ const OPERATORS_WORDS = /`|\b[A-Z]{2,}_[A-Z]/;
  * @returns {AnswerTexts}
  */
 export function problemTexts(problem, words, about = {}) {
-  const { heading, next_step } = words[problem.code] ?? words["internal"] ?? { heading: problem.code, next_step: "" };
+  const { heading, next_step: step } = words[problem.code] ?? words["internal"] ?? { heading: problem.code, next_step: "" };
+  const said = SAYS_WHAT_TO_DO.test(problem.detail) || (problem.retry_after_seconds && ONLY_WHEN.has(problem.code));
+  const lasts = problem.code === "upstream-unavailable" && !problem.retry_after_seconds;
+  const next_step = said ? "" : lasts ? gettext("Trying again won't help. Please tell the operator of this service.") : step;
   const detail = problem.code === "recognizer-unavailable" && OPERATORS_WORDS.test(problem.detail) ? "" : detailText(problem.detail);
   return {
     ...IDLE, ...about, state: "failed", heading, next_step, detail, code: problem.code,
