@@ -1,6 +1,5 @@
 """What a blacklist entry covers, for every way in: a route without a row here fails the test."""
 
-import asyncio
 import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,15 +10,15 @@ from typing import Any, Final
 from aiohttp import ClientSession, FormData, web
 from yarl import URL
 
-from fingerprint.clock import SystemClock
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import ChannelDirectory
+from fingerprint.ports import ChannelDirectory, Clock
 from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wiring import open_channel_directory
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.scopes import WATCH
+from server.access.service import RULES_SECONDS
 from server.app import listening, make_app
 from server.channels.song_tokens import SongTokenStore
 from server.keys import DATABASE
@@ -27,7 +26,7 @@ from server.settings import ServerSettings
 from tests.api_client import ASK, ask
 from tests.browser_client import known_to_twitch
 from tests.builders import NOON
-from tests.fakes import FakePipeline
+from tests.fakes import AheadClock, FakePipeline
 from tests.integration.simulator_client import CLIP, LIVE, VIDEO, Viewer
 
 SAID: Final = "The operator has blocked this"
@@ -158,8 +157,9 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
 class Stage:
     """A server with something stored of a channel, and requests of all kinds to it."""
 
-    def __init__(self, api: ClientSession, lists: ListStore, routes: frozenset[str]) -> None:
+    def __init__(self, api: ClientSession, lists: ListStore, routes: frozenset[str], clock: AheadClock) -> None:
         self.api = api
+        self.clock = clock
         self.lists = lists
         self.routes = routes
         self.headers: dict[str, dict[str, str]] = {}
@@ -209,7 +209,7 @@ class Stage:
     async def refusing(self, kind: BlacklistKind, value: str) -> set[str]:
         """All ways in that are refused while something is listed."""
         await self.lists.block(kind, value, reason="", now=NOON)
-        await asyncio.sleep(1.1)  # how long rules are cached
+        self.clock.ahead += RULES_SECONDS
         try:
             return {way for way in ways() if await self.refused(way)}
         finally:
@@ -234,15 +234,15 @@ def ways() -> dict[str, frozenset[str]]:
 
 @asynccontextmanager
 async def running(
-    settings: ServerSettings, directory: ChannelDirectory
+    settings: ServerSettings, directory: ChannelDirectory, clock: Clock
 ) -> AsyncGenerator[tuple[web.Application, ClientSession]]:
-    app = make_app(settings, pipeline=FakePipeline(SystemClock()).pipeline, directory=directory)
+    app = make_app(settings, pipeline=FakePipeline(clock).pipeline, directory=directory, clock=clock)
     async with listening(app, "127.0.0.1", 0) as url, ClientSession(base_url=url) as api:
         yield app, api
 
 
 @asynccontextmanager
-async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
+async def staged(viewer: Viewer, folder: Path, clock: AheadClock) -> AsyncGenerator[Stage]:
     settings = ServerSettings(
         pipeline=PipelineSettings(data_dir=folder, twitch=TwitchSettings(gql_url=URL(viewer.twitch.gql_url))),
         trusted_proxies=(ip_network("127.0.0.0/8"),),
@@ -251,14 +251,14 @@ async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
     )
     async with (
         open_channel_directory(settings.pipeline) as directory,
-        running(settings, directory) as (app, api),
+        running(settings, directory, clock) as (app, api),
     ):
         routes = frozenset(
             f"{route.method} {route.resource.canonical}"
             for route in app.router.routes()
             if route.resource is not None and route.method != "HEAD"
         )
-        stage = Stage(api, ListStore(app[DATABASE]), routes)
+        stage = Stage(api, ListStore(app[DATABASE]), routes, clock)
         for name, body in (("channel", {"channel": LIVE}), ("clip", {"clip": CLIP})):
             stage.ids[name] = (await (await ask(api, body, wait=30)).json())["id"]
         accounts = viewer.twitch.accounts
@@ -274,8 +274,8 @@ async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
         yield stage
 
 
-async def test_an_entry_covers_every_way_in(viewer: Viewer, tmp_path: Path) -> None:
-    async with staged(viewer, tmp_path) as stage:
+async def test_an_entry_covers_every_way_in(viewer: Viewer, tmp_path: Path, clock: AheadClock) -> None:
+    async with staged(viewer, tmp_path, clock) as stage:
         table = ways()
         assert {" ".join(way.split()[:2]) for way in table} == set(stage.routes), "each route has a row here"
         number = viewer.twitch.accounts.people[LIVE].user_id

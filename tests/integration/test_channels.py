@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from server import migrations
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
-from server.access.service import RULES_SECONDS
 from server.app import listening, make_app
 from server.channels import song_text
 from server.channels.reports import DISPUTES_PER_DAY, PER_DAY, ReportStore
@@ -29,6 +27,7 @@ from simulator.accounts import OWN_APPLICATION
 from tests.api_client import (
     ASK,
     CLIP,
+    ServerRules,
     ask,
     assert_problem,
     next_event,
@@ -50,13 +49,8 @@ TOKENS = f"{CHANNEL}/song-tokens"
 
 
 @pytest.fixture
-async def api(parts: FakePipeline, viewer: Viewer, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    known: dict[str, Any] = {
-        "twitch_client_id": OWN_APPLICATION.client_id,
-        "twitch_id_url": URL(viewer.twitch.id_url),
-    }
-    async with open_api(parts, tmp_path, database_url=address, **known) as client:
-        yield client
+def options(viewer: Viewer) -> dict[str, Any]:
+    return {"twitch_client_id": OWN_APPLICATION.client_id, "twitch_id_url": URL(viewer.twitch.id_url)}
 
 
 @pytest.fixture
@@ -399,7 +393,7 @@ async def test_reports_are_bounded_so_that_nobody_can_make_recognizers_work_for_
 
 
 async def test_wrong_reports_are_refused_in_plain_words(
-    api: ClientSession, parts: FakePipeline, database: Database
+    api: ClientSession, parts: FakePipeline, rules: ServerRules
 ) -> None:
     checker = Checker(await (await api.get("/api/v1/openapi.json")).json())
     path = f"{ASK}/{{id}}/reports"
@@ -414,8 +408,7 @@ async def test_wrong_reports_are_refused_in_plain_words(
     running = await (await ask(api)).json()
     await assert_problem(await report(api, running["id"]), "invalid-input", 400)
     parts.capture.gate.set()
-    await RulesStore(database).set_website("access_mode", "login")
-    await asyncio.sleep(1.1)
+    await rules.set(access_mode="login")
     await assert_problem(await report(api, body["id"]), "login-required", 401)
 
 
@@ -434,7 +427,7 @@ async def test_reports_and_tokens_work_on_mariadb_too(sql_address: str) -> None:
 
 
 async def test_what_is_open_when_a_channel_is_blocked_tells_no_more_of_it(
-    api: ClientSession, database: Database, parts: FakePipeline
+    api: ClientSession, database: Database, parts: FakePipeline, rules: ServerRules
 ) -> None:
     parts.capture.gate.clear()
     begun = await (await ask(api, {"channel": VIC})).json()
@@ -443,7 +436,7 @@ async def test_what_is_open_when_a_channel_is_blocked_tells_no_more_of_it(
     waiting = asyncio.create_task(ask(api, {"channel": VIC}, wait=30))
     await next_event(states)
     await ListStore(database).block(BlacklistKind.CHANNEL, VIC, reason="", now=NOON)
-    await asyncio.sleep(RULES_SECONDS)
+    rules.are_known()
     parts.capture.gate.set()
     await assert_problem(await waiting, "blacklisted", 403)
     assert "Night Drive" not in str(await read_events(states))

@@ -34,7 +34,7 @@ from simulator.accounts import OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
 from tests.api_client import ASK, CLIP, assert_problem, open_api
 from tests.browser_client import PAGE, Browser, browsing, known_to_twitch
-from tests.fakes import FakeClock, FakePipeline
+from tests.fakes import AheadClock, FakeClock, FakePipeline
 from tests.integration.simulator_client import Viewer
 
 VIC = "viewer_vic"
@@ -108,13 +108,14 @@ async def test_the_operator_ends_all_sign_ins_of_a_user(
     viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
-    async with serving(viewer, tmp_path) as address, browsing(address, viewer) as browser:
+    clock = AheadClock()
+    async with serving(viewer, tmp_path, clock=clock) as address, browsing(address, viewer) as browser:
         await browser.sign_in()
         assert await asyncio.to_thread(main, ["admin", "sessions"]) == 0
         assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["id:72000001", VIC, "1"]
         assert await asyncio.to_thread(main, ["admin", "sessions", "end", VIC]) == 0
         assert capsys.readouterr().out == f"1 sign-in of {VIC} ended.\n"
-        await asyncio.sleep(SESSION_CACHE_SECONDS)
+        clock.ahead += SESSION_CACHE_SECONDS
         assert (await browser.api())["login"] is None
         assert await asyncio.to_thread(main, ["admin", "sessions", "end", "id:72000001"]) == 1
 
@@ -528,17 +529,18 @@ async def test_without_an_application_nobody_can_sign_in_and_pages_say_so(tmp_pa
 
 
 async def test_a_database_that_is_away_signs_nobody_out(viewer: Viewer, tmp_path: Path) -> None:
-    async with serving(viewer, tmp_path) as address, browsing(address, viewer) as browser:
+    clock = AheadClock()
+    async with serving(viewer, tmp_path, clock=clock) as address, browsing(address, viewer) as browser:
         await browser.sign_in()
         kept, token = browser.cookie, await browser.csrf()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(SessionStore, "get", away)
             answer = await browser.post("/logout", data={"csrf_token": token})
             assert answer.status == 503
-            await asyncio.sleep(SESSION_CACHE_SECONDS)
+            clock.ahead += SESSION_CACHE_SECONDS
             assert (await browser.get("/")).status == 200
             assert browser.cookie == kept
-        await asyncio.sleep(SESSION_CACHE_SECONDS)
+        clock.ahead += SESSION_CACHE_SECONDS
         assert (await browser.api())["login"] == VIC
 
 
