@@ -19,6 +19,7 @@ import io
 import math
 import os
 import resource
+import select
 import struct
 import sys
 import time
@@ -61,6 +62,11 @@ class ParentPipe:
         kind, length = HEAD.unpack(head)
         content = _read(length)
         return None if content is None else (kind, content)
+
+    @staticmethod
+    def has_more() -> bool:
+        """Whether the next frame, or the end, has begun to come."""
+        return bool(select.select([_STDIN], [], [], 0)[0])
 
     def content(self) -> bytearray:
         """The bytes of the next frame; empty when the parent has exited."""
@@ -118,17 +124,17 @@ def open_parent_file(pipe: ParentPipe, size: int, start: int = 0) -> io.Buffered
     return io.BufferedReader(_ParentFile(pipe, size, start), READ_BYTES)
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(*, block_bytes: int = 32 << 20, total_bytes: int = 128 << 20) -> None:
     """Let freed memory be used again, instead of given back to the system and asked for again, page by page.
 
     For a program that needs large arrays for each job: where pages are dear, as in virtual machines, they are a
-    tenth of its time and more. Arrays of more than 32 MiB are given back all the same, and what is free beyond
-    128 MiB. Only the GNU C library has this; elsewhere nothing happens (see `man 3 mallopt`).
+    tenth of its time and more. Larger arrays than `block_bytes` are given back all the same, and what is free
+    beyond `total_bytes`. Only the GNU C library has this; elsewhere nothing happens (see `man 3 mallopt`).
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, 32 << 20)
-        library.mallopt(_TRIM_THRESHOLD, 128 << 20)
+        library.mallopt(_MMAP_THRESHOLD, block_bytes)
+        library.mallopt(_TRIM_THRESHOLD, total_bytes)
 
 
 def serve_jobs(

@@ -1,14 +1,13 @@
 """A piece of sound that is searched for: its spectrograms, peaks and landmarks, each computed once when needed."""
 
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fingerprint.catalog.containment import QueryLevels
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
-from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, channel_levels, query_landmarks, query_peaks
+from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, query_landmarks, query_peaks, transforms
+from fingerprint.catalog.query_channels import Levels, QueryChannels
+from fingerprint.catalog.query_levels import QueryLevels
 from fingerprint.domain.audio import Pcm
 
 SCOUT_FAN_OUT: Final = 5
@@ -23,10 +22,13 @@ class AudioQuery:
         pcm: Pcm,
         parameters: Parameters = DEFAULT,
         *,
-        levels: list[NDArray[np.float32]] | None = None,
+        levels: Sequence[Levels] | None = None,
+        channels: Sequence[Callable[[], Levels]] | None = None,
+        prepared: Callable[[], QueryLevels] | None = None,
         alone: bool = True,
     ) -> None:
-        """`levels` may hold `channel_levels(pcm)` where they are known already.
+        """`levels` may hold `channel_levels(pcm)` where they are known already, or `channels` what returns each of
+        them; `prepared` returns them as they are prepared for looking up peaks.
 
         `alone`: whether this is all there is of the sound; a window of a long recording has neighbors, which may
         give a better answer, so less is tried. `take` is which one of a question's takes it is.
@@ -36,25 +38,41 @@ class AudioQuery:
         self.take = 1
         self._parameters = parameters
         self._levels = levels
-        self._part_of: tuple[AudioQuery, int, int] | None = None
+        self._begun = channels
+        self._prepared = prepared
 
     @cached_property
-    def levels(self) -> list[NDArray[np.float32]]:
+    def _channels(self) -> QueryChannels:
+        channels = self._levels or self._begun or transforms(self.pcm, self._parameters)
+        return QueryChannels(channels, samples=self.pcm.samples.shape[1], prepare=self._prepared)
+
+    @property
+    def levels(self) -> list[Levels]:
         """The spectrograms of middle and side, see `channel_levels`."""
-        return channel_levels(self.pcm, self._parameters) if self._levels is None else self._levels
+        return self._channels.levels()
 
-    @cached_property
+    @property
+    def middle(self) -> Levels:
+        """The first of them, which is known before the others."""
+        return self._channels.middle
+
+    def prepare(self) -> None:
+        """Compute what each search of a short sound needs first, while another thread goes on with the side."""
+        self._channels.begin()
+        _ = self.quick
+        self._channels.prepare_middle()
+
+    @property
     def prepared_levels(self) -> QueryLevels:
         """The same spectrograms, prepared for looking up peaks."""
-        if self._part_of is None:
-            return QueryLevels.of(self.levels)
-        whole, first, last = self._part_of
-        return whole.prepared_levels.part(whole.levels, first, last)
+        return self._channels.prepared()
 
     @cached_property
     def quick_peaks(self) -> QueryPeaks:
         """The peaks of the first pass."""
-        return query_peaks(self.levels, self._parameters, effort=QUICK)
+        # Where they are given, they may differ in length, as in a sound that is drawn of a fingerprint.
+        levels = [self.middle] if self._levels is None else self._levels
+        return query_peaks(levels, self._parameters, effort=QUICK)
 
     @cached_property
     def quick(self) -> QueryFingerprint:
@@ -90,9 +108,9 @@ class AudioQuery:
         pcm = self.pcm.cut(first_step * hop / self.pcm.rate, seconds)
         last_step = first_step + (pcm.samples.shape[1] - self._parameters.window) // hop + 1
         levels = [channel[first_step:last_step] for channel in self.levels]
-        part = AudioQuery(pcm, self._parameters, levels=levels)
-        part._part_of = self, first_step, first_step + len(levels[0])
-        return part
+        whole, last_step = self.prepared_levels, first_step + len(levels[0])
+        prepared = partial(whole.part, self.levels, first_step, last_step)
+        return AudioQuery(pcm, self._parameters, levels=levels, prepared=prepared)
 
     def slowed(self, speed: float) -> "AudioQuery":
         """The sound as if it were played `speed` times slower, transformed again."""

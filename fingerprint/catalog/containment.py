@@ -27,18 +27,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.catalog.constellation import SILENCE, sliding_maximum
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT, Parameters
+from fingerprint.catalog.query_levels import BIN_REACH, NEIGHBORS, QueryLevels, some_times
 from fingerprint.catalog.rivals import Rivalry
-from fingerprint.catalog.side_by_side import side_by_side
-
-STEP_REACH: Final = 2
-BIN_REACH: Final = 1
-"""How far a peak in the query may be from its place in the catalog, in steps and bins."""
-
-NEIGHBORS: Final = 12
-"""How many bins on each side a peak's level is ranked among; the adjacent ones are left out."""
 
 SHIFTS: Final = (-2, 2)
 TEMPOS: Final = (1.015, 0.985, 1.03, 0.97)
@@ -60,19 +52,11 @@ EVEN: Final = 0.4
 stronger's sum of z-scores.
 """
 
-RANKED_STEPS: Final = 4
-"""A level is ranked among every fourth step only: steps overlap, so the others carry the same information. Without
-alignment (`best_aligned`) it is every fourth of these.
-"""
-
 MAX_COARSE: Final = 32
 """The most candidates that are scored by all peaks without alignment; more are first scored by a third of them."""
 
 SIDE_SHARE: Final = 0.1
 """A track counts as mono when its side has fewer peaks than this share of the middle's."""
-
-AUDIBLE: Final = 0.5
-"""The share of a side that must be above silence for it to be used: equal levels have no ranks."""
 
 MIN_ALIGNMENT_Z: Final = 3.0
 """Below this sum of z-scores, an alignment is not refined, and its null-shift z-score is not computed."""
@@ -85,121 +69,6 @@ PRIOR_WEIGHT: Final = 6
 """The standard deviation of the null distribution (of the sum of a channel's three z-scores) on the corpus, and as
 how many null shifts it counts besides the query's own: six alone estimate a standard deviation badly.
 """
-
-_COPIED_STEPS: Final = 16
-"""How many steps are copied at a time: as many as a line of the processor's cache has numbers."""
-
-
-ChannelLevels = tuple[NDArray[np.float32], ...]
-"""One channel of each part of `QueryLevels`."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class QueryLevels:
-    """A query's spectrograms, mid and side, prepared for looking up peaks.
-
-    `channels`: shape (bins, steps). `relative`: the same less the mean of the neighbors in frequency. `ranked` and
-    `ranked_relative`: the times of both that levels are ranked among, shape (bins, steps / RANKED_STEPS). `heard`:
-    whether a channel is used; the side is not when it is almost silent, as in mono sound in a stereo file.
-    """
-
-    channels: tuple[NDArray[np.float32], ...]
-    relative: tuple[NDArray[np.float32], ...]
-    ranked: tuple[NDArray[np.float32], ...]
-    ranked_relative: tuple[NDArray[np.float32], ...]
-    heard: tuple[bool, ...]
-
-    @staticmethod
-    def of(levels: Sequence[NDArray[np.float32]]) -> "QueryLevels":
-        """Prepares the spectrograms that `channel_levels` returns."""
-        return QueryLevels.joined(side_by_side(prepared_channel, levels))
-
-    @staticmethod
-    def joined(prepared: Sequence[ChannelLevels]) -> "QueryLevels":
-        """Joins the prepared channels."""
-        channels, relative, ranked, ranked_relative = zip(*prepared, strict=True)
-        loud = [int(np.count_nonzero(channel > SILENCE)) > AUDIBLE * channel.size for channel in ranked[1:]]
-        return QueryLevels(channels, relative, ranked, ranked_relative, (True, *loud))
-
-    def part(self, levels: Sequence[NDArray[np.float32]], first: int, last: int) -> "QueryLevels":
-        """Those of the sound between two steps; `levels`: the spectrograms that these are prepared from.
-
-        Hot path; simple form: `QueryLevels.of([channel[first:last] for channel in levels])`, which takes five
-        times as long. Only the levels at the edges have other neighbors there.
-        """
-        if last - first < 2 * STEP_REACH:
-            return QueryLevels.of([channel[first:last] for channel in levels])
-        edges = np.concatenate([_loudest_at_edges(channel[first:last]) for channel in levels], axis=1)
-        changed = edges, edges - neighborhood_means(edges)
-        parts: list[ChannelLevels] = []
-        for number, whole in enumerate(zip(self.channels, self.relative, strict=True)):
-            both = [np.ascontiguousarray(rows[:, first:last]) for rows in whole]
-            for rows, columns in zip(both, changed, strict=True):
-                own = columns[:, 2 * STEP_REACH * number :]
-                rows[:, :STEP_REACH] = own[:, :STEP_REACH]
-                rows[:, -STEP_REACH:] = own[:, STEP_REACH : 2 * STEP_REACH]
-            parts.append((*both, *_some_times(both)))
-        return QueryLevels.joined(parts)
-
-    @property
-    def bins(self) -> int:
-        """The number of frequency bins."""
-        return self.channels[0].shape[0]
-
-    @property
-    def steps(self) -> int:
-        """The query's length in steps."""
-        return self.channels[0].shape[1]
-
-
-def prepared_channel(channel: NDArray[np.float32]) -> ChannelLevels:
-    """One channel of each part of `QueryLevels`."""
-    loudest = _transposed(sliding_maximum(sliding_maximum(channel, STEP_REACH, 0), BIN_REACH, 1))
-    relative = loudest - neighborhood_means(loudest)
-    return loudest, relative, *_some_times((loudest, relative))
-
-
-def _loudest_at_edges(channel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `prepared_channel` has first for the first and the last STEP_REACH steps, shape (bins, steps)."""
-    begin = [channel[: STEP_REACH + 1 + step].max(axis=0) for step in range(STEP_REACH)]
-    end = [channel[-(STEP_REACH + 1 + step) :].max(axis=0) for step in reversed(range(STEP_REACH))]
-    return np.ascontiguousarray(sliding_maximum(np.stack([*begin, *end]), BIN_REACH, 1).T)
-
-
-def _transposed(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A spectrogram with time along its rows.
-
-    Hot path; simple form: `np.ascontiguousarray(levels.T)`, which takes more than twice as long.
-    """
-    steps, bins = levels.shape
-    rows = np.empty((bins, steps), np.float32)
-    for first in range(0, steps, _COPIED_STEPS):
-        rows[:, first : first + _COPIED_STEPS] = levels[first : first + _COPIED_STEPS].T
-    return rows
-
-
-def _some_times(channels: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
-    return tuple(np.ascontiguousarray(channel[:, ::RANKED_STEPS]) for channel in channels)
-
-
-def neighborhood_means(channel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of each bin and its neighbors on both sides, fewer at the edges."""
-    bins, steps = channel.shape
-    padded = np.zeros((bins + 2 * NEIGHBORS, steps), np.float32)
-    padded[NEIGHBORS : NEIGHBORS + bins] = channel
-    # The sum of 2 * NEIGHBORS + 1 rows, from sums of 1, 2, 4, 8 and so on.
-    means = np.zeros((bins, steps), np.float32)
-    begin, width = 0, 1
-    while width <= 2 * NEIGHBORS + 1:
-        if (2 * NEIGHBORS + 1) & width:
-            means += padded[begin : begin + bins]
-            begin += width
-        padded = padded[:-width] + padded[width:]
-        width *= 2
-    places: NDArray[np.int64] = np.arange(bins, dtype=np.int64)
-    counts = np.minimum(places + (NEIGHBORS + 1), bins) - np.maximum(places - NEIGHBORS, 0)
-    means /= counts[:, np.newaxis].astype(np.float32)
-    return means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +152,7 @@ def best_aligned(
 
     Most are rejected by a third of their peaks.
     """
-    ranked, ranked_relative = _some_times(levels.ranked), _some_times(levels.ranked_relative)
+    ranked, ranked_relative = some_times(levels.ranked), some_times(levels.ranked_relative)
     thinned = replace(levels, ranked=ranked, ranked_relative=ranked_relative)
 
     def best(among: Sequence[Candidate], *, limit: int, every: int) -> list[Candidate]:

@@ -56,9 +56,9 @@ def prepare(pcm: Pcm, parameters: Parameters = DEFAULT) -> AudioQuery:
 
 
 def prepared(query: AudioQuery) -> AudioQuery:
-    """The query, with what each search of a short recording needs computed."""
+    """The query, with what each search of a short recording needs first computed, and the rest under way."""
     if query.pcm.duration_seconds <= SHORT_SECONDS:
-        _ = query.quick, query.prepared_levels
+        query.prepare()
     return query
 
 

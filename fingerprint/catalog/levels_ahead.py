@@ -1,5 +1,7 @@
 """The spectrograms of a sound that is still being decoded, computed as it comes."""
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,9 @@ from fingerprint.domain.audio import Pcm, cancel_out, halves
 class LevelsAhead:
     """Collects a sound piece by piece; what it finds is, bit for bit, what the whole sound has.
 
-    Each frame of a spectrogram depends on its own samples only, so it is computed as soon as these are there. Both
-    channels are done by one thread: the other cores decode meanwhile.
+    Each frame of a spectrogram depends on its own samples only, so it is computed as soon as these are there: of
+    the middle at once, and of the side, which a search needs last, by `catch_up`. What is left of the side in the
+    end is done by the query's other thread, on the core that decoding has left.
     """
 
     def __init__(self, channels: int, parameters: Parameters = DEFAULT) -> None:
@@ -25,15 +28,20 @@ class LevelsAhead:
         """Add the next samples, shape (channels, n)."""
         self._samples.append(samples)
         for channel, more in zip(self._channels, halves(samples), strict=True):
-            channel.add(more)
+            channel.waiting.append(more)
+        self._channels[0].catch_up()
+
+    def catch_up(self) -> bool:
+        """Transform a piece of the side, for while there is nothing else to do; False when none is left."""
+        return any(channel.catch_up() for channel in self._channels)
 
     def query(self) -> AudioQuery:
         """The whole sound as a query, whose levels are known."""
         pcm = Pcm(np.concatenate(self._samples, axis=1), self._parameters.rate)
-        levels = [channel.levels() for channel in self._channels]
+        channels = [channel.levels for channel in self._channels]
         if cancel_out(halves(pcm.samples)):
-            levels.reverse()
-        return AudioQuery(pcm, self._parameters, levels=levels)
+            channels.reverse()
+        return AudioQuery(pcm, self._parameters, channels=channels)
 
 
 class _Channel:
@@ -42,14 +50,22 @@ class _Channel:
     def __init__(self, parameters: Parameters) -> None:
         self._parameters = parameters
         self._hop = parameters.hop // parameters.phases
+        self.waiting: deque[NDArray[np.float32]] = deque()
         self._rest = np.empty(0, np.float32)
         self._levels: list[NDArray[np.float32]] = [np.empty((0, parameters.bins), np.float32)]
 
-    def add(self, samples: NDArray[np.float32]) -> None:
-        self._rest = np.concatenate([self._rest, samples])
+    def catch_up(self) -> bool:
+        """Transform the next piece that is waiting; False when there is none."""
+        if not self.waiting:
+            return False
+        self._rest = np.concatenate([self._rest, self.waiting.popleft()])
         new = spectrogram(self._rest, self._parameters, hop=self._hop)
         self._rest = self._rest[len(new) * self._hop :]
         self._levels.append(new)
+        return True
 
     def levels(self) -> NDArray[np.float32]:
+        """The spectrogram of all pieces."""
+        while self.catch_up():
+            pass
         return np.concatenate(self._levels)

@@ -1,6 +1,6 @@
 """Computes the landmarks of a few seconds of sound, at any speed, to search a catalog for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.constellation import Constellation, exact_bins, find_peaks
 from fingerprint.catalog.landmarks import pair_peaks
 from fingerprint.catalog.parameters import DEFAULT, FULL, Effort, Parameters
-from fingerprint.catalog.side_by_side import side_by_side
+from fingerprint.catalog.query_channels import Levels, QueryChannels
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.domain.audio import Pcm
 
@@ -81,10 +81,15 @@ def channel_levels(pcm: Pcm, parameters: Parameters = DEFAULT) -> list[NDArray[n
 
     Raises ValueError for another sample rate than the parameters'.
     """
+    return QueryChannels(transforms(pcm, parameters), samples=pcm.samples.shape[1]).levels()
+
+
+def transforms(pcm: Pcm, parameters: Parameters = DEFAULT) -> list[Callable[[], Levels]]:
+    """What computes the spectrograms of the middle and the side, see `channel_levels`."""
     if pcm.rate != parameters.rate:
         raise ValueError(f"the fingerprint needs {parameters.rate} samples a second, not {pcm.rate}")
     hop = parameters.hop // parameters.phases
-    return side_by_side(partial(spectrogram, parameters=parameters, hop=hop), pcm.middle_and_side)
+    return [partial(spectrogram, channel, parameters, hop=hop) for channel in pcm.middle_and_side]
 
 
 def query_peaks(

@@ -55,7 +55,11 @@ def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
 def _recognize_ahead(catalog: Catalogs, pipe: ParentPipe, channels: int, take: int) -> None:
     """Fingerprint a sound that comes in pieces, and search for it unless it is abandoned."""
     ahead = LevelsAhead(channels)
-    while (frame := pipe.receive()) is not None:
+    while True:
+        while not pipe.has_more() and ahead.catch_up():
+            pass
+        if (frame := pipe.receive()) is None:
+            return
         kind, content = frame
         if kind == ABANDONED:
             pipe.send(FOUND, msgspec.json.encode([]))

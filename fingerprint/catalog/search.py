@@ -173,7 +173,7 @@ class Search:
 
     def run(self, *, as_it_is: bool, speeds: Sequence[float]) -> Examined | None:
         """Run the passes until an answer is sure."""
-        if not len(self._snapshot) or not len(self._query.levels[0]):
+        if not len(self._snapshot) or not len(self._query.middle):
             return None
         for search_pass in self.passes(as_it_is=as_it_is, speeds=speeds):
             self._examine(search_pass)

@@ -18,6 +18,7 @@ from server import keys
 from server.app import make_app
 from server.cli.serving import (
     cannot_listen,
+    keep_memory_of_jobs,
     raise_open_file_limit,
     run_until_stopped,
     serving,
@@ -79,6 +80,7 @@ def _warn_of_damage(catalogs: Sequence[Path]) -> None:
 
 async def _serve(app: web.Application, host: str, port: int) -> None:
     async with stop_signals() as stop, serving(app, host, port) as address:
+        keep_memory_of_jobs()
         tune_garbage_collection()
         raise_open_file_limit()
         print(f"TwitchAudio is at {address} - Ctrl-C stops it.", flush=True)

@@ -16,6 +16,7 @@ from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.settings import service_manager_socket
+from fingerprint.worker_process import keep_freed_memory
 from server.app import is_any_address, listening
 
 if sys.platform != "win32":
@@ -25,6 +26,10 @@ GC_THRESHOLD: Final = (5_000, 20, 100)
 """For `gc.set_threshold`; Python's default is (700, 10, 10)."""
 OPEN_FILES: Final = 32_768
 """More than the 20,000 connections that may wait for answers."""
+
+KEPT_BLOCK_BYTES: Final = 8 << 20
+KEPT_BYTES: Final = 32 << 20
+"""The largest piece of freed memory that is kept, and how much of it at most."""
 
 _EVERYWHERE: Final = frozenset({"0.0.0.0", ""})  # noqa: S104 - recognized, not bound
 
@@ -52,6 +57,11 @@ def tell_service_manager(state: str) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(0)
         manager.sendto(state.encode(), address)
+
+
+def keep_memory_of_jobs() -> None:
+    """Keep the memory that a job has freed, so that the next job need not have the system make pages again."""
+    keep_freed_memory(block_bytes=KEPT_BLOCK_BYTES, total_bytes=KEPT_BYTES)
 
 
 def tune_garbage_collection() -> None:

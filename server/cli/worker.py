@@ -13,7 +13,7 @@ from aiohttp import web
 from fingerprint.tasks import cancel_and_wait
 from server import keys
 from server.app import BACKLOG, running
-from server.cli.serving import raise_open_file_limit, stop_signals, tune_garbage_collection
+from server.cli.serving import keep_memory_of_jobs, raise_open_file_limit, stop_signals, tune_garbage_collection
 from server.cli.supervisor import READY, RETIRE_SECONDS, RETIRE_SIGNAL
 
 _POLL_SECONDS: Final = 0.1
@@ -32,6 +32,7 @@ async def serve_as_worker(app: web.Application, descriptors: Sequence[int]) -> N
         sites = [web.SockSite(runner, socket.socket(fileno=each), backlog=BACKLOG) for each in descriptors]
         for site in sites:
             await site.start()
+        keep_memory_of_jobs()
         tune_garbage_collection()
         raise_open_file_limit()
         loop.add_signal_handler(RETIRE_SIGNAL, retire.set)

@@ -146,12 +146,12 @@ async def open_jobs(
         quotas=quotas,
     )
     links = await _open_links(app, stack, database, store)
-    songs = app[keys.SONGS] = SongStore(database)
+    songs = app[keys.SONGS] = await stack.enter_async_context(SongStore(database))
     choices = app[keys.CHOICES] = await stack.enter_async_context(OwnerChoices(database, names, clock=clock))
     completed = names.name_renamed
     service = IdentificationService(
         store=store,
-        enrich=_both(completed if links is None else _both(links.enrich, completed), _noting(songs, choices)),
+        enrich=_both(completed if links is None else _both(links.enrich, completed), noting(songs, choices)),
         runner=runner,
         unavailable=unavailable,
         clock=clock,
@@ -215,14 +215,14 @@ def _both(first: AnswerEnricher, second: AnswerEnricher) -> AnswerEnricher:
     return enrich
 
 
-def _noting(songs: SongStore, choices: OwnerChoices) -> AnswerEnricher:
+def noting(songs: SongStore, choices: OwnerChoices) -> AnswerEnricher:
     """An enricher that changes nothing: it notes where songs were heard, under corrected titles as well."""
 
     async def note(finished: Identification) -> Identification:
-        await songs.note(finished)
+        songs.note_meanwhile(finished)
         await choices.heard(finished)
         if finished.kind is Kind.STREAM and (shown := await choices.shown(finished)) is not finished:
-            await songs.note(shown)
+            songs.note_meanwhile(shown)
         return finished
 
     return note

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from cachetools import LRUCache
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
@@ -101,6 +101,25 @@ class SongStore:
         self._noted: LRUCache[tuple[str, str], None] = LRUCache(MAX_NOTED)
         # The newest answers that were noted as they were given.
         self._given: LRUCache[str, None] = LRUCache(MAX_NOTED)
+        # What is being noted while the answer is sent: at most one for each job that has just ended.
+        self._noting: set[asyncio.Task[Identification]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._settled()
+
+    def note_meanwhile(self, answer: Identification) -> None:
+        """Note an answer while it is given, which need not wait for it: what reads hearings here does."""
+        noting = asyncio.create_task(self.note(answer), name="note hearing")
+        self._noting.add(noting)
+        noting.add_done_callback(self._noting.discard)
+
+    async def _settled(self) -> None:
+        """Wait until what is being noted is, which takes `RECORD_SECONDS` at most."""
+        if self._noting:
+            await asyncio.wait(set(self._noting))
 
     async def note(self, answer: Identification) -> Identification:
         """An `AnswerEnricher` that changes nothing, and notes where the songs of an answer were heard.
@@ -120,6 +139,7 @@ class SongStore:
 
     async def note_old(self, answer: Identification) -> None:
         """Note an answer that another process gave, maybe before answers were noted. Never raises."""
+        await self._settled()
         if answer.song is not None and answer.id not in self._given:
             self._given[answer.id] = None  # at once: thousands may read it at the same time
             await self.note_missing(hearings_of(answer))
@@ -132,6 +152,7 @@ class SongStore:
         unsure = {(hearing.song_id, hearing.identification_id): None for hearing in found}
         if self._noted.keys() >= unsure.keys():
             return
+        await self._settled()
         try:
             async with asyncio.timeout(RECORD_SECONDS):
                 missing = await self._database.read(lambda connection: _missing(connection, found, gap))
@@ -143,6 +164,7 @@ class SongStore:
 
     async def forget_between(self, channel: str, identifier: str, since: datetime, until: datetime) -> None:
         """Delete that a song was heard on a channel within a time: its plays are of another song after all."""
+        await self._settled()
         here = (table.c.song_id == identifier, table.c.target == channel, table.c.kind == str(Kind.STREAM))
         within = (table.c.last_us >= to_us(since), table.c.first_us <= to_us(until))
         await self._database.change(delete(table).where(*here, *within))
@@ -150,10 +172,12 @@ class SongStore:
 
     async def hearings(self, identifier: str, *, limit: int, before: datetime | None = None) -> Sequence[Hearing]:
         """Where a song was heard before a moment, newest first, under any of its ids."""
+        await self._settled()
         return await self._database.read(lambda connection: _read(connection, identifier, limit, before))
 
     async def newest_live(self, *, limit: int) -> Sequence[Hearing]:
         """The newest hearings on live channels."""
+        await self._settled()
         query = select(table).where(table.c.kind == str(Kind.STREAM)).order_by(table.c.last_us.desc()).limit(limit)
         return [_hearing_of(row) for row in await self._database.rows(query)]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from fingerprint.domain.identification import CatalogRef, Heard, IdentificationI
 from fingerprint.ports import Match
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
+from server.channel_names import ChannelNames
 from server.channels.retention import delete_old_rows
 from server.cli import main
+from server.owner_choices.service import OwnerChoices
+from server.services.jobs import noting
 from server.songs.store import SongStore
 from server.songs.tables import song_hearings
 from tests.api_client import CLIP, STREAM, ServerRules, ask, assert_problem
@@ -191,6 +195,24 @@ async def test_answers_from_before_hearings_were_noted_get_their_songs_pages(
             assert f'href="{address}"' in html
             assert places(await history(api, answer["song"]["id"])) == [place]
     assert await (await api.get("/api/v1/channels/somechannel/songs")).json()
+
+
+async def test_an_answer_does_not_wait_until_it_is_noted_but_who_reads_hearings_does(database: Database) -> None:
+    gate = threading.Event()
+    clock = SystemClock()
+    names = ChannelNames(database, None, clock=clock)
+    async with SongStore(database) as songs, OwnerChoices(database, names, clock=clock) as choices:
+        busy = asyncio.create_task(database.transact(lambda _: gate.wait(5)))
+        given = await asyncio.wait_for(noting(songs, choices)(heard(0)), 4)
+        assert given == heard(0)
+        reading = asyncio.create_task(songs.hearings("QZES71982312", limit=5))
+        await asyncio.sleep(0.05)
+        assert not reading.done()
+        gate.set()
+        assert [each.identification_id for each in await reading] == [given.id]
+        await busy
+        songs.note_meanwhile(heard(60))
+    assert len(await SongStore(database).hearings("QZES71982312", limit=5)) == 2, "a server notes before it stops"
 
 
 async def test_an_old_answer_that_is_read_by_its_id_is_noted_once(database: Database) -> None:

@@ -6,17 +6,15 @@ import pytest
 
 from fingerprint.catalog.containment import (
     MAX_COARSE,
-    NEIGHBORS,
     Containment,
-    QueryLevels,
     best_aligned,
     containment,
-    neighborhood_means,
 )
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.matching import Candidate
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.query import channel_levels
+from fingerprint.catalog.query_levels import NEIGHBORS, QueryLevels, neighborhood_means
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import mixed, noise, tune

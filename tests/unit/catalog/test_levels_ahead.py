@@ -1,20 +1,21 @@
 """Sound that comes in pieces has, bit for bit, the fingerprint of the whole; so has a part of a sound."""
 
 import random
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 
 from fingerprint.catalog.audio_query import AudioQuery
-from fingerprint.catalog.containment import QueryLevels
 from fingerprint.catalog.identify import prepare, prepared
 from fingerprint.catalog.levels_ahead import LevelsAhead
-from fingerprint.catalog.query import QueryFingerprint
+from fingerprint.catalog.query import QueryFingerprint, channel_levels
+from fingerprint.catalog.query_levels import QueryLevels
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from tests.unit.catalog.music import tune
 
-SECONDS = 3.0
+SECONDS = 4.5
+"""Long enough for the side to have a thread."""
 
 
 def noise(channels: int, seed: int) -> Pcm:
@@ -36,6 +37,10 @@ SOUNDS = {
 }
 
 
+WHOLE = AudioQuery(SOUNDS["music"], levels=channel_levels(SOUNDS["music"]))
+WHOLE_LEVELS = QueryLevels.of(WHOLE.levels)
+
+
 def in_pieces(pcm: Pcm, *, seed: int) -> AudioQuery:
     """The sound, added in pieces of any length, of which some are shorter than a window and some empty."""
     length = pcm.samples.shape[1]
@@ -44,6 +49,8 @@ def in_pieces(pcm: Pcm, *, seed: int) -> AudioQuery:
     ahead = LevelsAhead(len(pcm.samples))
     for first, last in pairwise([0, *cuts, length]):
         ahead.add(pcm.samples[:, first:last])
+        for _ in range(dice.randrange(3)):
+            ahead.catch_up()
     return ahead.query()
 
 
@@ -73,6 +80,19 @@ def test_pieces_have_the_fingerprint_of_the_whole(name: str) -> None:
             assert_same_landmarks(prepared(query).quick, prepare(pcm).quick)
             assert_same_landmarks(query.full, whole.full)
             assert_same_levels(query.prepared_levels, whole.prepared_levels)
+
+
+@pytest.mark.parametrize("order", list(permutations(["levels", "quick", "full", "prepared_levels"])))
+def test_it_does_not_matter_what_is_asked_for_first(order: tuple[str, ...]) -> None:
+    pcm = SOUNDS["music"]
+    query, prepared_first = in_pieces(pcm, seed=5), in_pieces(pcm, seed=6)
+    prepared_first.prepare()
+    for each in (query, prepared_first):
+        found = {name: getattr(each, name) for name in order}
+        assert all(map(np.array_equal, found["levels"], WHOLE.levels))
+        assert_same_landmarks(found["quick"], WHOLE.quick)
+        assert_same_landmarks(found["full"], WHOLE.full)
+        assert_same_levels(found["prepared_levels"], WHOLE_LEVELS)
 
 
 def test_a_part_is_prepared_as_if_it_were_all() -> None:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from fingerprint.catalog.constellation import Constellation, exact_bins, sliding_maximum
-from fingerprint.catalog.containment import BIN_REACH, STEP_REACH, QueryLevels
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK
 from fingerprint.catalog.query import channel_levels, fingerprint_query, query_landmarks, query_peaks
+from fingerprint.catalog.query_levels import BIN_REACH, STEP_REACH, QueryLevels
 from fingerprint.catalog.spectrogram import spectrogram
 from fingerprint.domain.audio import Pcm
 from tests.unit.catalog.music import tune
