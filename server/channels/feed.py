@@ -283,6 +283,7 @@ class ChannelFeed:
             # The database cannot be reached: keep the listeners, and try again at the next poll.
             _log.info("feed_without_store", extra={"code": str(error.code)})
             return
+        was_read = subscription.newest is not None
         subscription.newest = answers[0].id if answers else None
         subscription.order = tuple(answer.id for answer in reversed(answers))
         subscription.hidden = tuple(answer.id for answer in answers if answer.song is None)
@@ -290,7 +291,7 @@ class ChannelFeed:
         if choices.visibility is not Visibility.SET_LIST:
             recent = tuple(plays_of_now(recent, self._clock.now()))
         redecided = choices.version != subscription.choices.version
-        changes = _changes(subscription.recent, recent, subscription.hidden) if redecided else ()
+        changes = _changes(subscription.recent, recent, subscription.hidden) if redecided and was_read else ()
         subscription.choices = choices
         if not recent:
             subscription.play, subscription.recent = None, ()
@@ -372,7 +373,7 @@ def _changes(before: Sequence[Play], after: Sequence[Play], hidden: Collection[s
             changes.append(shown)
     # What was hidden is shown again: listeners read the set list.
     had = {answer for play in before for answer in play.answers}
-    changes += [play for play in after if before and not had.intersection(play.answers)]
+    changes += [play for play in after if not had.intersection(play.answers)]
     return changes
 
 

@@ -296,6 +296,17 @@ async def test_open_overlays_drop_it_and_a_reconnect_does_not_bring_it_back(stag
         assert names == expected
 
 
+async def test_listeners_are_told_when_the_only_play_is_shown_again(stage: Stage) -> None:
+    play = await stage.hear("Night Drive")
+    async with asyncio.timeout(20), stage.api.get(f"{API}/events") as events:
+        assert (await next_event_with_id(events))[0] == "play"
+        await stage.hide(play)
+        assert (await next_event_with_id(events))[0] == "removed"
+        await stage.take_back((await stage.corrections())[0]["id"])
+        name, _, body = await next_event_with_id(events)
+        assert (name, body["song"]["title"]) == ("play", "Night Drive")
+
+
 async def test_what_is_not_public_is_shown_to_the_owner_alone(stage: Stage, viewer: Viewer) -> None:
     await RulesStore(stage.database).set_website("recent_songs", "on")
     await stage.hear("Harbor")
