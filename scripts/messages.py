@@ -23,7 +23,7 @@ from server.web.languages import ENGLISH, LOCALES, known_languages, read_catalog
 ROOT: Final = Path(__file__).parents[1]
 WEB: Final = ROOT / "server/web"
 EXTENSION: Final = ROOT / "extension/_locales"
-ENGLISH_ONLY: Final = frozenset({"docs.html", "_share.html"})
+ENGLISH_ONLY: Final = frozenset({"docs.html", "_docs.html", "_share.html"})
 """Templates that are in English for everyone, beside those of the operator's desk."""
 
 _KEYWORDS: Final[Any] = {**DEFAULT_KEYWORDS, "marked": None}

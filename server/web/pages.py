@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -28,7 +27,7 @@ from server.api.responses import is_operator
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
 from server.middleware.request_turns import another_turn
-from server.middleware.session import account, wants_page
+from server.middleware.session import Account, account, wants_page
 from server.own_command import as_typed
 from server.setting_formats import is_loopback
 from server.songs.store import hearings_of
@@ -40,7 +39,7 @@ from server.web.examples import bot_commands, example_of, reachable_by_bots, sta
 from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
 from server.web.recent_songs import RecentSong, RecentSongs
-from server.web.render import EncodedPage, in_time, render
+from server.web.render import EncodedPage, in_time, render, rendered
 from server.web.share import answer_card, card_response
 from server.web.sign_in import CALLBACK, LOGIN
 from server.web.visitor import Visitor, read_visitor
@@ -94,6 +93,8 @@ class Pages:
         self._recent = recent
         # `/docs`, by the address that its examples name and whether one can sign in.
         self._docs: LRUCache[tuple[str, bool], EncodedPage] = LRUCache(8)
+        # What it says, by that address and whether to an operator: all that takes long to make.
+        self._described: LRUCache[tuple[str, bool], str] = LRUCache(8)
         self._words = {language.code: words_json(language) for language in known_languages().values()}
 
     async def home(self, request: web.Request) -> web.Response:
@@ -177,19 +178,12 @@ class Pages:
         shared = (origin, visitor.can_sign_in)
         if visitor.login is None and shared in self._docs:
             return self._docs[shared].response(request)
-        described, schemas = _described(origin)
-        context = {
-            "page": "docs",
-            "path": "/docs",
-            "operations": described,
-            "schemas": schemas,
-            "start": start_examples(origin),
-            "overlay_options": option_fields(),
-            "commands": bot_commands(origin, "somechannel", None) if reachable_by_bots(URL(origin)) else (),
-            "base": origin,
-            "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
-        }
-        response = render("docs.html", request, context)
+        # To operators it says how bots could reach the server.
+        known = (origin, visitor.admin)
+        described = self._described.get(known)
+        if described is None:
+            described = self._described[known] = _described(request, origin)
+        response = render("docs.html", request, {"page": "docs", "path": "/docs", "described": described})
         if visitor.login is None:
             # All visitors who are not signed in get the same page, which takes long to make.
             page = self._docs[shared] = await asyncio.to_thread(EncodedPage.of, response.text or "")
@@ -321,8 +315,17 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     return page
 
 
-@lru_cache(maxsize=8)
-def _described(origin: str) -> tuple[Sequence[api_docs.Operation], Sequence[api_docs.SchemaDoc]]:
-    """The API's operations with examples for an address, and its schemas: they take longer than all else here."""
+def _described(request: web.Request, origin: str) -> str:
+    """What `/docs` says: the API's operations with examples for an address, its forms and its problems."""
     document = openapi_document()
-    return api_docs.operations(document, origin), api_docs.schemas(document)
+    context = {
+        "account": Account(admin=account(request).admin),
+        "operations": api_docs.operations(document, origin),
+        "schemas": api_docs.schemas(document),
+        "start": start_examples(origin),
+        "overlay_options": option_fields(),
+        "commands": bot_commands(origin, "somechannel", None) if reachable_by_bots(URL(origin)) else (),
+        "base": origin,
+        "problems": [(code, kind, WORDS[code]) for code, kind in PROBLEM_KINDS.items()],
+    }
+    return rendered("_docs.html", request, context)

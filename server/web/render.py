@@ -65,7 +65,7 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
         "choices": _choices(request, canonical) if translated and len(known_languages()) > 1 else (),
         **context,
     }
-    text = aiohttp_jinja2.render_string(template, request, whole, app_key=ENVIRONMENTS[language.code])
+    text = rendered(template, request, whole, language)
     response = web.Response(
         text=text,
         status=status,
@@ -82,6 +82,11 @@ def render(template: str, request: web.Request, context: Mapping[str, Any], *, s
             remember_language(chosen, response, secure=origin.scheme == "https", path=origin.path)
     response.enable_compression()
     return response
+
+
+def rendered(template: str, request: web.Request, context: Mapping[str, Any], language: Language = ENGLISH) -> str:
+    """The text of a template, or of a part of a page."""
+    return aiohttp_jinja2.render_string(template, request, context, app_key=ENVIRONMENTS[language.code])
 
 
 def _canonical(request: web.Request) -> URL:

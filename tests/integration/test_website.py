@@ -19,6 +19,7 @@ from fingerprint.database import Database, open_database
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.codes import CodeStore
 from server.access.rules.store import RulesStore
+from server.api.openapi import openapi_document
 from server.channels.reports import ReportStore
 from server.channels.watch_store import WatchStore
 from tests.api_client import open_api
@@ -211,6 +212,20 @@ async def test_a_set_list_can_be_filtered_searched_and_taken_along(browser: Brow
         assert text.startswith("#EXTM3U")
         assert holds in text
     assert (await browser.get("/channels/somechannel/songs.exe")).status == 404
+
+
+async def test_the_api_page_is_written_once_for_visitors_who_are_signed_in(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await browser.sign_in()
+    made: list[dict[str, Any]] = []
+    document = openapi_document()
+    monkeypatch.setattr("server.web.pages.openapi_document", lambda: made.append(document) or document)
+    for _ in range(3):
+        text = await page(browser, "/docs")
+        assert f"/channels/{VIC}" in text
+        assert 'id="problems"' in text
+    assert len(made) == 1
 
 
 async def test_a_watched_channel_says_so(browser: Browser, database: Database) -> None:
