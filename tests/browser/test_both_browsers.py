@@ -159,7 +159,8 @@ async def test_a_song_that_is_found_appears_in_set_list_and_overlay(visitor: Vis
     await visitor.tab.fill("#q", "mira")
     assert await visitor.tab.visible(".plays li")
     await visitor.tab.fill("#q", "nothing such")
-    await visitor.tab.wait_for("document.querySelector('#count').textContent === '0 songs'")
+    await visitor.tab.wait_for("document.querySelector('#count').textContent === 'No songs match “nothing such”.'")
+    assert await visitor.tab.attribute("#count", "role") == "status"
 
 
 async def test_another_try_listens_to_more_until_a_song_is_found(visitor: Visitor, site: Site) -> None:

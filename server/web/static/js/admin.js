@@ -9,6 +9,11 @@ const UNDO_MILLISECONDS = 60_000;
 
 copyButtons(".secret", "after");
 
+// For browsers without `scroll-initial-target`; the window itself stays where it is.
+const tab = document.querySelector(".tabs [aria-current]");
+const tabs = tab?.parentElement;
+if (tab instanceof HTMLElement && tabs) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+
 const undo = document.querySelector(".note form");
 if (undo) setTimeout(() => undo.remove(), UNDO_MILLISECONDS);
 

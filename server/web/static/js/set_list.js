@@ -43,6 +43,10 @@ function filter() {
   }
   const count = document.getElementById("count");
   if (!count) return;
+  if (!shown) {
+    count.textContent = gettext("No songs match “%(search)s”.", { search: search.value.trim() });
+    return;
+  }
   count.textContent = songs.size < shown
     ? ngettext("%(num)s song, heard %(plays)s times", "%(num)s songs, heard %(plays)s times in all", songs.size, { plays: shown })
     : ngettext("%(num)s song", "%(num)s songs", shown);
