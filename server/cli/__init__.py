@@ -79,43 +79,44 @@ def _catalog(text: str) -> CatalogPlace:
         raise argparse.ArgumentTypeError(message) from error
 
 
-Run = Callable[[argparse.Namespace], int]
-"""A command's function, from the arguments to the exit status."""
+Run = Callable[[argparse.Namespace], int | None]
+"""A command's function, from the arguments to the exit status; None when it is done."""
 
 
 def lazily(place: str) -> Run:
-    """A command's function by its place in this package, such as `admin_logs.list_logs`.
-
-    It is loaded when the command runs: help and wrong usage need none of it.
-    """
+    """A command's function by its place in this package, which is loaded when the command runs."""
     module, function = place.rsplit(".", 1)
 
-    def run(arguments: argparse.Namespace) -> int:
+    def run(arguments: argparse.Namespace) -> int | None:
         return cast("Run", getattr(import_module(f"{__name__}.{module}"), function))(arguments)
 
     return run
 
 
 def add_command(
-    commands: Subparsers, name: str, text: str, run: Run | None = None, *, more: str = ""
+    commands: Subparsers, name: str, text: str, place: str = "", *, more: str = ""
 ) -> argparse.ArgumentParser:
-    """Add a command; `text` says in the list of commands what it does, and with `more` in its own help."""
+    """Add a command; `text` says in the list of commands what it does, and with `more` in its own help.
+
+    `place`: its function in this package, such as `admin_logs.list_logs`. It is loaded when the command runs: help
+    and wrong usage need none of it.
+    """
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}{more}.")
-    if run is not None:
-        parser.set_defaults(run=run)
+    if place:
+        parser.set_defaults(run=lazily(place))
     return parser
 
 
 def add_list(
-    commands: Subparsers, name: str, text: str, run: Run, *, more: str = "", **options: Mapping[str, str]
+    commands: Subparsers, name: str, text: str, place: str, *, more: str = "", **options: Mapping[str, str]
 ) -> Subparsers:
     """Add a command that lists things, alone or as `list`, and return its actions, for others beside.
 
     Both take `--json` and the `options`: by name, what argparse is to know of each.
     """
-    command = add_command(commands, name, text, run, more="; lists them")
+    command = add_command(commands, name, text, place, more="; lists them")
     actions = cast("Subparsers", command.add_subparsers(metavar="ACTION"))
-    listed = add_command(actions, "list", "list them", run, more=more)
+    listed = add_command(actions, "list", "list them", place, more=more)
     for option, known in {"json": {"action": "store_true", "help": JSON_HELP}, **options}.items():
         command.add_argument(f"--{option}", **cast("dict[str, Any]", known))
         # Without a default of its own, it leaves what was said before `list`.
@@ -145,9 +146,8 @@ class _ShowVersion(argparse.Action):
 def add_actions(parser: argparse.ArgumentParser, metavar: str) -> Subparsers:
     """Make a command one of several actions; without any it shows its help."""
 
-    def show_help(_arguments: argparse.Namespace) -> int:
+    def show_help(_arguments: argparse.Namespace) -> None:
         parser.print_help()
-        return 0
 
     parser.set_defaults(run=show_help)
     return cast("Subparsers", parser.add_subparsers(metavar=metavar))
@@ -223,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     run: Run = arguments.run
-    status = run(arguments)
+    status = run(arguments) or 0
     sys.stdout.flush()  # so that an output that cannot be written makes the command fail
     return status
 

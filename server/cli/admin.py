@@ -28,7 +28,7 @@ def get_settings(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def set_setting(arguments: argparse.Namespace) -> int:
+def set_setting(arguments: argparse.Namespace) -> None:
     """Change a website setting."""
     before, after = with_database(
         lambda database: RulesStore(database, changes=operator_changes()).set_website(
@@ -36,10 +36,9 @@ def set_setting(arguments: argparse.Namespace) -> int:
         )
     )
     print(f"{arguments.name} = {after} (was {before or 'empty'})")
-    return 0
 
 
-def list_keys(arguments: argparse.Namespace) -> int:
+def list_keys(arguments: argparse.Namespace) -> None:
     """Print all API keys."""
     now = datetime.now(UTC)
     rows = [
@@ -57,10 +56,9 @@ def list_keys(arguments: argparse.Namespace) -> int:
         for key in with_database(lambda database: ApiKeyStore(database).all())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def create_key(arguments: argparse.Namespace) -> int:
+def create_key(arguments: argparse.Namespace) -> None:
     """Make an API key, and print it."""
     now = datetime.now(UTC)
     key, secret = with_database(
@@ -75,10 +73,9 @@ def create_key(arguments: argparse.Namespace) -> int:
         )
     )
     print_secret(secret, f"This is the key {key.id} ({key.name}).")
-    return 0
 
 
-def revoke_keys(arguments: argparse.Namespace) -> int:
+def revoke_keys(arguments: argparse.Namespace) -> None:
     """Revoke API keys."""
 
     async def revoke(database: Database) -> None:
@@ -87,4 +84,3 @@ def revoke_keys(arguments: argparse.Namespace) -> int:
             print(f"{key_id} is revoked.")
 
     with_database(revoke)
-    return 0

@@ -14,17 +14,16 @@ from server.cli.with_database import operator_changes, with_database
 from server.settings import ServerSettings
 
 
-def list_broadcasters(arguments: argparse.Namespace) -> int:
+def list_broadcasters(arguments: argparse.Namespace) -> None:
     """Print the broadcasters whose subscribers have access."""
     rows = [
         {"id": f"id:{each.id}", "login": each.login, "since": each.created_at, "note": each.note}
         for each in with_database(lambda database: BroadcasterStore(database).all())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def add_broadcaster(arguments: argparse.Namespace) -> int:
+def add_broadcaster(arguments: argparse.Namespace) -> None:
     """Add a broadcaster."""
     value = user_value(arguments.broadcaster)
     settings = read_settings(ServerSettings)
@@ -39,13 +38,11 @@ def add_broadcaster(arguments: argparse.Namespace) -> int:
     print(f"{found.login or f'id:{found.id}'} is listed: their subscribers have access in subscribers mode.")
     if found.login and not found.kind:
         print("They are neither affiliate nor partner now, and so have no subscribers.")
-    return 0
 
 
-def remove_broadcaster(arguments: argparse.Namespace) -> int:
+def remove_broadcaster(arguments: argparse.Namespace) -> None:
     """Remove a broadcaster."""
     name = with_database(
         lambda database: BroadcasterStore(database, changes=operator_changes()).remove(arguments.broadcaster)
     )
     print(f"{name} is not listed any more.")
-    return 0

@@ -18,7 +18,7 @@ from server.cli.with_database import forget_channel, operator_changes, print_sec
 from server.settings import ServerSettings
 
 
-def list_unknowns(arguments: argparse.Namespace) -> int:
+def list_unknowns(arguments: argparse.Namespace) -> None:
     """Print the unknown songs that were asked for most."""
     rows = [
         {
@@ -32,7 +32,6 @@ def list_unknowns(arguments: argparse.Namespace) -> int:
         for unknown in with_database(lambda database: UnknownStore(database).most_asked())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
 def delete_unknowns(arguments: argparse.Namespace) -> int:
@@ -52,15 +51,14 @@ def delete_unknowns(arguments: argparse.Namespace) -> int:
     return 0 if not missing else 1 if missing == len(arguments.ids) else 3
 
 
-def forget(arguments: argparse.Namespace) -> int:
+def forget(arguments: argparse.Namespace) -> None:
     """Delete all that is stored about a channel."""
     channel = user_value(arguments.channel)
     count = with_database(lambda database: forget_channel(database, channel, keep_away=arguments.keep_away))
     print(f"{channel} is forgotten. Answers deleted: {count}.")
-    return 0
 
 
-def list_watches(arguments: argparse.Namespace) -> int:
+def list_watches(arguments: argparse.Namespace) -> None:
     """Print all watches."""
     rows = [
         {
@@ -76,10 +74,9 @@ def list_watches(arguments: argparse.Namespace) -> int:
         for watch in with_database(lambda database: WatchStore(database).newest())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def start_watch(arguments: argparse.Namespace) -> int:
+def start_watch(arguments: argparse.Namespace) -> None:
     """Watch a channel."""
     channel = channel_target(arguments.channel).login
     every, budget = watch_terms(arguments.every, arguments.budget)
@@ -95,10 +92,9 @@ def start_watch(arguments: argparse.Namespace) -> int:
         )
     )
     print(f"{channel} {'is being watched' if started else 'was being watched, and has the new terms'}.")
-    return 0
 
 
-def stop_watches(arguments: argparse.Namespace) -> int:
+def stop_watches(arguments: argparse.Namespace) -> None:
     """Stop watching channels."""
 
     async def stop(database: Database) -> None:
@@ -108,10 +104,9 @@ def stop_watches(arguments: argparse.Namespace) -> int:
             print(f"{channel} {'is no longer' if stopped else 'was not being'} watched.")
 
     with_database(stop)
-    return 0
 
 
-def list_tokens(arguments: argparse.Namespace) -> int:
+def list_tokens(arguments: argparse.Namespace) -> None:
     """Print the song tokens."""
     channel = None if arguments.channel is None else channel_target(arguments.channel).login
     rows = [
@@ -127,10 +122,9 @@ def list_tokens(arguments: argparse.Namespace) -> int:
         for token in with_database(lambda database: SongTokenStore(database).all(channel))
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def create_token(arguments: argparse.Namespace) -> int:
+def create_token(arguments: argparse.Namespace) -> None:
     """Make a song token, and print it."""
     channel = channel_target(arguments.channel).login
     token, secret = with_database(
@@ -140,10 +134,9 @@ def create_token(arguments: argparse.Namespace) -> int:
     )
     asks = f"The bot asks /api/v1/channels/{channel}/song.txt?token=..."
     print_secret(secret, f"This is the token {token.id} for {channel}. {asks}")
-    return 0
 
 
-def revoke_tokens(arguments: argparse.Namespace) -> int:
+def revoke_tokens(arguments: argparse.Namespace) -> None:
     """Revoke song tokens."""
 
     async def revoke(database: Database) -> None:
@@ -152,10 +145,9 @@ def revoke_tokens(arguments: argparse.Namespace) -> int:
             print(f"{token_id} is revoked.")
 
     with_database(revoke)
-    return 0
 
 
-def list_reports(arguments: argparse.Namespace) -> int:
+def list_reports(arguments: argparse.Namespace) -> None:
     """Print the reports of wrong answers."""
     handled = None if arguments.all else False
     rows = [
@@ -172,10 +164,9 @@ def list_reports(arguments: argparse.Namespace) -> int:
         for report in with_database(lambda database: ReportStore(database).newest(handled=handled))
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def handle_reports(arguments: argparse.Namespace) -> int:
+def handle_reports(arguments: argparse.Namespace) -> None:
     """Take reports off the list."""
 
     async def handle(database: Database) -> None:
@@ -184,4 +175,3 @@ def handle_reports(arguments: argparse.Namespace) -> int:
             print(f"{report_id} is done.")
 
     with_database(handle)
-    return 0

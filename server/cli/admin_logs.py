@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import re
 from collections.abc import Mapping
-from typing import Final
 
 from fingerprint.domain.targets import name_from
 from fingerprint.wire import time_to_json
@@ -14,12 +12,8 @@ from server.audit.store import AuditStore
 from server.cli.listing import Cell, print_list
 from server.cli.with_database import with_database
 
-_KINDS: Final = tuple(str(kind) for kind in AuditKind)
-_AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
-
-def list_logs(arguments: argparse.Namespace) -> int:
+def list_logs(arguments: argparse.Namespace) -> None:
     """Print the newest entries of the audit log that match."""
     chosen = AuditFilter(
         kinds=[AuditKind(kind) for kind in arguments.kind or ()],
@@ -37,7 +31,6 @@ def list_logs(arguments: argparse.Namespace) -> int:
             print(_as_json(entry))
     else:
         print_list([_as_row(entry) for entry in entries], as_json=False)
-    return 0
 
 
 def _as_json(entry: AuditEntry) -> str:

@@ -18,17 +18,14 @@ from server.cli.with_database import (
     with_database,
 )
 
-_KINDS = tuple(str(kind) for kind in BlacklistKind)
 
-
-def list_signed_in(arguments: argparse.Namespace) -> int:
+def list_signed_in(arguments: argparse.Namespace) -> None:
     """Print who is signed in."""
     rows = [
         {"user": f"id:{each.user_id}", "login": each.login, "browsers": each.count, "last_seen": each.seen_at}
         for each in with_database(list_sessions)
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
 def end_signed_in(arguments: argparse.Namespace) -> int:
@@ -46,17 +43,16 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def list_blacklist(arguments: argparse.Namespace) -> int:
+def list_blacklist(arguments: argparse.Namespace) -> None:
     """Print the blacklist."""
     rows = [
         {"kind": entry.kind, "value": entry.value, "since": entry.created_at, "reason": entry.note}
         for entry in with_database(lambda database: ListStore(database).blacklist())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def block(arguments: argparse.Namespace) -> int:
+def block(arguments: argparse.Namespace) -> None:
     """Put something on the blacklist."""
     kind = BlacklistKind(arguments.kind)
 
@@ -68,30 +64,27 @@ def block(arguments: argparse.Namespace) -> int:
 
     stored, count = with_database(block)
     print(f"{kind} {stored} is blocked.{'' if count is None else f' Answers deleted: {count}.'}")
-    return 0
 
 
-def unblock(arguments: argparse.Namespace) -> int:
+def unblock(arguments: argparse.Namespace) -> None:
     """Take something off the blacklist."""
     kind = BlacklistKind(arguments.kind)
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).unblock(kind, arguments.value)
     )
     print(f"{kind} {stored} is no longer blocked.")
-    return 0
 
 
-def list_whitelist(arguments: argparse.Namespace) -> int:
+def list_whitelist(arguments: argparse.Namespace) -> None:
     """Print the whitelist."""
     rows = [
         {"user": entry.value, "since": entry.created_at, "note": entry.note}
         for entry in with_database(lambda database: ListStore(database).whitelist())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def allow(arguments: argparse.Namespace) -> int:
+def allow(arguments: argparse.Namespace) -> None:
     """Put a user on the whitelist."""
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).allow(
@@ -99,19 +92,17 @@ def allow(arguments: argparse.Namespace) -> int:
         )
     )
     print(f"{stored} is let in.")
-    return 0
 
 
-def disallow(arguments: argparse.Namespace) -> int:
+def disallow(arguments: argparse.Namespace) -> None:
     """Take a user off the whitelist."""
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).disallow(arguments.user)
     )
     print(f"{stored} is no longer on the whitelist.")
-    return 0
 
 
-def list_codes(arguments: argparse.Namespace) -> int:
+def list_codes(arguments: argparse.Namespace) -> None:
     """Print all access codes."""
     now = _now()
 
@@ -132,10 +123,9 @@ def list_codes(arguments: argparse.Namespace) -> int:
         for code in with_database(lambda database: CodeStore(database).all())
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def create_code(arguments: argparse.Namespace) -> int:
+def create_code(arguments: argparse.Namespace) -> None:
     """Make an access code, and print it."""
     now = _now()
     code_id, secret = with_database(
@@ -147,10 +137,9 @@ def create_code(arguments: argparse.Namespace) -> int:
         )
     )
     print_secret(secret, f"This is the code {code_id}.")
-    return 0
 
 
-def revoke_codes(arguments: argparse.Namespace) -> int:
+def revoke_codes(arguments: argparse.Namespace) -> None:
     """Revoke access codes."""
 
     async def revoke(database: Database) -> None:
@@ -159,4 +148,3 @@ def revoke_codes(arguments: argparse.Namespace) -> int:
             print(f"{code_id} is revoked.")
 
     with_database(revoke)
-    return 0

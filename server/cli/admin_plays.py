@@ -61,7 +61,7 @@ def _with_plays(work: Callable[[_Plays], Awaitable[T]]) -> T:
     return with_database(run)
 
 
-def list_plays(arguments: argparse.Namespace) -> int:
+def list_plays(arguments: argparse.Namespace) -> None:
     """Print the newest plays."""
     login = channel_target(arguments.channel).login
     page = _with_plays(lambda plays: plays.history.set_list(login, limit=MOST_PLAYS))
@@ -77,10 +77,9 @@ def list_plays(arguments: argparse.Namespace) -> int:
         for play in page.plays
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def correct(arguments: argparse.Namespace) -> int:
+def correct(arguments: argparse.Namespace) -> None:
     """Give a play another title and artists."""
     login = channel_target(arguments.channel).login
     if arguments.title is None and arguments.artist is None:
@@ -96,10 +95,9 @@ def correct(arguments: argparse.Namespace) -> int:
         )
     )
     print(f"{found.was_title} is {', '.join(found.artists)} - {found.title} now (correction {found.id}).")
-    return 0
 
 
-def hide(arguments: argparse.Namespace) -> int:
+def hide(arguments: argparse.Namespace) -> None:
     """Show plays no more."""
     login = channel_target(arguments.channel).login
 
@@ -109,10 +107,9 @@ def hide(arguments: argparse.Namespace) -> int:
             print(f"{found.was_title} is hidden (correction {found.id}).")
 
     _with_plays(work)
-    return 0
 
 
-def list_corrections(arguments: argparse.Namespace) -> int:
+def list_corrections(arguments: argparse.Namespace) -> None:
     """Print the corrected and hidden plays."""
     login = channel_target(arguments.channel).login
     rows = [
@@ -129,10 +126,9 @@ def list_corrections(arguments: argparse.Namespace) -> int:
         for each in _with_plays(lambda plays: plays.corrections.all(login))
     ]
     print_list(rows, as_json=arguments.json)
-    return 0
 
 
-def take_back(arguments: argparse.Namespace) -> int:
+def take_back(arguments: argparse.Namespace) -> None:
     """Show plays as they were recognized."""
     login = channel_target(arguments.channel).login
 
@@ -142,10 +138,9 @@ def take_back(arguments: argparse.Namespace) -> int:
             print(f"{number} is taken back.")
 
     _with_plays(work)
-    return 0
 
 
-def public(arguments: argparse.Namespace) -> int:
+def public(arguments: argparse.Namespace) -> None:
     """Show what of a channel is public, or set it."""
     login = channel_target(arguments.channel).login
 
@@ -158,4 +153,3 @@ def public(arguments: argparse.Namespace) -> int:
 
     found = _with_plays(work)
     print_list([{"channel": login, "public": str(found)}], as_json=arguments.json)
-    return 0

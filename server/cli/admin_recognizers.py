@@ -26,7 +26,7 @@ NONE = "none"
 """The word for no budgets."""
 
 
-def list_recognizers(arguments: argparse.Namespace) -> int:
+def list_recognizers(arguments: argparse.Namespace) -> None:
     """Print the recognizers in their order, then those that could be asked."""
     settings = read_settings(ServerSettings).pipeline
     override = with_database(lambda database: RulesStore(database).read()).recognizers
@@ -45,20 +45,18 @@ def list_recognizers(arguments: argparse.Namespace) -> int:
         ],
         as_json=arguments.json,
     )
-    return 0
 
 
-def choose_order(arguments: argparse.Namespace) -> int:
+def choose_order(arguments: argparse.Namespace) -> None:
     """Ask some recognizers in an order."""
     settings = read_settings(ServerSettings)
     names = [name.strip() for text in arguments.names for name in text.split(",") if name.strip()]
     check_order(names, _known if settings.runner == "lambda" else partial(unusable_reason, settings.pipeline))
     with_database(lambda database: _store(database).choose_order(names))
     print(f"The recognizers are asked in the order {', '.join(names)}.")
-    return 0
 
 
-def choose_budgets(arguments: argparse.Namespace) -> int:
+def choose_budgets(arguments: argparse.Namespace) -> None:
     """Set the budgets of the recognizers that cost something."""
     text = ", ".join(arguments.budgets)
     try:
@@ -69,10 +67,9 @@ def choose_budgets(arguments: argparse.Namespace) -> int:
     check_budgets(budgets)
     with_database(lambda database: _store(database).choose_budgets(budgets))
     print(f"The budgets are {budgets_text(budgets) or 'none: no provider has a limit'}.")
-    return 0
 
 
-def reset(arguments: argparse.Namespace) -> int:
+def reset(arguments: argparse.Namespace) -> None:
     """Have the settings hold again."""
 
     async def work(database: Database) -> None:
@@ -81,7 +78,6 @@ def reset(arguments: argparse.Namespace) -> int:
             print(f"{VARIABLES[what]} holds {'again' if was_chosen else 'already'}.")
 
     with_database(work)
-    return 0
 
 
 def _store(database: Database) -> RecognizerStore:

@@ -18,7 +18,7 @@ from server.cli.spinner import at_work
 from server.settings import ServerSettings
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Make a backup, and say what is in it."""
     settings = read_settings(ServerSettings)
     place, keep, force = cast("CatalogPlace", arguments.destination), arguments.keep, bool(arguments.force)
@@ -33,7 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
     print(printable(f"Backed up to {made.place} ({made.size / 2**20:.1f} MiB): {parts_text(made.content)}."))
     for sentence in made.left_out:
         print(printable(f"twitchaudio: {sentence}"), file=sys.stderr)
-    return 0
 
 
 def parts_text(content: BackupContent) -> str:

@@ -7,7 +7,6 @@ import shtab
 from server import cli
 
 
-def completion(arguments: argparse.Namespace) -> int:
+def completion(arguments: argparse.Namespace) -> None:
     """Print the script for a shell."""
     print(shtab.complete(cli.make_parser(), arguments.shell))
-    return 0

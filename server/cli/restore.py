@@ -14,7 +14,7 @@ from server.cli.spinner import at_work
 from server.settings import ServerSettings
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Take a backup back, and say what was in it."""
     settings = read_settings(ServerSettings)
     source, force = cast("CatalogPlace", arguments.source), bool(arguments.force)
@@ -33,4 +33,3 @@ def run(arguments: argparse.Namespace) -> int:
         print(printable(f"What was there is in {path}."))
     for sentence in restored.differing:
         print(printable(f"twitchaudio: {sentence}"), file=sys.stderr)
-    return 0

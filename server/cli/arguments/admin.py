@@ -6,7 +6,7 @@ from typing import cast
 from server.access.quotas.key_jobs import KEY_JOBS
 from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
-from server.cli import Subparsers, add_actions, add_command, add_list, lazily, positive_int
+from server.cli import Subparsers, add_actions, add_command, add_list, positive_int
 from server.cli.arguments import (
     admin_broadcasters,
     admin_channels,
@@ -32,24 +32,22 @@ def register(commands: Subparsers) -> None:
 
 
 def _register_settings(groups: Subparsers) -> None:
-    settings = add_command(
-        groups, "settings", "website settings", lazily("admin.get_settings"), more="; shows them all"
-    )
+    settings = add_command(groups, "settings", "website settings", "admin.get_settings", more="; shows them all")
     settings.set_defaults(name=None)
     settings.add_argument("--json", action="store_true", help="print one JSON object")
     actions = cast("Subparsers", settings.add_subparsers(metavar="ACTION"))
-    get = add_command(actions, "get", "show them, or one", lazily("admin.get_settings"))
+    get = add_command(actions, "get", "show them, or one", "admin.get_settings")
     get.add_argument("name", nargs="?", choices=tuple(FIELDS), metavar="NAME")
     get.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
-    change = add_command(actions, "set", "change one", lazily("admin.set_setting"), more=f": {', '.join(FIELDS)}")
+    change = add_command(actions, "set", "change one", "admin.set_setting", more=f": {', '.join(FIELDS)}")
     change.add_argument("name", choices=tuple(FIELDS), metavar="NAME")
     change.add_argument("value", metavar="VALUE")
 
 
 def _register_keys(groups: Subparsers) -> None:
     text = "API keys, for programs that ask"
-    actions = add_list(groups, "keys", text, lazily("admin.list_keys"), more="; the keys themselves are not kept")
-    create = add_command(actions, "create", "make a key, which is shown this once", lazily("admin.create_key"))
+    actions = add_list(groups, "keys", text, "admin.list_keys", more="; the keys themselves are not kept")
+    create = add_command(actions, "create", "make a key, which is shown this once", "admin.create_key")
     create.add_argument("name", metavar="NAME", help="whose it is, or what it is for")
     create.add_argument(
         "--scope",
@@ -64,5 +62,5 @@ def _register_keys(groups: Subparsers) -> None:
     create.add_argument(
         "--days", type=positive_int, metavar="N", help="valid for this many days; without it, never expires"
     )
-    revoke = add_command(actions, "revoke", "revoke keys", lazily("admin.revoke_keys"))
+    revoke = add_command(actions, "revoke", "revoke keys", "admin.revoke_keys")
     revoke.add_argument("ids", nargs="+", metavar="ID")

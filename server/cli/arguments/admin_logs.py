@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from server.audit.entries import AuditKind
-from server.cli import JSON_HELP, Subparsers, add_command, lazily, positive_int
+from server.cli import JSON_HELP, Subparsers, add_command, positive_int
 
 _KINDS: Final = tuple(str(kind) for kind in AuditKind)
 _AGO: Final = re.compile(r"([0-9]{1,5})([smhd])")
@@ -15,7 +15,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def register(groups: Subparsers) -> None:
     """Add the command `logs` to `admin`."""
-    command = add_command(groups, "logs", "what happened, newest first", lazily("admin_logs.list_logs"))
+    command = add_command(groups, "logs", "what happened, newest first", "admin_logs.list_logs")
     command.add_argument(
         "--kind", action="append", choices=_KINDS, metavar="KIND", help=f"{', '.join(_KINDS)}; may be repeated"
     )

@@ -1,7 +1,7 @@
 """The arguments of `twitchaudio admin blacklist`, `whitelist`, `codes` and `sessions`."""
 
 from server.access.rules.blacklist_kinds import TAKES, BlacklistKind
-from server.cli import Subparsers, add_command, add_list, lazily, positive_int
+from server.cli import Subparsers, add_command, add_list, positive_int
 
 _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
@@ -19,14 +19,14 @@ def _register_blacklist(groups: Subparsers) -> None:
         groups,
         "blacklist",
         "who and what is refused in every access mode",
-        lazily("admin_people.list_blacklist"),
+        "admin_people.list_blacklist",
     )
     kinds = "; ".join(f"{kind}: {takes}" for kind, takes in TAKES.items())
-    add = add_command(actions, "add", "block something", lazily("admin_people.block"), more=f". {kinds}")
+    add = add_command(actions, "add", "block something", "admin_people.block", more=f". {kinds}")
     add.add_argument("--reason", default="", metavar="TEXT", help="only visible to operators")
     for action in (
         add,
-        add_command(actions, "remove", "allow it again", lazily("admin_people.unblock")),
+        add_command(actions, "remove", "allow it again", "admin_people.unblock"),
     ):
         action.add_argument("kind", choices=_KINDS, metavar="KIND", help=", ".join(_KINDS))
         action.add_argument("value", metavar="VALUE")
@@ -37,14 +37,14 @@ def _register_whitelist(groups: Subparsers) -> None:
         groups,
         "whitelist",
         "users who always have access in subscribers mode",
-        lazily("admin_people.list_whitelist"),
+        "admin_people.list_whitelist",
     )
     user = "a Twitch login or the channel's address, or id:NUMBER for the account whatever it is called"
-    add = add_command(actions, "add", "let a user in", lazily("admin_people.allow"))
+    add = add_command(actions, "add", "let a user in", "admin_people.allow")
     add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (
         add,
-        add_command(actions, "remove", "take a user off", lazily("admin_people.disallow")),
+        add_command(actions, "remove", "take a user off", "admin_people.disallow"),
     ):
         action.add_argument("user", metavar="USER", help=user)
 
@@ -55,33 +55,21 @@ def _register_codes(groups: Subparsers) -> None:
         groups,
         "codes",
         text,
-        lazily("admin_people.list_codes"),
+        "admin_people.list_codes",
         more="; the codes themselves are not kept",
     )
-    create = add_command(
-        actions,
-        "create",
-        "make a code, which is shown this once",
-        lazily("admin_people.create_code"),
-    )
+    create = add_command(actions, "create", "make a code, which is shown this once", "admin_people.create_code")
     create.add_argument(
         "--uses", type=positive_int, default=1, metavar="N", help="people who may redeem it (default: 1)"
     )
     create.add_argument("--days", type=positive_int, metavar="N", help="to be redeemed within so many days")
     create.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     text = "revoke codes, and the access of everyone who redeemed them"
-    revoke = add_command(actions, "revoke", text, lazily("admin_people.revoke_codes"))
+    revoke = add_command(actions, "revoke", text, "admin_people.revoke_codes")
     revoke.add_argument("ids", nargs="+", metavar="ID")
 
 
 def _register_sessions(groups: Subparsers) -> None:
-    actions = add_list(
-        groups, "sessions", "who is signed in on the website", lazily("admin_people.list_signed_in")
-    )
-    end = add_command(
-        actions,
-        "end",
-        "end all sign-ins of a user, in every browser",
-        lazily("admin_people.end_signed_in"),
-    )
+    actions = add_list(groups, "sessions", "who is signed in on the website", "admin_people.list_signed_in")
+    end = add_command(actions, "end", "end all sign-ins of a user, in every browser", "admin_people.end_signed_in")
     end.add_argument("user", metavar="USER", help="a Twitch login or the channel's address, or id:NUMBER")

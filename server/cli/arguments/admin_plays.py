@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from server.cli import JSON_HELP, Subparsers, add_command, lazily
+from server.cli import JSON_HELP, Subparsers, add_command
 
 PUBLIC: Final = ("set-list", "now", "nothing")
 
@@ -11,21 +11,21 @@ def register(groups: Subparsers) -> None:
     """Add the command group `plays` to `admin`."""
     plays = add_command(groups, "plays", "what a channel's set list shows, and to whom")
     actions = cast("Subparsers", plays.add_subparsers(required=True, metavar="ACTION"))
-    newest = add_command(actions, "list", "the newest plays of a channel", lazily("admin_plays.list_plays"))
+    newest = add_command(actions, "list", "the newest plays of a channel", "admin_plays.list_plays")
     correct = add_command(
         actions,
         "correct",
         "give a play another title and artists",
-        lazily("admin_plays.correct"),
+        "admin_plays.correct",
         more="; what is left out stays as it is",
     )
-    hide = add_command(actions, "hide", "show plays no more", lazily("admin_plays.hide"))
+    hide = add_command(actions, "hide", "show plays no more", "admin_plays.hide")
     corrections = add_command(
-        actions, "corrections", "corrected and hidden plays of a channel", lazily("admin_plays.list_corrections")
+        actions, "corrections", "corrected and hidden plays of a channel", "admin_plays.list_corrections"
     )
-    back = add_command(actions, "take-back", "show plays as they were recognized", lazily("admin_plays.take_back"))
+    back = add_command(actions, "take-back", "show plays as they were recognized", "admin_plays.take_back")
     public = add_command(
-        actions, "public", "what of a channel is public", lazily("admin_plays.public"), more="; shows or sets it"
+        actions, "public", "what of a channel is public", "admin_plays.public", more="; shows or sets it"
     )
     for command in (newest, correct, hide, corrections, back, public):
         command.add_argument("channel", metavar="CHANNEL")

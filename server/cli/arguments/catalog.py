@@ -13,13 +13,7 @@ def register(commands: Subparsers) -> None:
     description = "The local catalog: the music that can be recognized without an account or a network."
     catalog = commands.add_parser("catalog", help="the local catalog of music", description=description)
     actions = add_actions(catalog, "ACTION")
-
-    def action(name: str, module: str, function: str, text: str) -> argparse.ArgumentParser:
-        parser = add_command(actions, name, text, partial(_run, module, function))
-        add_catalog_argument(parser)
-        parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
-        return parser
-
+    action = partial(_add_action, actions)
     add = action(
         "add", "indexing", "add_music", "index music files and folders; safe to interrupt and to run again"
     )
@@ -139,7 +133,15 @@ def register(commands: Subparsers) -> None:
     action("verify", "listing", "verify_catalog", "read the whole catalog and say what is damaged")
 
 
-def _run(module: str, function: str, arguments: argparse.Namespace) -> int:
+def _add_action(actions: Subparsers, name: str, module: str, function: str, text: str) -> argparse.ArgumentParser:
+    parser = add_command(actions, name, text)
+    parser.set_defaults(run=partial(_run, module, function))
+    add_catalog_argument(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    return parser
+
+
+def _run(module: str, function: str, arguments: argparse.Namespace) -> int | None:
     """Run an action, of which only the module that does it is loaded: most need none of the others."""
     from server.cli.catalog.place import run_in_place  # noqa: PLC0415 - likewise
 

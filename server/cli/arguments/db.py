@@ -1,6 +1,6 @@
 """The arguments of `twitchaudio db`."""
 
-from server.cli import Subparsers, add_actions, add_command, lazily
+from server.cli import Subparsers, add_actions, add_command
 
 
 def register(commands: Subparsers) -> None:
@@ -12,6 +12,6 @@ def register(commands: Subparsers) -> None:
     )
     actions = add_actions(database, "ACTION")
     text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
-    add_command(actions, "upgrade", text, lazily("db.upgrade"))
+    add_command(actions, "upgrade", text, "db.upgrade")
     text = "give the space of deleted rows in the SQLite file back to the disk; the server must not run"
-    add_command(actions, "vacuum", text, lazily("db.vacuum_database"))
+    add_command(actions, "vacuum", text, "db.vacuum_database")

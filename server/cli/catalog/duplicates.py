@@ -16,7 +16,7 @@ from server.cli.catalog.text import track_line
 from server.own_command import as_typed
 
 
-def list_duplicates(arguments: argparse.Namespace) -> int:
+def list_duplicates(arguments: argparse.Namespace) -> None:
     """Print recordings in several files, and those that share sound."""
     snapshot = open_catalog(arguments).snapshot()
     near = {} if arguments.exact else _near_duplicates(snapshot)
@@ -39,7 +39,6 @@ def list_duplicates(arguments: argparse.Namespace) -> int:
             print(f"  ~ {track_line(other.track)}\n      {_shared_text(each)}")
     if not entries and not arguments.json:
         print("No recording is there in more than one file or version.", file=sys.stderr)
-    return 0
 
 
 def _near_duplicates(snapshot: Snapshot) -> dict[str, list[NearDuplicate]]:

@@ -19,12 +19,11 @@ from server.cli.catalog.text import count_text, track_line, words_of
 from server.own_command import as_typed
 
 
-def list_tracks(arguments: argparse.Namespace) -> int:
+def list_tracks(arguments: argparse.Namespace) -> None:
     """Print all tracks."""
     shown = _print_tracks(open_catalog(arguments).snapshot().shown_tracks(), as_json=cast("bool", arguments.json))
     if not shown and not arguments.json:
         print(as_typed("The catalog is empty. Add music with `twitchaudio catalog add PATH`."), file=sys.stderr)
-    return 0
 
 
 def search_tracks(arguments: argparse.Namespace) -> int:

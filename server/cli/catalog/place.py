@@ -32,7 +32,7 @@ class CommandPlace:
     remote: "RemoteCatalog | None" = None
 
 
-def run_in_place(run: Run, arguments: argparse.Namespace) -> int:
+def run_in_place(run: Run, arguments: argparse.Namespace) -> int | None:
     """Run a command on the catalog that is named, or on the first one of the settings."""
     settings = read_settings(PipelineSettings)
     chosen = cast("CatalogPlace | None", arguments.catalog) or settings.catalog_places[0]
