@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fingerprint.domain.copied_text import SPACES, cleaned, shown, words_of
-from fingerprint.domain.identification import Kind
+from fingerprint.domain.identification import Identification, IdentificationId, Kind
 from fingerprint.domain.link_wrappers import carried_address
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.target_kinds import (
@@ -20,6 +20,7 @@ from fingerprint.domain.target_kinds import (
     VideoTarget,
 )
 from fingerprint.domain.target_names import MAX_AT_SECONDS, is_old_slug, named_channel, named_clip, named_video
+from fingerprint.domain.text import clean_text
 from fingerprint.domain.twitch_addresses import address_target, parse_moment
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "UploadTarget",
     "VideoTarget",
     "ago_target",
+    "asked_now",
     "channel_target",
     "clip_target",
     "earlier",
@@ -238,3 +240,17 @@ def url_target(text: str) -> TwitchTarget:
 def _written_moment(word: str) -> float | None:
     """The moment that is written behind an address, maybe as `t=1m`; None for another word."""
     return parse_moment(word.removeprefix("t="))
+
+
+def asked_now(target: Target, now: datetime, identification_id: IdentificationId) -> Identification:
+    """The identification that a question about a target begins."""
+    channel = target if isinstance(target, ChannelTarget) else None
+    return Identification(
+        id=identification_id,
+        kind=target.kind,
+        target=clean_text(target.name),
+        created_at=now,
+        at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
+        asked_at=None if channel is None else channel.at,
+        asked_ago=None if channel is None else channel.ago,
+    )

@@ -27,8 +27,7 @@ from fingerprint.domain.identification import (
     reusable,
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
-from fingerprint.domain.text import clean_text
+from fingerprint.domain.targets import ChannelTarget, Target, asked_now
 from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
 from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean
@@ -85,7 +84,7 @@ class SqlJobStore:
     ) -> Claim:
         """Only a claim writes; a held or finished target is found by reading alone."""
         expires_at = now + timedelta(seconds=lease_seconds)
-        fresh = _fresh(target, now, identification_id)
+        fresh = asked_now(target, now, identification_id or new_identification_id())
         for attempt in range(_CLAIM_ATTEMPTS):
             if attempt or not looked:
                 settled = await self._database.read(
@@ -318,18 +317,6 @@ def _adopt(connection: Connection, lease: Lease, adopted: Lease) -> Claimed:
     identification = _one(connection, statements.BY_ID, {"job": lease.identification_id})
     assert identification is not None, "it was just changed"
     return Claimed(adopted, identification)
-
-
-def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Identification:
-    return Identification(
-        id=wanted or new_identification_id(),
-        kind=target.kind,
-        target=clean_text(target.name),
-        created_at=now,
-        at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
-        asked_at=target.at if isinstance(target, ChannelTarget) else None,
-        asked_ago=target.ago if isinstance(target, ChannelTarget) else None,
-    )
 
 
 def _begin(connection: Connection, lease: Lease, fresh: Identification) -> None:

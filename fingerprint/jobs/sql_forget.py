@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, case, false, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, false, or_, select
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, heard_spans, identifications
@@ -75,25 +75,24 @@ async def _pages(
     """The finished identifications for which a condition on the target holds, page by page."""
     table = identifications.c
     for status in _FINISHED:
-        last: Row[Any] | None = None
-        while True:
-            rest = () if last is None else (_after(last),)
-            statement = (
-                select(identifications)
-                .where(*where, table.status == str(status), *rest)
-                .order_by(table.created_us, table.id)
-                .limit(_PAGE)
-            )
-            rows = await database.rows(statement)
+        statement = select(identifications).where(*where, table.status == str(status))
+        async for rows in _rows_by_page(database, statement, _PAGE):
             yield [identification_of(row) for row in rows]
-            if len(rows) < _PAGE:
-                break
-            last = rows[-1]
 
 
-def _after(last: Row[Any]) -> ColumnElement[bool]:
+async def _rows_by_page(
+    database: Database, statement: Select[*tuple[Any, ...]], size: int
+) -> AsyncGenerator[Sequence[Row[Any]]]:
+    """The rows of a query of identifications, the oldest first; the last page has fewer than `size`."""
     table = identifications.c
-    return or_(table.created_us > last.created_us, and_(table.created_us == last.created_us, table.id > last.id))
+    query = statement.order_by(table.created_us, table.id).limit(size)
+    rows = await database.rows(query)
+    yield rows
+    while len(rows) == size:
+        at, last = rows[-1].created_us, rows[-1].id
+        after = or_(table.created_us > at, and_(table.created_us == at, table.id > last))
+        rows = await database.rows(query.where(after))
+        yield rows
 
 
 async def _of_broadcasts(database: Database, broadcasts: Collection[str]) -> Sequence[Identification]:
@@ -115,22 +114,13 @@ async def _naming(database: Database, logins: Collection[str]) -> AsyncGenerator
     named = or_(false(), *(table.body.contains(f'"channel":"{login}"', autoescape=True) for login in logins))
     for kind in (Kind.CLIP, Kind.VIDEO):
         for status in _FINISHED:
-            last: Row[Any] | None = None
-            while True:
-                rest = () if last is None else (_after(last),)
-                statement = (
-                    select(table.id, table.created_us, case((named, table.body), else_=None).label("body"))
-                    .where(table.kind == str(kind), table.status == str(status), *rest)
-                    .order_by(table.created_us, table.id)
-                    .limit(_PAGE_OF_BODIES)
-                )
-                rows = await database.rows(statement)
-                yield await database.read(
-                    lambda connection, rows=rows: _whole(connection, [row.id for row in rows if row.body])
-                )
-                if len(rows) < _PAGE_OF_BODIES:
-                    break
-                last = rows[-1]
+            body = case((named, table.body), else_=None).label("body")
+            statement = select(table.id, table.created_us, body).where(
+                table.kind == str(kind), table.status == str(status)
+            )
+            async for rows in _rows_by_page(database, statement, _PAGE_OF_BODIES):
+                ids = [row.id for row in rows if row.body]
+                yield await database.read(lambda connection, ids=ids: _whole(connection, ids))
 
 
 def _whole(connection: Connection, ids: Sequence[str]) -> Sequence[Identification]:

@@ -14,7 +14,7 @@ from cachetools import TTLCache
 from fingerprint.background import Background
 from fingerprint.domain.identification import Identification, Status, answer_age, new_identification_id
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import AskedTarget, ChannelTarget
+from fingerprint.domain.targets import AskedTarget, ChannelTarget, asked_now
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait, wait_until_woken
@@ -273,9 +273,7 @@ class HotChannels:
         if self._service.is_busy:
             self._outcomes.add("skipped")
             return None
-        asked = Identification(
-            id=new_identification_id(), kind=target.kind, target=target.name, created_at=self._clock.now()
-        )
+        asked = asked_now(target, self._clock.now(), new_identification_id())
         heard = await pipeline.identify(asked, target)
         outcome = str(heard.status if heard.problem is None else heard.problem.code)
         if heard.status is Status.SUCCESSFUL and not await self._service.add_answer(target, heard):

@@ -6,7 +6,7 @@ from typing import Final
 
 from fingerprint.domain.identification import Identification, Status, answer_age, new_identification_id
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget
+from fingerprint.domain.targets import ChannelTarget, asked_now
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Broadcaster, Clock
 from server.access.identity.principal import ANONYMOUS
@@ -137,9 +137,7 @@ class OwnerTries:
         try:
             if admission is not None:
                 admission.job_started()
-            asked = Identification(
-                id=new_identification_id(), kind=target.kind, target=target.name, created_at=self._clock.now()
-            )
+            asked = asked_now(target, self._clock.now(), new_identification_id())
             heard = await self._free.identify(asked, target)
         finally:
             if admission is not None:

@@ -21,8 +21,7 @@ from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
-from fingerprint.domain.text import clean_text
+from fingerprint.domain.targets import Target, asked_now
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, open_client
 from fingerprint.jobs.dynamodb.expiry import Expiry
@@ -87,7 +86,8 @@ class DynamoDbJobStore:
                 if seat.held(now):
                     return Held(left)
             given_up = left if left is not None and abandoned(left, now) else None
-            work = left if left is not None and given_up is None else _fresh(target, now, identification_id)
+            fresh = asked_now(target, now, identification_id or new_job_id(target.kind))
+            work = left if left is not None and given_up is None else fresh
             lease = await self._seats.claim(seat, target, work, owner=owner, now=now, lease_seconds=lease_seconds)
             if lease is None:
                 continue
@@ -182,18 +182,6 @@ class DynamoDbJobStore:
 
     async def check(self) -> None:
         await self._tables.check()
-
-
-def _fresh(target: Target, now: datetime, wanted: IdentificationId | None) -> Identification:
-    return Identification(
-        id=wanted or new_job_id(target.kind),
-        kind=target.kind,
-        target=clean_text(target.name),
-        created_at=now,
-        at_seconds=target.at_seconds if isinstance(target, VideoTarget) else None,
-        asked_at=target.at if isinstance(target, ChannelTarget) else None,
-        asked_ago=target.ago if isinstance(target, ChannelTarget) else None,
-    )
 
 
 def _names(settings: PipelineSettings) -> TableNames:
