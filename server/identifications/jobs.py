@@ -51,8 +51,8 @@ from server.identifications.admission import Admit, JobAdmission
 from server.identifications.limits import ServiceLimits
 from server.identifications.news import JobNews
 from server.identifications.progress import JobProgress
-from server.identifications.runners import Runner
 from server.identifications.runners.fair_queue import Reservation
+from server.identifications.runners.queued import QueuedRunner
 from server.identifications.unstored import UnstoredAnswers
 from server.observability import Metrics
 
@@ -124,7 +124,7 @@ class JobRegistry:
         self,
         *,
         store: JobStore,
-        runner: Runner,
+        runner: QueuedRunner,
         unavailable: Callable[[], Awaitable[str | None]],
         clock: Clock,
         owner: str,

@@ -6,7 +6,6 @@ harm: without them, and beside them, servers look at intervals.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -25,8 +24,6 @@ MAX_WAITING: Final = 10_000
 
 _LISTEN_SECONDS: Final = 5.0
 """After a silence this long, the connection is tried."""
-
-_log = logging.getLogger(__name__)
 
 
 class JobNews(Protocol):

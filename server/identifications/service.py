@@ -20,7 +20,7 @@ from server.identifications.jobs import AnswerEnricher, Job, JobRegistry, JobSta
 from server.identifications.limits import WAITERS_SHARE, ServiceLimits
 from server.identifications.news import JobNews, NoNews
 from server.identifications.progress import JobProgress
-from server.identifications.runners import Runner
+from server.identifications.runners.queued import QueuedRunner
 from server.observability import Metrics
 from server.owner_choices.choices import ChannelChoices
 from server.owner_choices.service import OwnerChoices
@@ -50,7 +50,7 @@ class IdentificationService:
         self,
         *,
         store: JobStore,
-        runner: Runner,
+        runner: QueuedRunner,
         unavailable: Callable[[], Awaitable[str | None]],
         clock: Clock,
         owner: str,

@@ -18,7 +18,6 @@ from fingerprint.wiring import checked_names, open_pipeline
 from server import keys
 from server.channels.hot_channels import LISTEN_SECONDS
 from server.identifications.limits import ServiceLimits
-from server.identifications.runners import Runner
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
 from server.readiness import Trial, noted_trial, worker_trials
@@ -30,7 +29,9 @@ async def open_runner(
     pipeline: Pipeline | None,
     limits: ServiceLimits,
     heard_before: HeardBefore,
-) -> tuple[Runner, Callable[[], Awaitable[str | None]], Sequence[Trial], Pipeline | None, WholeRecordings | None]:
+) -> tuple[
+    QueuedRunner, Callable[[], Awaitable[str | None]], Sequence[Trial], Pipeline | None, WholeRecordings | None
+]:
     """The runner of jobs, what tells why it cannot recognize anything (None: it can), how to try its parts, the
     pipeline of the free recognizers, and what listens to whole recordings.
     """

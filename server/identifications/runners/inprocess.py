@@ -10,7 +10,7 @@ from server.identifications.runners.queued import MAX_QUEUE_SECONDS, QueuedRunne
 
 
 class InProcessRunner(QueuedRunner):
-    """A Runner that works on jobs with a pipeline in this process."""
+    """Works on jobs with a pipeline in this process."""
 
     def __init__(
         self,

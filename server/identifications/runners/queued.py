@@ -38,7 +38,7 @@ class Work(Protocol):
 
 
 class QueuedRunner:
-    """A Runner that queues jobs and does `work` for each when its turn has come."""
+    """Does jobs whose lease this server has claimed: it queues them, and does `work` for each in its turn."""
 
     def __init__(
         self,
@@ -58,13 +58,19 @@ class QueuedRunner:
 
     @property
     def running(self) -> int:
+        """Jobs that are being worked on now."""
         return self._queue.running
 
     @property
     def queued(self) -> int:
+        """Jobs that wait for their turn."""
         return self._queue.queued
 
     def reserve(self, caller: str | None) -> AbstractContextManager[Reservation]:
+        """Room for one job of a caller while the block runs; `caller` is None for a job that is taken over.
+
+        Enter it before the job's lease is claimed. Raises TwitchAudioError `busy` at once when there is no room.
+        """
         return self._queue.reserve(caller)
 
     async def run(
@@ -75,6 +81,7 @@ class QueuedRunner:
         target: Target,
         on_stage: OnStage,
     ) -> JobOutcome | None:
+        """Do the job: the finished identification, or None when the lease was lost to another owner."""
         with self._queue.turn(reservation) as turn:
             current = await self._wait(turn, lease)
             if current is None:
