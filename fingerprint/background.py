@@ -7,11 +7,12 @@ each time, and meanwhile `Background.failing` names it.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait
 
@@ -88,6 +89,15 @@ class Background:
         if self.failing.get(name) != kind:
             _log.error("background_work_failed", exc_info=error, extra={"work": name})
         self._failures[name] = _Failure(kind)
+
+
+@contextmanager
+def passing(log: logging.Logger, event: str) -> Generator[None]:
+    """Log a problem in the block as `event`: what is done there is tried again later."""
+    try:
+        yield
+    except TwitchAudioError as error:
+        log.info(event, extra={"code": str(error.code)})
 
 
 def log_unexpected(task: asyncio.Task[Any]) -> None:

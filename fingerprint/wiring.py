@@ -254,10 +254,7 @@ async def open_resolver(
     on_outcome: OnOutcome = ignore_outcome,
 ) -> AsyncGenerator[TwitchResolver]:
     """A resolver with its own connections to gql and usher."""
-    hosts = twitch_allow_list(settings.twitch)
-    async with twitch_fetcher(
-        hosts, user_agent=settings.twitch.user_agent, breakers=breakers, on_outcome=on_outcome
-    ) as fetcher:
+    async with _twitch(settings, breakers=breakers, on_outcome=on_outcome) as fetcher:
         yield TwitchResolver(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
@@ -266,11 +263,8 @@ async def open_clip_owners(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[ClipOwners]:
     """Finds clips' broadcasters, with its own connections to gql."""
-    twitch = settings.twitch
-    async with twitch_fetcher(
-        twitch_allow_list(twitch), user_agent=twitch.user_agent, on_outcome=on_outcome
-    ) as fetcher:
-        yield TwitchClips(fetcher, twitch, on_outcome=on_outcome)
+    async with _twitch(settings, on_outcome=on_outcome) as fetcher:
+        yield TwitchClips(fetcher, settings.twitch, on_outcome=on_outcome)
 
 
 @asynccontextmanager
@@ -278,11 +272,15 @@ async def open_channel_directory(
     settings: PipelineSettings, *, on_outcome: OnOutcome = ignore_outcome
 ) -> AsyncGenerator[ChannelDirectory]:
     """Finds channels by login or id, with its own connections to gql."""
-    twitch = settings.twitch
-    async with twitch_fetcher(
-        twitch_allow_list(twitch), user_agent=twitch.user_agent, on_outcome=on_outcome
-    ) as fetcher:
-        yield TwitchChannels(fetcher, twitch, on_outcome=on_outcome)
+    async with _twitch(settings, on_outcome=on_outcome) as fetcher:
+        yield TwitchChannels(fetcher, settings.twitch, on_outcome=on_outcome)
+
+
+def _twitch(
+    settings: PipelineSettings, *, breakers: HostCircuitBreakers | None = None, on_outcome: OnOutcome
+) -> Fetcher:
+    hosts = twitch_allow_list(settings.twitch)
+    return twitch_fetcher(hosts, user_agent=settings.twitch.user_agent, breakers=breakers, on_outcome=on_outcome)
 
 
 @asynccontextmanager

@@ -26,7 +26,6 @@ from server.settings import ServerSettings
 from server.sqlite_copies import require_whole
 
 _BESIDE_SQLITE: Final = ("-wal", "-shm", "-journal")
-_FILES_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from cachetools import LRUCache
 
-from fingerprint.background import Background
+from fingerprint.background import Background, passing
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS, query_print
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song, Status, song_key
@@ -245,11 +245,11 @@ class Unknowns:
             self._news.clear()
             while self._sounds:
                 answer, recording = self._sounds.popleft()
-                with _passing("unknown_not_kept"):
+                with passing(_log, "unknown_not_kept"):
                     await self._add(answer, recording)
             if self._asked:
                 counted, self._asked = self._asked, Counter()
-                with _passing("unknowns_not_counted"):
+                with passing(_log, "unknowns_not_counted"):
                     await self._store.count_asked(counted)
             since = await self._follow(since)
             with contextlib.suppress(TimeoutError):
@@ -274,7 +274,7 @@ class Unknowns:
         assert self._recognizer is not None, "without it, this is not begun"
         done: Mapping[str, int] | None = None
         while True:
-            with _passing("unknowns_not_searched"):
+            with passing(_log, "unknowns_not_searched"):
                 generations = await self._recognizer.generations()
                 if generations != done and self._is_asked():
                     await search_unknowns(
@@ -299,7 +299,7 @@ class Unknowns:
 
     async def _follow(self, since: datetime) -> datetime:
         """Learn what other processes have named since about a moment; returns the newest that is known."""
-        with _passing("named_unknowns_not_read"):
+        with passing(_log, "named_unknowns_not_read"):
             for named_at, name in reversed(await self._store.named_since(since - _CLOCKS_DIFFER)):
                 since = max(since, named_at)
                 if name not in self._known:
@@ -312,24 +312,11 @@ class Unknowns:
     async def _on_named(self, answer: Identification) -> None:
         self._known[answer.id] = None
         self._count.add("named")
-        with _passing("naming_not_told"):
+        with passing(_log, "naming_not_told"):
             await self._named(answer)
 
     async def _sweep(self) -> None:
         while True:
-            with _passing("unknowns_not_deleted"):
+            with passing(_log, "unknowns_not_deleted"):
                 await self._store.delete_old(before=self._clock.now() - timedelta(days=self._limits.days))
             await self._clock.sleep(_SWEEP_SECONDS)
-
-
-class _passing(contextlib.AbstractContextManager[None]):  # noqa: N801 - it reads like a function
-    """Logs a problem in the block, which is tried again later."""
-
-    def __init__(self, event: str) -> None:
-        self._event = event
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        if isinstance(error, TwitchAudioError):
-            _log.info(self._event, extra={"code": str(error.code)})
-            return True
-        return False

@@ -10,14 +10,14 @@ import contextlib
 import logging
 import shutil
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Self
 
-from fingerprint.background import Background
+from fingerprint.background import Background, passing
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.learning import MAX_SONG_SECONDS, CaptureOrigin, LearnedSong, SongCapture, learn
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
@@ -389,16 +389,8 @@ def _is_readable(capture: SongCapture) -> bool:
         return False
 
 
-class _passing(contextlib.AbstractContextManager[None]):  # noqa: N801 - it reads like a function
-    """Logs a problem in the block, which is tried again later."""
-
-    def __init__(self, event: str) -> None:
-        self._event = event
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        if isinstance(error, CatalogBusyError):
-            return True  # another process of this machine writes the same
-        if isinstance(error, TwitchAudioError):
-            _log.info(self._event, extra={"code": str(error.code)})
-            return True
-        return False
+@contextlib.contextmanager
+def _passing(event: str) -> Generator[None]:
+    # Another process of this machine may write the same catalog.
+    with passing(_log, event), contextlib.suppress(CatalogBusyError):
+        yield

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Collection
 from typing import Final, Self
 
@@ -22,8 +21,6 @@ ANSWER_SECONDS: Final = 2.0
 """How long an answer waits for them, while the database cannot be reached."""
 
 MAX_CHANNELS: Final = 2_000
-
-_log = logging.getLogger(__name__)
 
 
 class OwnerChoices:
