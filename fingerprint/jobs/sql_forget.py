@@ -25,7 +25,8 @@ async def forget_channel(
 ) -> Sequence[IdentificationId]:
     """Delete every finished identification of a channel; returns their ids. Raises TwitchAudioError `busy`.
 
-    In steps, so that requests never wait for long. When one fails, what the steps before deleted stays deleted.
+    In steps, so that requests never wait for long. When one fails, what the steps before deleted stays deleted;
+    the next call finds the rest, because what leads to other answers is deleted after those.
     """
     deleted: list[IdentificationId] = []
     broadcasts: set[str] = set()
@@ -40,11 +41,12 @@ async def forget_channel(
     for login in traces.logins:
         async for page in _pages(database, _of_stream(login)):
             found = [answer for answer in page if traces.include(answer)]
-            broadcasts.update(
-                answer.moment.broadcast for answer in found if answer.moment and answer.moment.broadcast
-            )
+            named = {answer.moment.broadcast for answer in found if answer.moment and answer.moment.broadcast}
+            new = named - broadcasts
+            broadcasts |= new
+            streams = {answer.id for answer in found}
+            await delete(each for each in await _of_broadcasts(database, new) if each.id not in streams)
             await delete(found)
-    await delete(await _of_broadcasts(database, broadcasts))
     keys = [target_key(ClipTarget(slug)) for slug in sorted(traces.slugs)]
     for start in range(0, len(keys), _PAGE):
         async for page in _pages(database, [identifications.c.target_key.in_(keys[start : start + _PAGE])]):

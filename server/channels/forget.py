@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
+from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.ports import Broadcaster, Clock, JobStore
 from fingerprint.tasks import cancel_and_wait
@@ -104,12 +105,13 @@ class ChannelForgetter:
         if keep_away:
             await self._keep_away(traces, channel, changes)
         deleted = await self._store.forget(traces, now=self._clock.now())
-        now = self._clock.now()
-        rows = await self._database.transact(lambda connection: _delete_rows(connection, traces, now))
         for start in range(0, len(deleted), _IDS_PER_STATEMENT):
             ids = deleted[start : start + _IDS_PER_STATEMENT]
             await self._database.change(delete(reports).where(reports.c.identification_id.in_(ids)))
             await self._database.change(delete(unknowns).where(unknowns.c.id.in_(ids)))
+        now = self._clock.now()
+        # Last, because these rows lead to all others: when a step fails, the next call finds what is left.
+        rows = await self._database.transact(lambda connection: _delete_rows(connection, traces, now))
         self._on_forgotten(traces.logins)
         if deleted or rows:
             count = len(set(deleted))
@@ -174,6 +176,7 @@ def _delete_rows(connection: Connection, traces: ChannelTraces, now: datetime) -
     of_videos = or_(video_set_lists.c.video.in_(traces.videos), _of(video_set_lists, traces.channel_id, logins))
     statements.append(delete(video_set_lists).where(of_videos))
     statements.append(delete(unknowns).where(of_channel(traces, logins)))
+    statements += [delete(reports).where(_about(kind, names)) for kind, names in _targets(traces, logins) if names]
     if traces.channel_id is not None:
         statements.append(delete(clip_owners).where(clip_owners.c.broadcaster_id == traces.channel_id))
     rows = sum(connection.execute(statement).rowcount for statement in statements)
@@ -181,6 +184,15 @@ def _delete_rows(connection: Connection, traces: ChannelTraces, now: datetime) -
     rows += forget_finds(connection, traces, logins)
     rows += forget_corrections(connection, traces, logins)
     return rows + forget_hearings(connection, traces)
+
+
+def _targets(traces: ChannelTraces, logins: Sequence[str]) -> Sequence[tuple[Kind, Collection[str]]]:
+    return (Kind.STREAM, logins), (Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos)
+
+
+def _about(kind: Kind, names: Collection[str]) -> ColumnElement[bool]:
+    """Reports of answers that an earlier call has deleted, before it failed."""
+    return and_(reports.c.kind == str(kind), reports.c.target.in_(names))
 
 
 def _of(table: Table, channel_id: str | None, logins: Sequence[str]) -> ColumnElement[bool]:

@@ -64,7 +64,7 @@ class WatchStore:
         mine = table.c.channel == channel
         running = select(func.count()).select_from(table).where(_RUNNING)
 
-        def work(connection: Connection) -> bool:
+        def begin(connection: Connection) -> bool:
             lock(connection, "watches")
             if made_by.startswith(OWNER):
                 before = connection.execute(select(table).where(mine)).first()
@@ -89,10 +89,12 @@ class WatchStore:
                 raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=60.0)
             return True
 
-        started = await self._database.transact(work)
-        watch = await self.get(channel)
-        assert watch is not None, "rows stay"
-        return watch, started
+        def work(connection: Connection) -> tuple[Watch, bool]:
+            started = begin(connection)
+            # Read here, so that nothing fails after it is stored.
+            return _watch(connection.execute(select(table).where(mine)).one()), started
+
+        return await self._database.transact(work)
 
     async def stop(self, channel: str, *, now: datetime, channel_id: str | None = None) -> bool:
         """End a watch, with `channel_id` unless it is another channel's; False when the channel is not watched."""

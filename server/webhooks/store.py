@@ -78,7 +78,7 @@ class WebhookStore:
             "failing_us": None,
         }
 
-        def work(connection: Connection) -> tuple[str, bool]:
+        def write(connection: Connection) -> tuple[str, bool]:
             lock(connection, "webhooks")
             mine = connection.execute(select(webhooks).where(webhooks.c.owner == owner)).all()
             known = next(
@@ -103,8 +103,12 @@ class WebhookStore:
             self._changes.record(connection, "add webhook", new["id"], after=url)
             return new["id"], True
 
-        found, created = await self._database.transact(work)
-        return await self.get(owner, found), created
+        def work(connection: Connection) -> tuple[Webhook, bool]:
+            written, created = write(connection)
+            # Read here, so that nothing fails after it is stored.
+            return _webhook(connection.execute(select(webhooks).where(webhooks.c.id == written)).one()), created
+
+        return await self._database.transact(work)
 
     async def get(self, owner: str, webhook_id: str) -> Webhook:
         """The owner's webhook. Raises TwitchAudioError `not-found`, `busy`."""

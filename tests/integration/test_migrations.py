@@ -55,6 +55,33 @@ async def test_an_empty_database_gets_the_schema_and_a_second_time_nothing(sql_a
     assert set(names) == {*metadata.tables, "alembic_version"}
 
 
+async def _take_back_to(database: Database, revision: str) -> None:
+    """What a server leaves that is killed before it has written the new revision down; MySQL keeps the rest."""
+    version = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+    await database.transact(lambda connection: connection.execute(version.update().values(version_num=revision)))
+
+
+async def test_s9_migrations_that_were_interrupted_are_done_again(mariadb: MariaDB) -> None:
+    async with open_database(mariadb.new_database()) as database:
+        await migrations.upgrade(database)
+        await _take_back_to(database, "0016")
+        assert (await migrations.upgrade(database)).before == "0016"
+        await migrations.check(database)
+
+
+@pytest.mark.nightly
+async def test_s9_each_migration_that_was_interrupted_is_done_again(mariadb: MariaDB) -> None:
+    async with open_database(mariadb.new_database()) as database:
+        before = ""
+        for revision in migrations.revisions():
+            await migrations.upgrade(database, to=revision)
+            if before:
+                await _take_back_to(database, before)
+                await migrations.upgrade(database, to=revision)
+            before = revision
+        await migrations.check(database)
+
+
 async def test_migrations_make_exactly_the_tables_in_code(tmp_path: Path) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

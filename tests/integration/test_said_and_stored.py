@@ -1,6 +1,5 @@
 """What is answered with success is stored: the n-th statement fails, for each n until a request passes."""
 
-import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,8 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
-from sqlalchemy import event, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database
@@ -22,39 +20,12 @@ from server.keys import DATABASE
 from server.settings import ServerSettings
 from server.webhooks.tables import webhooks
 from tests.api_client import ask, bot_headers
+from tests.failing_sql import Failing
 from tests.fakes import FakePipeline
 
 CHANNEL = "/api/v1/channels/somechannel"
 HOOKS = "/api/v1/webhooks"
 MOST_STATEMENTS = 60
-
-
-class Failing:
-    """Makes the n-th statement fail, commits included."""
-
-    def __init__(self, database: Database) -> None:
-        self._left: int | None = None
-        event.listen(database.engine, "before_cursor_execute", self._statement)
-        event.listen(database.engine, "commit", self._commit)
-
-    def at(self, number: int) -> None:
-        self._left = number
-
-    def nowhere(self) -> bool:
-        """Let all pass again; whether one had failed."""
-        failed, self._left = self._left is not None and self._left <= 0, None
-        return failed
-
-    def _statement(self, _connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if not statement.startswith(("PRAGMA", "BEGIN")):
-            self._commit(None)
-
-    def _commit(self, _connection: Any) -> None:
-        if self._left is None:
-            return
-        self._left -= 1
-        if self._left == 0:
-            raise OperationalError("a statement", None, sqlite3.OperationalError("disk I/O error"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

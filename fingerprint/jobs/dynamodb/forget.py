@@ -1,6 +1,6 @@
 """Deletes what is stored about one channel from DynamoDB: answers, its clips and VODs, and its time line."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,9 +30,11 @@ async def forget_channel(
 ) -> Sequence[IdentificationId]:
     """Delete every finished job of a channel; returns their ids. Raises TwitchAudioError `busy`.
 
-    Reads both tables whole: which clips and VODs are a channel's has no index.
+    Reads both tables whole: which clips and VODs are a channel's has no index. When a step fails, the next call
+    finds the rest: the channel's own jobs, which lead to its broadcasts, are deleted last.
     """
     deleted: list[IdentificationId] = []
+    own: list[tuple[JobTable, Item]] = []
     broadcasts: set[str] = set()
     for table, kind in (tables.streams, Kind.STREAM), (tables.clips, Kind.CLIP):
         named, values = _names_channel(traces)
@@ -43,28 +45,32 @@ async def forget_channel(
                     continue
                 if kind is Kind.STREAM and answer.moment is not None and answer.moment.broadcast is not None:
                     broadcasts.add(answer.moment.broadcast)
-                await _forget_job(table, item, now)
+                own.append((table, {name: item[name] for name in ("Id", "Seat") if name in item}))
                 deleted.append(answer.id)
+    known = set(deleted)
     for slug in traces.slugs:
         seat = await tables.clips.get(seat_key(ClipTarget(slug)))
         if seat is not None and "AnswerId" in seat:
-            deleted += await _forget_ids(tables, [seat["AnswerId"]["S"]], now)
+            deleted += await _forget_ids(tables, {seat["AnswerId"]["S"]} - known, now)
     stretches = tables.streams.scan(
         "begins_with(#Id, :stretch)", values={":stretch": text(STRETCH)}, members="#Id, #Heard"
     )
     async for page in stretches:
         for item in page:
             if broadcast_of(item["Id"]["S"]) in broadcasts:
-                deleted += await _forget_ids(tables, [answer.id for answer in heard_of(item)], now)
+                heard = {answer.id for answer in heard_of(item)}
+                deleted += await _forget_ids(tables, heard - known, now)
                 await tables.streams.delete(item["Id"]["S"])
                 continue
             mine = [answer for answer in heard_of(item) if traces.include(answer)]
             for answer in mine:
                 await time_lines.remove_answer(answer)
+    for table, item in own:
+        await _forget_job(table, item, now)
     return deleted
 
 
-async def _forget_ids(tables: JobTables, ids: Sequence[str], now: datetime) -> list[IdentificationId]:
+async def _forget_ids(tables: JobTables, ids: Collection[str], now: datetime) -> list[IdentificationId]:
     """Delete finished jobs by their ids; returns those that were there."""
     found: list[IdentificationId] = []
     for job_id in ids:
