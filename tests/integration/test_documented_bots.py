@@ -77,7 +77,7 @@ async def test_each_command_of_the_docs_answers_as_the_docs_say(
     parts.resolver.error = TwitchAudioError(ProblemCode.NOT_LIVE, "The channel is not live.")
     bot = Bot(api, server, commands()["Fossabot", False], secret.reveal())
     assert await bot.hears("!song") == "Sorry: The channel is not live."
-    assert "Problems are such a line too" in DOCS
+    assert 'also for problems ("Sorry: ...")' in DOCS
     bot = Bot(api, server, commands()["Fossabot", False], "not-the-token")
     assert re.fullmatch(r"Sorry: .*token is not valid.*", await bot.hears("!song"))
 
