@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.api.json_forms import Time, time_text
+from server.api.json_forms import Time, form_of
 from server.songs.finds import Find
 
 
@@ -21,14 +21,7 @@ class FindJson(Struct, kw_only=True):
     @classmethod
     def of(cls, find: Find) -> "FindJson":
         """The form of a find."""
-        return cls(
-            id=find.identification_id,
-            song_id=find.song_id,
-            title=find.title,
-            artists=find.artists,
-            source=find.source,
-            found_at=time_text(find.found_at),
-        )
+        return form_of(cls, find, id=find.identification_id)
 
 
 class FindsJson(Struct, kw_only=True):

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fingerprint.canary import CanaryReport, Outcome
 from fingerprint.providers.guard import ProviderState, ProviderStatus
-from server.api.json_forms import Count, Time, time_text
+from server.api.json_forms import Count, Time, form_of, time_text
 from server.readiness import PartState
 
 
@@ -27,13 +27,7 @@ class DependencyJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, state: PartState) -> "DependencyJson":
-        return cls(
-            ready=state.ready,
-            required=state.required,
-            detail=state.detail,
-            last_error=state.last_error,
-            last_error_at=None if state.last_error_at is None else time_text(state.last_error_at),
-        )
+        return form_of(cls, state)
 
 
 class DependenciesJson(Struct, kw_only=True):
@@ -122,14 +116,7 @@ class ProviderJson(Struct, kw_only=True):
             asked_again_in_seconds=status.seconds,
             budgets=None
             if spending is None
-            else BudgetsJson(
-                **{
-                    str(each.period): SpendingJson(
-                        used=each.used, most=each.most, left=each.left, ends_at=time_text(each.ends_at)
-                    )
-                    for each in spending
-                }
-            ),
+            else BudgetsJson(**{str(each.period): form_of(SpendingJson, each) for each in spending}),
         )
 
 

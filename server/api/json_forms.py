@@ -6,7 +6,7 @@ A class is listed in the document under its name without `Json`.
 
 import contextlib
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Self, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -35,6 +35,8 @@ SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas
 ProblemJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Problem"})]
 Count = Annotated[int, Meta(ge=0)]
 
+F = TypeVar("F", bound=Struct)
+
 
 def moment_from(text: str) -> datetime | None:
     """The moment in an RFC 3339 time with its offset; None for any other text."""
@@ -49,6 +51,16 @@ def time_text(moment: datetime) -> str:
     text = time_to_json(moment)
     assert text is not None, "a time is written as text"
     return text
+
+
+def form_of(form: type[F], record: object, /, **more: object) -> F:
+    """The form of a record: each member is in `more`, or is the attribute of the same name."""
+
+    def member(name: str) -> object:
+        value = more[name] if name in more else getattr(record, name)
+        return time_to_json(value) if isinstance(value, datetime) else value
+
+    return form(**{name: member(name) for name in form.__struct_fields__})
 
 
 # --- What clients send ----------------------------------------------------------------------------------
@@ -174,15 +186,7 @@ class SongTokenJson(Struct, kw_only=True):
     @classmethod
     def of(cls, made: SongToken, **more: str) -> Self:
         """The form of a token; `more` are the members of subclasses."""
-        return cls(
-            id=made.id,
-            channel=made.channel,
-            note=made.note,
-            created_at=time_text(made.created_at),
-            revoked_at=time_to_json(made.revoked_at),
-            used_at=time_to_json(made.used_at),
-            **more,
-        )
+        return form_of(cls, made, **more)
 
 
 class NewSongTokenJson(SongTokenJson, kw_only=True):
@@ -226,17 +230,13 @@ class WatchJson(Struct, kw_only=True):
     @classmethod
     def of(cls, watch: Watch) -> "WatchJson":
         """The form of a watch, without who made it, since anonymous callers may read it."""
-        return cls(
-            channel=watch.channel,
-            state=watch.state,
-            reason=watch.reason,
+        return form_of(
+            cls,
+            watch,
             every=watch.every_seconds,
-            budget=watch.budget,
-            used=watch.used,
             daily=watch.owner_id is not None,
-            started_at=time_text(watch.created_at),
-            last_at=time_to_json(watch.last_at),
-            next_at=time_to_json(watch.next_at if watch.state is WatchState.RUNNING else None),
+            started_at=watch.created_at,
+            next_at=watch.next_at if watch.state is WatchState.RUNNING else None,
         )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.api.json_forms import Time, time_text
+from server.api.json_forms import Time, form_of
 from server.owner_choices.choices import Correction, Visibility
 
 
@@ -36,15 +36,12 @@ class CorrectionJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, correction: Correction) -> "CorrectionJson":
-        return cls(
-            id=correction.id,
-            hidden=correction.hidden,
-            title=correction.title,
-            artists=list(correction.artists),
+        return form_of(
+            cls,
+            correction,
             recognized=RecognizedJson(title=correction.was_title, artists=list(correction.was_artists)),
-            first_heard=time_text(correction.time.since),
-            last_heard=time_text(correction.time.until),
-            changed_at=time_text(correction.changed_at),
+            first_heard=correction.time.since,
+            last_heard=correction.time.until,
         )
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, to_builtins
 
 from fingerprint.domain.identification import Song
 from fingerprint.domain.tracklist import TracklistEntry
 from fingerprint.wire import ProblemDetails, song_to_json, time_to_json
-from server.api.json_forms import ProblemJson, SongJson, Time, time_text
+from server.api.json_forms import ProblemJson, SongJson, Time, form_of, time_text
 from server.api.set_list_files import NamedTracklist, hearing_link
 from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.identifications.set_list import Play
@@ -27,13 +27,7 @@ class PlayJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, play: Play, *, paths: bool) -> "PlayJson":
-        return cls(
-            song=song_to_json(play.song, paths=paths),
-            first_heard=time_text(play.first_heard),
-            last_heard=time_text(play.last_heard),
-            identifications=list(play.answers),
-            probable=play.probable,
-        )
+        return form_of(cls, play, song=song_to_json(play.song, paths=paths), identifications=play.answers)
 
 
 class RemovedPlayJson(Struct, kw_only=True):
@@ -83,17 +77,12 @@ class HearingJson(Struct, kw_only=True):
 
     @classmethod
     def of(cls, hearing: Hearing) -> "HearingJson":
-        return cls(
-            kind=cast("Literal['stream', 'clip', 'video']", str(hearing.kind)),
-            target=hearing.target,
-            channel=hearing.channel,
-            first_heard=time_text(hearing.first_heard),
-            last_heard=time_text(hearing.last_heard),
+        return form_of(
+            cls,
+            hearing,
             identification=hearing.identification_id,
-            broadcast=hearing.broadcast,
             at=hearing.at_seconds,
             link=hearing_link(hearing),
-            corrected=hearing.corrected,
         )
 
 

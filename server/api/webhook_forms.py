@@ -7,8 +7,7 @@ from msgspec import field as form_field
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import channel_target
-from fingerprint.wire import time_to_json
-from server.api.json_forms import RequestBody, Time, time_text
+from server.api.json_forms import RequestBody, Time, form_of
 from server.webhooks.messages import CHOSEN, EventType, Webhook
 from server.webhooks.sender import URL_LIMIT
 
@@ -67,19 +66,7 @@ class WebhookJson(Struct, kw_only=True):
     @classmethod
     def of(cls, webhook: Webhook, *, secret: str | None = None) -> "WebhookJson":
         failing = "active" if webhook.failing_since is None else "failing"
-        return cls(
-            id=webhook.id,
-            url=webhook.url,
-            events=[str(event) for event in webhook.events],
-            channels=list(webhook.channels),
-            secret=secret,
-            state=failing if webhook.disabled is None else "disabled",
-            created_at=time_text(webhook.created_at),
-            last_delivery_at=time_to_json(webhook.last_delivery_at),
-            failing_since=time_to_json(webhook.failing_since),
-            last_error=webhook.last_error,
-            disabled=webhook.disabled,
-        )
+        return form_of(cls, webhook, secret=secret, state=failing if webhook.disabled is None else "disabled")
 
 
 class WebhooksJson(Struct, kw_only=True):
