@@ -1,6 +1,7 @@
 """A bounded cache whose misses are single flights: callers who miss one key at the same time share one call."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, Self, TypeVar
@@ -98,6 +99,12 @@ class SingleFlightCache(Generic[K, V]):
             if entry is not None and self._clock.monotonic() < entry.fresh_until + self._stale_seconds:
                 return entry.value
         raise failure.fresh_copy() from failure
+
+    def begin(self, key: K, load: Callable[[], Awaitable[V]]) -> None:
+        """Begin what `get` would wait for, so that a caller who comes soon waits less. Raises nothing."""
+        if self.fresh(key) is None and key not in self._failures and key not in self._flights:
+            with contextlib.suppress(TwitchAudioError):
+                self._start(key, load)
 
     def fresh(self, key: K) -> V | None:
         """The value while it is fresh, or None. Never starts a call."""

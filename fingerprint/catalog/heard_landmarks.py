@@ -34,16 +34,16 @@ def landmarks_of_finding(
 ) -> str:
     """The peaks of a short sound that are the found track's, too, as text. Takes about a millisecond."""
     peaks = query.quick_peaks
+    peaks = peaks.only((0,))  # the other phase has mostly the same
     steps = peaks.frames * parameters.phases + peaks.phases[peaks.parts]
     theirs = _track_peaks(snapshot, finding, peaks.steps, parameters)
-    once = peaks.parts == 0  # the other phase has mostly the same
     found = np.zeros(len(steps), np.bool_)
     if theirs is not None:
         near = np.abs(steps[:, np.newaxis] - theirs[0]) <= _STEPS
         near &= np.abs(peaks.bins[:, np.newaxis] - theirs[1]) <= _BINS
-        found = near.any(axis=1) & once
+        found = near.any(axis=1)
     if np.count_nonzero(found) < LEAST_FOUND:
-        found = (peaks.ranks == 0) & once
+        found = peaks.ranks == 0
     return points_to_text(_placed(steps[found], peaks.bins[found], peaks.steps, parameters))
 
 

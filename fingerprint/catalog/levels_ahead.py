@@ -1,14 +1,18 @@
 """The spectrograms of a sound that is still being decoded, computed as it comes."""
 
 from collections import deque
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fingerprint.catalog.audio_query import AudioQuery
 from fingerprint.catalog.parameters import DEFAULT, Parameters
-from fingerprint.catalog.spectrogram import spectrogram
+from fingerprint.catalog.spectrogram import frame_count, spectrogram
 from fingerprint.domain.audio import Pcm, cancel_out, halves
+
+_FIRST_FRAMES: Final = 1_100
+"""For how many frames there is room at first: 8.9 s at 16 kHz, longer than most questions."""
 
 
 class LevelsAhead:
@@ -52,20 +56,26 @@ class _Channel:
         self._hop = parameters.hop // parameters.phases
         self.waiting: deque[NDArray[np.float32]] = deque()
         self._rest = np.empty(0, np.float32)
-        self._levels: list[NDArray[np.float32]] = [np.empty((0, parameters.bins), np.float32)]
+        # The first `_known` frames are computed. To join pieces in the end would take a millisecond.
+        self._levels = np.empty((_FIRST_FRAMES, parameters.bins), np.float32)
+        self._known = 0
 
     def catch_up(self) -> bool:
         """Transform the next piece that is waiting; False when there is none."""
         if not self.waiting:
             return False
         self._rest = np.concatenate([self._rest, self.waiting.popleft()])
-        new = spectrogram(self._rest, self._parameters, hop=self._hop)
-        self._rest = self._rest[len(new) * self._hop :]
-        self._levels.append(new)
+        count = frame_count(len(self._rest), self._parameters, hop=self._hop)
+        end = self._known + count
+        while end > len(self._levels):
+            self._levels = np.concatenate([self._levels, np.empty_like(self._levels)])
+        spectrogram(self._rest, self._parameters, hop=self._hop, out=self._levels[self._known : end])
+        self._rest = self._rest[count * self._hop :]
+        self._known = end
         return True
 
     def levels(self) -> NDArray[np.float32]:
         """The spectrogram of all pieces."""
         while self.catch_up():
             pass
-        return np.concatenate(self._levels)
+        return self._levels[: self._known]

@@ -117,7 +117,8 @@ class Job:
 class JobRegistry:
     """Every job that is worked on, followed or waited for in this process, one for each target.
 
-    `ended` is called with the outcome of each job that this process worked on.
+    `ended` is called with the outcome of each job that this process worked on, and `expect` with its target when
+    it begins to listen, for what can be read ahead.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class JobRegistry:
         limits: ServiceLimits,
         ended: Callable[[JobOutcome], None],
         enrich: AnswerEnricher,
+        expect: Callable[[AskedTarget], None],
         news: JobNews,
     ) -> None:
         self._store = store
@@ -142,6 +144,7 @@ class JobRegistry:
         self._limits = limits
         self._ended = ended
         self._enrich = enrich
+        self._expect = expect
         self._news = news
         self._jobs: dict[str, Job] = {}
         self._by_id: dict[IdentificationId, Job] = {}
@@ -365,6 +368,9 @@ class JobRegistry:
         def on_stage(stage: Stage) -> None:
             current = job.progress.current or identification
             job.progress.publish(current.at_stage(stage))
+            if stage is Stage.CAPTURING:
+                # While the network is waited for.
+                self._expect(job.target)
             self._news.tell(identification.id)
 
         try:

@@ -82,6 +82,7 @@ class IdentificationService:
             limits=self._limits,
             ended=self._job_ended,
             enrich=enrich,
+            expect=self._expect,
             news=news or NoNews(),
         )
         self._answers: SingleFlightCache[str, Identification | None] = SingleFlightCache(
@@ -356,6 +357,10 @@ class IdentificationService:
         if stored.kind is Kind.STREAM and stored.asked_at is None:
             return max(0.0, self._live_fresh_seconds - answer_age(stored, self._clock.now()))
         return 0.0 if stored.song is None else self._limits.keep_song_seconds
+
+    def _expect(self, target: AskedTarget) -> None:
+        if self._choices is not None and isinstance(target, ChannelTarget):
+            self._choices.expect(target.name)
 
     def _job_ended(self, outcome: JobOutcome) -> None:
         # The cache may have the one before.

@@ -44,6 +44,10 @@ class OwnerChoices:
         known = self._channels.fresh(login)
         return known or await self._channels.get(login, lambda: self._read(login))
 
+    def expect(self, login: str) -> None:
+        """Begin to read what is decided about a channel, as an answer about it will soon be shown."""
+        self._channels.begin(login, lambda: self._read(login))
+
     async def corrected_among(self, logins: Collection[str]) -> frozenset[str]:
         """Those of the channels that have corrections. Raises TwitchAudioError `busy`."""
         return await self._store.corrected_among(logins) if logins else frozenset()

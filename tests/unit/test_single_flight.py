@@ -140,6 +140,27 @@ async def test_none_is_a_value() -> None:
 # --- One call for all ---------------------------------------------------------------------------------
 
 
+async def test_what_is_begun_is_there_for_the_first_caller() -> None:
+    world = World(fresh_seconds=10)
+    world.source.held = True
+    for _ in range(2):
+        world.cache.begin("a", world.source.load("a"))
+    caller = asyncio.create_task(world.cache.get("a", world.source.load("a")))
+    await asyncio.sleep(0)
+    world.source.gates[0].set()
+    assert await caller == "a0"
+    world.cache.begin("a", world.source.load("a"))
+    await asyncio.sleep(0)
+    assert world.source.calls == ["a"], "it is fresh"
+    world.source.gives = ["", FAILED]
+    world.source.held = False
+    world.cache.begin("b", world.source.load("b"))
+    await world.steps()
+    await world.cache.close()
+    world.cache.begin("c", world.source.load("c"))
+    assert world.source.calls == ["a", "b"], "nothing is begun when it is closed"
+
+
 async def test_a_thousand_callers_share_one_call_and_other_keys_do_not_wait() -> None:
     world = World()
     world.source.held = True

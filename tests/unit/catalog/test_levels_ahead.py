@@ -33,6 +33,7 @@ SOUNDS = {
     "stereo": noise(2, 2),
     "music": tune(1).cut(4, SECONDS),
     "channels that cancel each other out": cancelling(),
+    "longer than there is room for at first": tune(3).cut(0, 9.5),
     "shorter than a window": noise(2, 3).cut(0, 0.05),
 }
 
