@@ -61,7 +61,7 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             "tests/contract/test_api_keys.py",
             *_CONTRACT,
         ),
-        "server/access/identity/sessions.py": ("tests/contract/test_sessions.py", *_CONTRACT),
+        "server/access/identity/sessions.py": ("tests/unit/access/test_sessions.py",),
         "server/channels/song_tokens.py": ("tests/contract/test_song_tokens.py", *_CONTRACT),
     },
     "single-flight": {"fingerprint/single_flight.py": ("tests/unit/test_single_flight.py",)},

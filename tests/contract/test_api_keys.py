@@ -14,6 +14,7 @@ from server.access.identity.credentials import RequestCredentials
 from server.access.limit_status import Limit
 from server.access.quotas.rate_limits import RateLimitedError, count_start, delete_old_counters
 from server.access.rules.store import RulesStore
+from server.access.scopes import SCOPES
 from server.access.tables import api_keys, rate_counters
 from server.audit.changes import ChangeLog
 from server.audit.entries import Who
@@ -32,6 +33,44 @@ async def test_a_key_is_found_by_its_text_and_only_its_hash_is_stored(database: 
     [row] = await database.rows(select(api_keys))
     assert secret.reveal() not in str(row)
     assert key_hash(secret.reveal()) in str(row)
+
+
+async def test_a_key_may_have_all_scopes_and_is_listed_by_its_first_signs(database: Database) -> None:
+    store = ApiKeyStore(database)
+    key, secret = await store.create("a bot", now=NOON, scopes=SCOPES)
+    assert key.scopes == set(SCOPES)
+    assert (len(key.id), key.shown) == (12, secret.reveal()[:11])
+    assert await store.get(key.id) == key
+    assert await store.get("another") is None
+    for wrong in ([], ["made-up"], [*SCOPES, "made-up"]):
+        with pytest.raises(TwitchAudioError, match="scopes"):
+            await store.create("a bot", now=NOON, scopes=wrong)
+    with pytest.raises(TwitchAudioError, match="name"):
+        await store.create(" ", now=NOON)
+
+
+async def test_a_revocation_is_logged_once_and_undone_within_a_minute(database: Database) -> None:
+    store = ApiKeyStore(database)
+    key, secret = await store.create("a bot", now=NOON, per_day=5, expires_at=NOON + timedelta(days=1))
+    for _ in range(2):
+        await store.revoke(key.id, NOON)
+    query = select(log_entries.c.what, log_entries.c.before_value, log_entries.c.after_value)
+    said = "a bot, clips+streams, 5 a day, until 2026-"
+    logged = {row.what: str(row.before_value or row.after_value) for row in await database.rows(query)}
+    assert sorted(logged) == ["create API key", "revoke API key"]
+    assert len(await database.rows(query)) == 2
+    assert all(text.startswith(said[:25]) for text in logged.values()), logged
+    assert await store.valid_hashes() == frozenset()
+    await store.undo_revoke(key.id, NOON + timedelta(seconds=60))
+    found = await store.find(secret.reveal())
+    assert found is not None
+    assert found.revoked_at is None
+    assert found.valid(NOON + timedelta(days=1) - timedelta(seconds=1))
+    assert not found.valid(NOON + timedelta(days=1))
+    assert await store.valid_hashes() == {key_hash(secret.reveal())}
+    await store.revoke(key.id, NOON)
+    with pytest.raises(TwitchAudioError, match="for a minute"):
+        await store.undo_revoke(key.id, NOON + timedelta(seconds=61))
 
 
 async def test_a_revoked_key_stays_revoked_and_says_when(database: Database) -> None:

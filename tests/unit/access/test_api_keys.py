@@ -44,5 +44,5 @@ def test_one_wrong_character_is_noticed(place: int, character: str) -> None:
 
 @given(st.text(max_size=50))
 def test_any_other_text_is_no_key(text: str) -> None:
-    assert not well_formed(text)
-    assert not well_formed("ta_" + text[:36])
+    assert well_formed(text) is False
+    assert well_formed("ta_" + text[:36]) is False
