@@ -55,8 +55,9 @@ class Browser:
 
 
 @asynccontextmanager
-async def browsing(address: URL, viewer: Viewer) -> AsyncGenerator[Browser]:
+async def browsing(server: URL | ClientSession, viewer: Viewer) -> AsyncGenerator[Browser]:
     """A fresh browser; its server's callback is registered at the simulated Twitch."""
+    address = server if isinstance(server, URL) else (await server.get("/healthz")).url.origin()
     callback = str(address.with_path("/login/callback"))
     if callback not in viewer.twitch.accounts.applications[OWN_APPLICATION.client_id].redirect_uris:
         viewer.twitch.accounts.allow_redirect(OWN_APPLICATION.client_id, callback)

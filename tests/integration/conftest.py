@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from fingerprint.database import Database, open_database
 from fingerprint.ports import Clock
 from tests.api_client import ServerRules, open_api
+from tests.browser_client import Browser, browsing
 from tests.fakes import AheadClock, FakePipeline
 from tests.integration.capture_twitch import Listener, listening
 from tests.integration.simulator_client import Viewer, a_viewer
@@ -71,6 +72,13 @@ async def viewer(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Vie
     """A viewer of a simulated Twitch that nobody has asked anything."""
     async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
         yield viewer
+
+
+@pytest.fixture
+async def browser(api: ClientSession, viewer: Viewer) -> AsyncGenerator[Browser]:
+    """A browser at `api` that nobody is signed in with yet."""
+    async with browsing(api, viewer) as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

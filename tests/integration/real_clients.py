@@ -24,6 +24,7 @@ from fingerprint.domain.audio import Pcm
 from simulator.hosts import Hosts
 from simulator.simulator import Simulator
 from tests.integration.capture_twitch import content_of
+from tests.programs import Ran, run_program
 
 _HOSTS: Final = Hosts.twitch()
 NAMES: Final = tuple(
@@ -51,14 +52,6 @@ def make_authority(folder: Path) -> Authority:
     file = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(file))
     return Authority(file, context)
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a client ended, and all that it printed."""
-
-    code: int
-    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +91,8 @@ class RealClients:
             "REQUESTS_CA_BUNDLE": str(self.authority),
             "SSL_CERT_FILE": str(self.authority),
         }
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
-            env=environment,
-            cwd=self.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            async with asyncio.timeout(CLIENT_SECONDS):
-                output, _ = await child.communicate()
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-        assert child.returncode is not None
-        return Ran(child.returncode, output.decode(errors="replace"))
+        command = (sys.executable, "-m", module, *arguments)
+        return await run_program(*command, folder=self.folder, seconds=CLIENT_SECONDS, environment=environment)
 
 
 @asynccontextmanager

@@ -179,7 +179,7 @@ async def test_a_persons_limit_counts_starts_wherever_they_ask_from_and_however_
             left: list[str] = []
             for number, api in enumerate((a, b)):
                 left.append((await asked(api, number, vic)).headers["RateLimit"].split(";t=")[0])
-            async with browsing((await a.get("/healthz")).url.origin(), viewer) as browser:
+            async with browsing(a, viewer) as browser:
                 await browser.sign_in()
                 by_cookie = await browser.post(ASK, json={"channel": "channel2"}, token=await browser.csrf())
                 left.append(by_cookie.headers["RateLimit"].split(";t=")[0])

@@ -59,11 +59,12 @@ async def operator(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[C
     await asyncio.to_thread(shelf_of, data, files())
     async with a_viewer(tmp_path_factory.getbasetemp() / "simulator-media") as viewer:
         parts, known = FakePipeline(SystemClock()), known_to_twitch(viewer)
-        async with open_api(parts, data, admins=(VIC,), **known) as client:
-            address = (await client.get("/healthz")).url.origin()
-            async with browsing(address, viewer) as browser:
-                await browser.sign_in()
-                yield CatalogBrowser(browser, data)
+        async with (
+            open_api(parts, data, admins=(VIC,), **known) as client,
+            browsing(client, viewer) as browser,
+        ):
+            await browser.sign_in()
+            yield CatalogBrowser(browser, data)
 
 
 async def test_tracks_are_listed_searched_and_shown_with_cover_and_file(operator: CatalogBrowser) -> None:

@@ -38,18 +38,13 @@ PAGES = (
 
 
 @pytest.fixture
-async def address(viewer: Viewer, sql_address: str, tmp_path: Path) -> AsyncGenerator[URL]:
-    parts = FakePipeline(SystemClock())
-    more: dict[str, Any] = {**known_to_twitch(viewer), "admins": (VIC,)}
-    async with open_api(parts, tmp_path, database_url=sql_address, **more) as client:
-        yield (await client.get("/healthz")).url.origin()
+def address(sql_address: str) -> str:
+    return sql_address
 
 
 @pytest.fixture
-async def browser(address: URL, viewer: Viewer) -> AsyncGenerator[Browser]:
-    """A browser that nobody is signed in with yet."""
-    async with browsing(address, viewer) as browser:
-        yield browser
+def options(viewer: Viewer) -> dict[str, Any]:
+    return {**known_to_twitch(viewer), "admins": (VIC,)}
 
 
 @pytest.fixture
@@ -83,13 +78,12 @@ async def test_the_desk_is_for_operators_only(browser: Browser, viewer: Viewer, 
         assert response.status == 200, page
         assert 'href="/admin"' in await response.text()
     parts = FakePipeline(SystemClock())
-    async with open_api(parts, tmp_path / "other", admins=("somebody_else",), **known_to_twitch(viewer)) as client:
-        address = (await client.get("/healthz")).url.origin()
-        async with browsing(address, viewer) as other:
-            assert f'Sign out<span class="who"> {VIC}' in await (await other.sign_in()).text()
-            assert "/admin" not in await (await other.get("/")).text()
-            for page in PAGES:
-                assert (await other.get(f"/admin{page}")).status == 403
+    more: dict[str, Any] = {**known_to_twitch(viewer), "admins": ("somebody_else",)}
+    async with open_api(parts, tmp_path / "other", **more) as client, browsing(client, viewer) as other:
+        assert f'Sign out<span class="who"> {VIC}' in await (await other.sign_in()).text()
+        assert "/admin" not in await (await other.get("/")).text()
+        for page in PAGES:
+            assert (await other.get(f"/admin{page}")).status == 403
 
 
 async def test_the_desk_warns_of_a_proxy_that_is_not_trusted(operator: Browser) -> None:
@@ -116,17 +110,15 @@ async def test_a_form_that_does_not_arrive_or_cannot_be_read_is_refused(viewer: 
 
     parts, limits = FakePipeline(SystemClock()), ServerLimits(body_seconds=0.2)
     more: dict[str, Any] = {**known_to_twitch(viewer), "admins": (VIC,)}
-    async with open_api(parts, tmp_path, limits=limits, **more) as client:
-        address = (await client.get("/healthz")).url.origin()
-        async with browsing(address, viewer) as browser:
-            await browser.sign_in()
-            # With the token in a header nothing before the page's own handler reads the form.
-            token, form = await browser.csrf(), "application/x-www-form-urlencoded"
-            for data, kind, status in ((stalled(), form, 408), (b"action=add", f"{form}; charset=nonsense", 400)):
-                headers = {"Content-Type": kind, "Accept": "text/html"}
-                async with asyncio.timeout(30):
-                    response = await browser.post("/admin/whitelist", token=token, data=data, headers=headers)
-                assert response.status == status
+    async with open_api(parts, tmp_path, limits=limits, **more) as client, browsing(client, viewer) as browser:
+        await browser.sign_in()
+        # With the token in a header nothing before the page's own handler reads the form.
+        token, form = await browser.csrf(), "application/x-www-form-urlencoded"
+        for data, kind, status in ((stalled(), form, 408), (b"action=add", f"{form}; charset=nonsense", 400)):
+            headers = {"Content-Type": kind, "Accept": "text/html"}
+            async with asyncio.timeout(30):
+                response = await browser.post("/admin/whitelist", token=token, data=data, headers=headers)
+            assert response.status == status
 
 
 async def test_settings_are_changed_together_or_not_at_all(operator: Browser) -> None:
@@ -307,9 +299,7 @@ async def test_twitch_has_a_page_though_nothing_is_asked(operator: Browser) -> N
     assert "Nothing since this server" in page
 
 
-async def test_recognizers_are_shown_in_their_order_and_can_be_tested(
-    operator: Browser, address: URL, tmp_path: Path
-) -> None:
+async def test_recognizers_are_shown_in_their_order_and_can_be_tested(operator: Browser) -> None:
     page = await (await operator.get("/admin/recognizers")).text()
     assert "<td>catalog</td><td>free</td>" in page
     assert '<button type="submit" aria-label="Test: catalog">' in page

@@ -5,12 +5,10 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
-from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
@@ -20,8 +18,8 @@ from fingerprint.ports import Match
 from server import migrations
 from server.channels.retention import delete_old_finds
 from server.songs.finds import FIND_DAYS, MAX_FINDS, FindStore, forget_finds
-from tests.api_client import ASK, STREAM, assert_problem, open_api
-from tests.browser_client import Browser, browsing, known_to_twitch
+from tests.api_client import ASK, STREAM, assert_problem
+from tests.browser_client import Browser, known_to_twitch
 from tests.builders import NOON, answered, song
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer
@@ -30,15 +28,8 @@ FINDS = "/api/v1/me/finds"
 
 
 @pytest.fixture
-async def address(viewer: Viewer, parts: FakePipeline, tmp_path: Path) -> AsyncGenerator[URL]:
-    async with open_api(parts, tmp_path, **known_to_twitch(viewer)) as client:
-        yield (await client.get("/healthz")).url.origin()
-
-
-@pytest.fixture
-async def browser(address: URL, viewer: Viewer) -> AsyncGenerator[Browser]:
-    async with browsing(address, viewer) as browser:
-        yield browser
+def options(viewer: Viewer) -> dict[str, Any]:
+    return known_to_twitch(viewer)
 
 
 @pytest.fixture
@@ -82,12 +73,11 @@ async def test_what_is_found_while_signed_in_is_kept_shown_exported_and_deleted(
     assert (await browser.api(FINDS))["finds"] == []
 
 
-async def test_of_who_is_not_signed_in_nothing_is_kept(address: URL) -> None:
-    async with ClientSession(address) as api:
-        await assert_problem(await api.get(FINDS), "login-required", 401)
-        await assert_problem(await api.put(f"{FINDS}/x"), "login-required", 401)
-        await assert_problem(await api.delete(FINDS), "login-required", 401)
-        page = await (await api.get("/finds")).text()
+async def test_of_who_is_not_signed_in_nothing_is_kept(api: ClientSession) -> None:
+    await assert_problem(await api.get(FINDS), "login-required", 401)
+    await assert_problem(await api.put(f"{FINDS}/x"), "login-required", 401)
+    await assert_problem(await api.delete(FINDS), "login-required", 401)
+    page = await (await api.get("/finds")).text()
     assert '<script type="application/json" id="kept">[]</script>' in page
     assert "Delete my finds" not in page
 

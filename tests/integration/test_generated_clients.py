@@ -3,22 +3,18 @@
 Generators are not ours and are large, so they have environments of their own under `.cache`, and are `nightly`.
 """
 
-import asyncio
 import json
 import re
 import shutil
 import sys
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from aiohttp import ClientSession
 
-from fingerprint.clock import SystemClock
 from server.api.openapi import openapi_document
-from tests.api_client import open_api
-from tests.fakes import FakePipeline
+from tests.programs import Ran, run_program
 from tests.test_docs import ROOT
 
 CACHE: Final = ROOT / ".cache" / "clients"
@@ -38,45 +34,23 @@ def blocks(language: str) -> list[str]:
     return [text for name, text in BLOCK.findall(SECTION) if name == language]
 
 
-async def run(*command: str, folder: Path, path: Path | None = None) -> tuple[int, str]:
-    """Run a program, with the programs of `path` before others. Gives its status and all that it printed."""
+async def run(*command: str, folder: Path, path: Path | None = None) -> Ran:
+    """Run a program, with the programs of `path` before others."""
     before = () if path is None else ("sh", "-c", 'PATH="$0:$PATH" exec "$@"', str(path))
-    process = await asyncio.create_subprocess_exec(
-        *before,
-        *command,
-        cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(PROGRAM_SECONDS):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, output.decode(errors="replace")
+    return await run_program(*before, *command, folder=folder, seconds=PROGRAM_SECONDS)
 
 
 async def install(*command: str, folder: Path, path: Path | None = None) -> None:
     """Run a command that fetches packages or makes a place for them. Skips the test where they cannot be had."""
-    code, output = await run(*command, folder=folder, path=path)
-    if code != 0:
-        pytest.skip(f"{' '.join(command)} failed: {output[-500:]}")
+    ran = await run(*command, folder=folder, path=path)
+    if ran.code != 0:
+        pytest.skip(f"{' '.join(command)} failed: {ran.output[-500:]}")
 
 
 async def run_well(*command: str, folder: Path, path: Path | None = None) -> str:
-    code, output = await run(*command, folder=folder, path=path)
-    assert code == 0, f"{' '.join(command)}\n{output}"
-    return output
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(FakePipeline(SystemClock()), tmp_path / "data") as api:
-        yield api
+    ran = await run(*command, folder=folder, path=path)
+    assert ran.code == 0, f"{' '.join(command)}\n{ran.output}"
+    return ran.output
 
 
 def address_of(api: ClientSession) -> str:
@@ -147,5 +121,5 @@ async def test_spectral_has_nothing_to_say_about_the_document(tmp_path: Path) ->
     worse = openapi_document()
     del worse["info"]["contact"]
     (tmp_path / "worse.json").write_text(json.dumps(worse))
-    code, output = await run(*check, "worse.json", folder=tmp_path)
-    assert (code, "info-contact" in output) == (1, True), output
+    ran = await run(*check, "worse.json", folder=tmp_path)
+    assert (ran.code, "info-contact" in ran.output) == (1, True), ran.output

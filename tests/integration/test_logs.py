@@ -86,7 +86,7 @@ async def test_every_way_of_signing_in_is_logged_when_it_counts(
             open_api(
                 FakePipeline(SystemClock()), tmp_path, database_url=sql_address, **known_to_twitch(viewer)
             ) as api,
-            browsing((await api.get("/healthz")).url.origin(), viewer) as browser,
+            browsing(api, viewer) as browser,
         ):
             token = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}
             for _ in range(3):
@@ -117,7 +117,7 @@ async def test_hits_name_whoever_is_signed_in_also_where_nobody_has_to_know_who_
         open_api(
             FakePipeline(SystemClock()), tmp_path, database_url=database_url, **known_to_twitch(viewer)
         ) as api,
-        browsing((await api.get("/healthz")).url.origin(), viewer) as browser,
+        browsing(api, viewer) as browser,
         open_database(database_url) as database,
     ):
         token = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}

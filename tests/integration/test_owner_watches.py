@@ -89,11 +89,9 @@ async def staged(parts: FakePipeline, viewer: Viewer, folder: Path, **more: Any)
     limits = ServiceLimits(keep_definite_seconds=0.01)
     settings: dict[str, Any] = {**known_to_twitch(viewer), "watches": 3, "service_limits": limits, **more}
     async with open_api(parts, folder, watcher_limits=QUICK, **settings) as api:
-        async with api.get("/healthz") as answer:
-            address = answer.url.origin()
         viewer.twitch.accounts.sign_in(VIC)
         async with (
-            browsing(address, viewer) as browser,
+            browsing(api, viewer) as browser,
             open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database,
         ):
             token = viewer.twitch.accounts.token_for(VIC)

@@ -93,11 +93,9 @@ class Stage:
 async def staged(viewer: Viewer, folder: Path) -> AsyncGenerator[Stage]:
     parts = FakePipeline(SystemClock())
     async with open_api(parts, folder, **known_to_twitch(viewer)) as api:
-        async with api.get("/healthz") as answer:
-            address = answer.url.origin()
         viewer.twitch.accounts.sign_in(VIC)
         async with (
-            browsing(address, viewer) as browser,
+            browsing(api, viewer) as browser,
             open_database(f"sqlite:///{folder / 'twitchaudio.sqlite3'}") as database,
         ):
             headers = {"Authorization": f"Bearer {viewer.twitch.accounts.token_for(VIC)}"}

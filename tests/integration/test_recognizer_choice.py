@@ -37,7 +37,7 @@ async def operator(viewer: Viewer, sql_address: str, tmp_path: Path) -> AsyncGen
     more: dict[str, Any] = {**known_to_twitch(viewer), "admins": (VIC,), "pipeline": {"providers": AUDD}}
     async with (
         open_api(parts, tmp_path / "one", database_url=sql_address, **more) as client,
-        browsing((await client.get("/healthz")).url.origin(), viewer) as browser,
+        browsing(client, viewer) as browser,
     ):
         await browser.sign_in()
         yield browser

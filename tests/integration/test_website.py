@@ -6,26 +6,21 @@ import html
 import io
 import json
 import re
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from yarl import URL
 
-from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.codes import CodeStore
 from server.access.rules.store import RulesStore
 from server.api.openapi import openapi_document
 from server.channels.reports import ReportStore
 from server.channels.watch_store import WatchStore
-from tests.api_client import open_api
-from tests.browser_client import PAGE, Browser, browsing, known_to_twitch
+from tests.browser_client import PAGE, Browser, known_to_twitch
 from tests.builders import NOON
-from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer
 from tests.seeds import seed_evening
 
@@ -33,20 +28,14 @@ VIC = "viewer_vic"
 
 
 @pytest.fixture
-async def browser(viewer: Viewer, tmp_path: Path) -> AsyncGenerator[Browser]:
-    known = known_to_twitch(viewer)
-    async with open_api(FakePipeline(SystemClock()), tmp_path, **known) as api:
-        async with api.get("/healthz") as answer:
-            address = answer.url.origin()
-        viewer.twitch.accounts.sign_in(VIC)
-        async with browsing(address, viewer) as opened:
-            yield opened
+def options(viewer: Viewer) -> dict[str, Any]:
+    return known_to_twitch(viewer)
 
 
 @pytest.fixture
-async def database(browser: Browser, tmp_path: Path) -> AsyncGenerator[Database]:
-    async with open_database(f"sqlite:///{tmp_path / 'twitchaudio.sqlite3'}") as opened:
-        yield opened
+def browser(browser: Browser, viewer: Viewer) -> Browser:
+    viewer.twitch.accounts.sign_in(VIC)
+    return browser
 
 
 async def page(browser: Browser, path: str = "/", status: int = 200) -> str:
