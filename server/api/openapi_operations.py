@@ -127,7 +127,11 @@ _PATH_PARAMETERS: Final = {
     "{slug}": parameter("path", "slug", "The clip's slug; its case counts."),
     "/webhooks/{id}": parameter("path", "id", "The webhook's id."),
     "/me/finds/{id}": parameter("path", "id", "The identification's id."),
-    "{play}": parameter("path", "play", "The id of one of the play's answers, as in its `identifications`."),
+    "{play}": parameter(
+        "path",
+        "play",
+        "The id of one of the play's answers, as in its `identifications`, or of one about a clip or a VOD.",
+    ),
     "{correction}": parameter("path", "correction", "The correction's id."),
     "/song-tokens/{id}": parameter("path", "id", "The token's id."),
 }

@@ -257,7 +257,8 @@ _OPERATIONS: Final = (
         id="correctPlay",
         summary="Correct a play",
         description=f"{_FOR_OWNERS_AND_OPERATORS} The play has this title and these artists wherever it is "
-        "shown, with `corrected` in its song, and without links and ids of another song.",
+        "shown, with `corrected` in its song, and without links and ids of another song. Likewise the "
+        "answer about a clip or a VOD of the channel.",
         body="PlayNames",
         responses={"200": json_of("Correction", "The correction.")},
         problems=(*OWNER, ProblemCode.NOT_FOUND),
@@ -267,7 +268,8 @@ _OPERATIONS: Final = (
         id="hidePlay",
         summary="Hide a play",
         description=f"{_FOR_OWNERS_AND_OPERATORS} The play is not shown any more; its answers have found no "
-        "song. It is among the corrections, where it can be taken back.",
+        "song. Likewise the answer about a clip or a VOD of the channel. It is among the corrections, where it "
+        "can be taken back.",
         responses={"204": {"description": "Hidden."}},
         problems=(*OWNER, ProblemCode.NOT_FOUND, ProblemCode.INVALID_INPUT),
     ),

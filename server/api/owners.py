@@ -92,4 +92,4 @@ async def public_video(request: web.Request, found: VideoSetList) -> VideoSetLis
     if await shown_to(request, login) is not Visibility.SET_LIST:
         raise not_public(login)
     choices = await request.app[keys.CHOICES].of(login)
-    return replace(found, tracklist=choices.shown_tracklist(found.tracklist))
+    return replace(found, tracklist=choices.shown_tracklist(found.tracklist, found.video))

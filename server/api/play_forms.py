@@ -1,6 +1,6 @@
 """The JSON of corrections and of what is public; see `json_forms`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -22,6 +22,21 @@ class RecognizedJson(Struct, kw_only=True):
     artists: list[str]
 
 
+class RecordingJson(Struct, kw_only=True):
+    """A clip, or a moment of a VOD."""
+
+    kind: Literal["clip", "video"]
+    target: Annotated[str, Meta(description="The clip's slug or the VOD's number.")]
+    at: Annotated[int | None, Meta(description="The second of the VOD; null for clips.")]
+
+    @classmethod
+    def of(cls, recording: str | None) -> "RecordingJson | None":
+        if recording is None:
+            return None
+        kind, target, *at = recording.split(":")
+        return cls(kind="video" if kind == "video" else "clip", target=target, at=int(at[0]) if at else None)
+
+
 class CorrectionJson(Struct, kw_only=True):
     """A play that is shown otherwise than it was recognized."""
 
@@ -33,6 +48,9 @@ class CorrectionJson(Struct, kw_only=True):
     first_heard: Time
     last_heard: Time
     changed_at: Time
+    recording: Annotated[
+        RecordingJson | None, Meta(description="The clip or VOD whose answer was corrected; null for a play.")
+    ]
 
     @classmethod
     def of(cls, correction: Correction) -> "CorrectionJson":
@@ -42,6 +60,7 @@ class CorrectionJson(Struct, kw_only=True):
             recognized=RecognizedJson(title=correction.was_title, artists=list(correction.was_artists)),
             first_heard=correction.time.since,
             last_heard=correction.time.until,
+            recording=RecordingJson.of(correction.time.recording),
         )
 
 

@@ -1,11 +1,12 @@
-"""Corrects and hides plays of a channel, takes that back, and decides what is public."""
+"""Corrects and hides plays of a channel, and answers about its clips and VODs, and decides what is public."""
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from fingerprint.database import Database
-from fingerprint.domain.identification import Identification, Song
+from fingerprint.domain.identification import Identification, Kind, Song
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.songs import song_id
 from fingerprint.domain.text import clean_text
@@ -13,6 +14,7 @@ from fingerprint.ports import Clock
 from server.audit.changes import ChangeLog
 from server.identifications.history import ChannelHistory
 from server.owner_choices.choices import (
+    ChannelChoices,
     CorrectedTime,
     Correction,
     Visibility,
@@ -20,6 +22,7 @@ from server.owner_choices.choices import (
     keys_of,
     longest_gap,
     moment_of,
+    recording_of,
 )
 from server.owner_choices.service import OwnerChoices
 from server.owner_choices.store import ChoiceStore, PlayChange
@@ -57,7 +60,10 @@ class PlayCorrections:
         return (await self._choices.of(login)).corrections
 
     async def hide(self, login: str, answer_id: str, *, made_by: str, changes: ChangeLog) -> Correction:
-        """Hide a play. `answer_id`: one of its answers. Raises TwitchAudioError `not-found`, `invalid-input`."""
+        """Hide a play, or what a clip or a moment of a VOD was identified as. `answer_id`: one of its answers.
+
+        Raises TwitchAudioError `not-found`, `invalid-input`.
+        """
         answers = await self._answers(login, answer_id)
         return await self._write(login, answers, None, (), made_by=made_by, changes=changes)
 
@@ -95,6 +101,8 @@ class PlayCorrections:
             if song_id(old) not in found.keys:
                 await self._songs.forget_between(login, song_id(old), found.time.since, found.time.until)
         self._changed(login)
+        if found.time.recording is not None:
+            await self._note_again(found.time.recording)
 
     async def choose(self, login: str, visibility: Visibility, *, made_by: str, changes: ChangeLog) -> None:
         """Decide what of the channel is public."""
@@ -104,11 +112,26 @@ class PlayCorrections:
         self._changed(login)
 
     async def _answers(self, login: str, answer_id: str) -> Sequence[Identification]:
-        answers = await self._history.answers_of_play(login, answer_id) if len(answer_id) <= NAME_LIMIT else ()
+        answers: Sequence[Identification] = ()
+        if len(answer_id) <= NAME_LIMIT:
+            answers = await self._history.answers_of_play(login, answer_id)
+            if not answers and (recorded := await self._history.recorded(login, answer_id)) is not None:
+                answers = (recorded,)
         if not answers:
-            detail = "The set list of this channel has no play with this identification."
+            detail = (
+                "This channel has no play, and no answer about its clips and videos, with this identification."
+            )
             raise TwitchAudioError(ProblemCode.NOT_FOUND, detail)
         return answers
+
+    async def _note_again(self, recording: str) -> None:
+        """Note where the songs of a clip or a moment of a VOD were heard, as they are shown now."""
+        kind, target, *at = recording.split(":")
+        seconds = int(at[0]) if at else None
+        for number in await self._songs.answers_about(Kind(kind), target, seconds):
+            answer = await self._history.answer(number)
+            if answer is not None:
+                await self._songs.note(await self._choices.shown(answer))
 
     async def _write(
         self,
@@ -121,19 +144,22 @@ class PlayCorrections:
         changes: ChangeLog,
     ) -> Correction:
         now = self._clock.now()
-        newest = await self._history.newest_answers(login, limit=1)
-        newest_id = newest[0].id if newest else None
-        wanted = [
-            PlayChange(
-                song=song,
-                time=time_of(
-                    mine, goes_on=mine[0].id == newest_id and now - moment_of(mine[0]) <= longest_gap(song)
-                ),
-                title=title,
-                artists=artists,
-            )
-            for song, mine in _by_song(answers)
-        ]
+        if answers[0].kind is Kind.STREAM:
+            newest = await self._history.newest_answers(login, limit=1)
+            newest_id = newest[0].id if newest else None
+            times = [
+                (
+                    song,
+                    time_of(
+                        mine, goes_on=mine[0].id == newest_id and now - moment_of(mine[0]) <= longest_gap(song)
+                    ),
+                )
+                for song, mine in _by_song(answers)
+            ]
+        else:
+            time = replace(time_of(answers, goes_on=False), recording=recording_of(answers[0]))
+            times = [(_first_shown(await self._choices.of(login), answers[0]), time)]
+        wanted = [PlayChange(song=song, time=time, title=title, artists=artists) for song, time in times]
         store, channel_id = ChoiceStore(self._database, changes=changes), await self._choices.id_of(login)
         ids = await store.correct(login, channel_id, wanted, made_by=made_by, now=now)
         self._changed(login)
@@ -150,6 +176,14 @@ def _name(text: str) -> str:
     """A name without control characters; empty where nothing of it is visible."""
     cleaned = clean_text(text, NAME_LIMIT)
     return cleaned if any(unicodedata.category(sign)[0] not in "CZM" for sign in cleaned) else ""
+
+
+def _first_shown(choices: ChannelChoices, answer: Identification) -> Song:
+    """The song that an answer about a recording shows first, as it was recognized."""
+    assert answer.song is not None, "only answers with songs are corrected"
+    named = (answer.song, *answer.songs)
+    decided = ((song, choices.of_answer(answer, song)) for song in named)
+    return next((song for song, found in decided if found is None or not found.hidden), answer.song)
 
 
 def _by_song(answers: Sequence[Identification]) -> Sequence[tuple[Song, list[Identification]]]:

@@ -32,7 +32,7 @@ _OLD: Final[tuple[tuple[Table, Column[Any], Column[Any], ColumnElement[bool]], .
     (reports, reports.c.id, reports.c.created_us, true()),
     (clip_owners, clip_owners.c.slug, clip_owners.c.seen_us, true()),
     # As the answers: those about clips and VODs stay.
-    (play_corrections, play_corrections.c.id, play_corrections.c.until_us, true()),
+    (play_corrections, play_corrections.c.id, play_corrections.c.until_us, play_corrections.c.recording.is_(None)),
     (song_hearings, song_hearings.c.id, song_hearings.c.last_us, song_hearings.c.kind == str(Kind.STREAM)),
 )
 """Tables, their keys, when a row is from, and which of them are deleted."""

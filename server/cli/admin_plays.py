@@ -121,6 +121,7 @@ def list_corrections(arguments: argparse.Namespace) -> None:
             "recognized_title": each.was_title,
             "recognized_artists": each.was_artists,
             "last_heard": each.time.until,
+            "recording": each.time.recording,
             "made_by": each.made_by,
         }
         for each in _with_plays(lambda plays: plays.corrections.all(login))

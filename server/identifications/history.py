@@ -102,6 +102,20 @@ class ChannelHistory:
             cursor = page[-1].created_at
         return ()
 
+    async def recorded(self, login: str, answer_id: str) -> Identification | None:
+        """An answer about a clip or a VOD of a channel, as it was given; None for others, and without a song."""
+        answer = await self._store.get(IdentificationId(answer_id))
+        if answer is None or answer.kind not in (Kind.CLIP, Kind.VIDEO) or answer.song is None:
+            return None
+        channel = None if self._names is None else await self._names.current(login)
+        if channel is not None and answer.channel_id is not None:
+            return answer if channel.id == answer.channel_id else None
+        return answer if answer.channel == login else None
+
+    async def answer(self, answer_id: str) -> Identification | None:
+        """An answer as it was given."""
+        return await self._store.get(IdentificationId(answer_id))
+
     async def _shown(self, login: str, *, limit: int, before: datetime | None = None) -> list[Identification]:
         """A channel's answers as they are shown, newest first; of those with hidden songs, without these."""
         found = await self._stored(login, limit=limit, before=before)

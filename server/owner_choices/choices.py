@@ -1,7 +1,8 @@
 """Corrections of plays, and what of a channel is public, as values; how they change what is shown. Pure.
 
 An answer, a play and an entry of a VOD's set list are changed when their song is the corrected one and they are
-from the corrected time. A play that went on when it was corrected stays corrected while it goes on.
+from the corrected time. A play that went on when it was corrected stays corrected while it goes on. The answer
+about a clip, or a moment of a VOD, is corrected by what it is about: that need not tell when it was broadcast.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,10 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectedTime:
-    """When a play was heard: first, last, whether it goes on, and where in which broadcast, if that is known."""
+    """When a play was heard: first, last, whether it goes on, and where in which broadcast, if that is known.
+
+    `recording`: the clip, or the moment of a VOD, whose answer is corrected instead of a play; see `recording_of`.
+    """
 
     since: datetime
     until: datetime
@@ -40,6 +44,7 @@ class CorrectedTime:
     broadcast: str | None = None
     from_seconds: float | None = None
     to_seconds: float | None = None
+    recording: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class Correction:
     def covers(self, answer: Identification, song: Song) -> bool:
         """Whether an answer that names the song is from the corrected time."""
         time, moment = self.time, answer.moment
+        if time.recording is not None and _is_of(time.recording, answer):
+            return True
         is_play = answer.kind is Kind.STREAM and answer.asked_at is None
         before = timedelta(0) if is_play else BESIDE
         after = longest_gap(song) if time.going_on else before
@@ -83,10 +90,18 @@ class Correction:
                 return False
         elif answer.kind is not Kind.STREAM:
             return False
+        if time.recording is not None:
+            return False
         return time.since - before <= moment_of(answer) <= time.until + after
 
-    def covers_entry(self, broadcast: str, entry: TracklistEntry) -> bool:
+    def covers_entry(self, broadcast: str | None, entry: TracklistEntry, video: str | None = None) -> bool:
         """Whether an entry of the set list of a broadcast's VOD is from the corrected time."""
+        at = None if self.time.recording is None else _seconds_of(self.time.recording, video)
+        if at is not None:
+            beside = BESIDE.total_seconds()
+            return entry.start - beside <= at <= entry.end + beside
+        if broadcast is None:
+            return False
         after = longest_gap(entry.song) if self.time.going_on else BESIDE
         return self._covers_seconds(broadcast, entry.start, entry.end, BESIDE, after)
 
@@ -99,6 +114,31 @@ class Correction:
         return (
             end >= time.from_seconds - before.total_seconds() and start <= time.to_seconds + after.total_seconds()
         )
+
+
+def recording_of(answer: Identification) -> str | None:
+    """What an answer about a clip or a moment of a VOD is about; None for others."""
+    match answer.kind:
+        case Kind.CLIP:
+            return f"clip:{answer.target}"
+        case Kind.VIDEO:
+            return f"video:{answer.target}:{int(answer.at_seconds or 0)}"
+        case _:
+            return None
+
+
+def _is_of(recording: str, answer: Identification) -> bool:
+    """Whether an answer is about the clip, or about a moment of the VOD that is near."""
+    at = _seconds_of(recording, answer.target) if answer.kind is Kind.VIDEO else None
+    if at is not None:
+        return abs(at - (answer.at_seconds or 0)) <= BESIDE.total_seconds()
+    return recording == recording_of(answer)
+
+
+def _seconds_of(recording: str, video: str | None) -> float | None:
+    """The second of a VOD that is meant; None for another one, and for clips."""
+    start, _, at = recording.rpartition(":")
+    return float(at) if video is not None and start == f"video:{video}" else None
 
 
 def keys_of(song: Song) -> frozenset[str]:
@@ -174,14 +214,14 @@ class ChannelChoices:
         correction = self.of_answer(answer, song)
         return song if correction is None else correction.of(song)
 
-    def shown_tracklist(self, tracklist: Tracklist) -> Tracklist:
-        """The set list of a VOD as it is shown."""
+    def shown_tracklist(self, tracklist: Tracklist, video: str | None = None) -> Tracklist:
+        """The set list of a VOD as it is shown. `video`: its number."""
         broadcast = tracklist.broadcast
-        if not self.corrections or broadcast is None:
+        if not self.corrections:
             return tracklist
         entries: list[TracklistEntry] = []
         for entry in tracklist.entries:
-            mine = (each for each in self._of_song(entry.song) if each.covers_entry(broadcast, entry))
+            mine = (each for each in self._of_song(entry.song) if each.covers_entry(broadcast, entry, video))
             correction = next(mine, None)
             song = entry.song if correction is None else correction.of(entry.song)
             if song is not None:

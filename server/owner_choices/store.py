@@ -96,6 +96,7 @@ class ChoiceStore:
             "broadcast_id": time.broadcast,
             "from_s": time.from_seconds,
             "to_s": time.to_seconds,
+            "recording": time.recording,
             "title": wanted.title,
             "artists": json.dumps(wanted.artists),
         }
@@ -185,9 +186,15 @@ def _of(table: Table, login: str, channel_id: str | None) -> ColumnElement[bool]
 
 
 def _known(connection: Connection, mine: ColumnElement[bool], wanted: PlayChange) -> Any | None:
-    """The correction of the same play, which may have gone on since."""
+    """The correction of the same play, which may have gone on since, or of the same recording."""
     table, time = play_corrections, wanted.time
-    near = (table.c.since_us <= to_us(time.until), table.c.until_us >= to_us(time.since))
+    near = (
+        table.c.recording.is_(None),
+        table.c.since_us <= to_us(time.until),
+        table.c.until_us >= to_us(time.since),
+    )
+    if time.recording is not None:
+        near = (table.c.recording == time.recording,)
     keys = keys_of(wanted.song)
     rows = connection.execute(select(table).where(mine, *near)).all()
     return next((row for row in rows if keys & _correction(row).keys), None)
@@ -233,6 +240,7 @@ def _correction(row: Any) -> Correction:
             broadcast=row.broadcast_id,
             from_seconds=row.from_s,
             to_seconds=row.to_s,
+            recording=row.recording,
         ),
         title=row.title,
         artists=tuple(json.loads(row.artists)),

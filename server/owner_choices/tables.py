@@ -22,6 +22,8 @@ play_corrections: Final = sql_table(
     Column("broadcast_id", exact_text(32)),
     Column("from_s", Float),
     Column("to_s", Float),
+    # The clip, or the moment of a VOD, whose answer it is about; null: it is about a play.
+    Column("recording", exact_text(160)),
     # What it is called instead, artists as JSON; null: it is hidden.
     Column("title", Text),
     Column("artists", Text, nullable=False),

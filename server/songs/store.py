@@ -26,6 +26,9 @@ LONGEST_GAP: Final = timedelta(minutes=15)
 RECORD_SECONDS: Final = 2.0
 """How long an answer may wait until it is noted where its song was heard."""
 
+MAX_RENOTED: Final = 20
+"""How many answers about one clip or moment are noted again."""
+
 MAX_NOTED: Final = 10_000
 """How many hearings a server remembers to be noted."""
 
@@ -169,6 +172,14 @@ class SongStore:
         within = (table.c.last_us >= to_us(since), table.c.first_us <= to_us(until))
         await self._database.change(delete(table).where(*here, *within))
         self._noted.clear()
+
+    async def answers_about(self, kind: Kind, target: str, at_seconds: int | None = None) -> Sequence[str]:
+        """The ids of noted answers about a clip, or about a moment of a VOD."""
+        here = [table.c.kind == str(kind), table.c.target == target]
+        if at_seconds is not None:
+            here.append(table.c.at_s == at_seconds)
+        query = select(table.c.identification_id).where(*here).distinct().limit(MAX_RENOTED)
+        return [row.identification_id for row in await self._database.rows(query)]
 
     async def hearings(self, identifier: str, *, limit: int, before: datetime | None = None) -> Sequence[Hearing]:
         """Where a song was heard before a moment, newest first, under any of its ids."""

@@ -7,7 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
+from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import TwitchAudioError, invalid_input
+from fingerprint.domain.text import clock_text
 from server import keys
 from server.access.revocations import UNDO_WITHIN
 from server.api.owners import sees_all
@@ -36,6 +38,17 @@ class CorrectionRow:
     was_title: str
     was_artists: str
     heard: datetime
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerDesk:
+    """What an answer's page offers to the channel's owner and operators. `artists`: one a line."""
+
+    login: str
+    id: str
+    title: str
+    artists: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +76,9 @@ async def shown_desk(request: web.Request, login: str, language: Language) -> Pl
         (each for each in found.corrections if each.id == number and now - each.changed_at <= UNDO_WITHIN), None
     )
     return PlayDesk(
-        corrections=[_row(each) for each in found.corrections[:MOST_SHOWN]],
+        corrections=[_row(each, language) for each in found.corrections[:MOST_SHOWN]],
         more=max(0, len(found.corrections) - MOST_SHOWN),
-        undo=None if undo is None else _row(undo),
+        undo=None if undo is None else _row(undo, language),
         visibility=found.visibility,
         choices=[
             (str(value), language.gettext(name), value is found.visibility) for value, name in CHOICES.items()
@@ -73,7 +86,34 @@ async def shown_desk(request: web.Request, login: str, language: Language) -> Pl
     )
 
 
-def _row(correction: Correction) -> CorrectionRow:
+async def answer_desk(request: web.Request, found: Identification | None) -> AnswerDesk | None:
+    """What the page of an answer offers; None for visitors who may not decide about its channel."""
+    if found is None or found.song is None or request[keys.CONTEXT].credentials.session is None:
+        return None
+    login = found.channel
+    if found.kind is Kind.STREAM:
+        # The answer about an earlier moment is no play of its own.
+        login = found.target if found.asked_at is None else None
+    try:
+        if login is None or not await sees_all(request, login):
+            return None
+    except TwitchAudioError:
+        # Without knowing the visitor, the answer can be shown all the same.
+        return None
+    return AnswerDesk(login=login, id=found.id, title=found.song.title, artists="\n".join(found.song.artists))
+
+
+def _where(recording: str | None, language: Language) -> str:
+    """The clip or the moment of a VOD that a correction is about; empty for a play."""
+    if recording is None:
+        return ""
+    kind, target, *at = recording.split(":")
+    if kind == "clip":
+        return language.gettext("Clip %(clip)s", clip=target)
+    return language.gettext("Video %(video)s at %(time)s", video=target, time=clock_text(int(at[0])))
+
+
+def _row(correction: Correction, language: Language) -> CorrectionRow:
     return CorrectionRow(
         id=correction.id,
         title=correction.title or "",
@@ -81,6 +121,7 @@ def _row(correction: Correction) -> CorrectionRow:
         was_title=correction.was_title,
         was_artists=", ".join(correction.was_artists),
         heard=correction.time.until,
+        where=_where(correction.time.recording, language),
     )
 
 

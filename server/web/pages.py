@@ -38,6 +38,7 @@ from server.web.dial import dial_peaks
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
 from server.web.languages import Language, known_languages, language_of, marked
 from server.web.overlay import option_fields
+from server.web.own_plays import answer_desk
 from server.web.recent_songs import RecentSong, RecentSongs
 from server.web.render import EncodedPage, in_time, render, rendered
 from server.web.share import answer_card, card_response
@@ -219,6 +220,7 @@ class Pages:
             "may_ask": visitor.refusal is None,
             "said": "said" in request.query,
             "answer": answer,
+            "answer_desk": await answer_desk(request, found),
             "share": None if found is None or visitor_error else answer_card(request, visitor.website, found),
             "examples": [example_of(target, language) for target in request.app[keys.SETTINGS].examples],
             "recent": recent,

@@ -67,6 +67,23 @@ async def test_a_play_has_one_correction_which_is_changed_and_taken_back(
     ]  # fmt: skip
 
 
+async def test_the_answer_of_a_clip_has_its_own_correction_and_keeps_it(
+    store: ChoiceStore, database: Database
+) -> None:
+    clip = CorrectedTime(since=NOON, until=NOON, recording="clip:FancySlug-x_1")
+    number = await correct(store, play(time=clip, title="Harbor"))
+    other = dataclasses.replace(clip, recording="clip:FANCYSLUG-x_1")
+    assert await correct(store, play(), play(time=other)) != number
+    # The clip was identified again since.
+    later = dataclasses.replace(clip, since=NOON + timedelta(days=3), until=NOON + timedelta(days=3))
+    assert await correct(store, play(time=later)) == number
+    assert len(await corrections(store)) == 3
+    await delete_old_rows(database, SystemClock(), before=NOON + timedelta(days=9))
+    left = [each.time.recording for each in await corrections(store)]
+    assert sorted(filter(None, left)) == ["clip:FANCYSLUG-x_1", "clip:FancySlug-x_1"]
+    assert len(left) == 2
+
+
 async def test_a_play_that_goes_on_stays_corrected_until_another_song(store: ChoiceStore) -> None:
     await correct(store, play(going_on=True))
     (before,) = await corrections(store)

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from aiohttp import ClientResponse, ClientSession
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
+from fingerprint.domain.identification import Kind
 from fingerprint.domain.songs import song_id
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from fingerprint.ports import Match
@@ -27,9 +28,10 @@ from server.owner_choices.choices import CorrectedTime
 from server.owner_choices.store import ChoiceStore, PlayChange
 from tests.api_client import ASK, ask, assert_problem, next_event_with_id, open_api
 from tests.browser_client import Browser, browsing, known_to_twitch
-from tests.builders import song
+from tests.builders import answered, song
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import VIDEO, Viewer
+from tests.seeds import seed_answers
 
 VIC, SUE = "viewer_vic", "subscriber_sue"
 PAGE, API = f"/channels/{VIC}", f"/api/v1/channels/{VIC}"
@@ -303,6 +305,90 @@ async def test_listeners_are_told_when_the_only_play_is_shown_again(stage: Stage
         await stage.take_back((await stage.corrections())[0]["id"])
         name, _, body = await next_event_with_id(events)
         assert (name, body["song"]["title"]) == ("play", "Night Drive")
+
+
+async def test_the_answer_of_a_clip_is_corrected_hidden_and_taken_back(stage: Stage) -> None:
+    first, second = song("Night Drive", isrc="USRC17607839"), song("Quay", position_seconds=20.0)
+    stored = answered(
+        song=first, songs=(first, second), id="clip-answer", kind=Kind.CLIP, target="OwnSlug-1", channel=VIC
+    )
+    other = answered(song=first, id="others-clip", kind=Kind.CLIP, target="OthersSlug-1", channel="another_one")
+    await seed_answers(stage.database, [stored, other])
+    clip = "/api/v1/clips/OwnSlug-1"
+
+    async def shown() -> list[str]:
+        body = await (await stage.api.get(clip)).json()
+        assert body["song"] == (body["songs"][0] if body["songs"] else None)
+        return [each["title"] for each in body["songs"]]
+
+    assert await shown() == ["Night Drive", "Quay"]
+    body = await stage.correct("clip-answer", title="Harbor Lights")
+    assert body["recording"] == {"kind": "clip", "target": "OwnSlug-1", "at": None}
+    assert await shown() == ["Harbor Lights", "Quay"]
+    for path in ("/?id=clip-answer", f"/songs/{song_id(song('Harbor Lights'))}"):
+        text = await stage.text(path)
+        assert "Harbor Lights" in text, path
+        assert "Corrected by the channel" in text, path
+    await stage.hide("clip-answer")
+    assert (await shown(), len(await stage.corrections())) == (["Quay"], 1)
+    await stage.hide("clip-answer")
+    assert await shown() == []
+    for correction in await stage.corrections():
+        await stage.take_back(correction["id"])
+    assert await shown() == ["Night Drive", "Quay"]
+    assert "OwnSlug-1" in await stage.text("/songs/USRC17607839")
+    # What another channel's clip was identified as stays as it is.
+    await assert_problem(
+        await stage.api.delete(f"{API}/songs/others-clip", headers=stage.headers), "not-found", 404
+    )
+    assert (await (await stage.api.get("/api/v1/clips/OthersSlug-1")).json())["song"]["title"] == "Night Drive"
+
+
+async def test_a_moment_of_a_vod_is_corrected_beside_it_and_in_the_set_list(stage: Stage) -> None:
+    moments = [
+        answered(
+            song=song("Night Drive"), id=f"at-{at}", kind=Kind.VIDEO, target=VIDEO, at_seconds=at, channel=VIC
+        )
+        for at in (65.0, 70.0, 900.0)
+    ]
+    await seed_answers(stage.database, moments)
+    entry = TracklistEntry(
+        start=50.0, end=150.0, song=song("Night Drive"), score=1.0, recognizer="catalog", pieces=3
+    )
+    later = replace(entry, start=880.0, end=950.0)
+    store, now = VideoSetListStore(stage.database), datetime.now(UTC)
+    await store.start(VIDEO, made_by="key:1", channel_id=None, limits=SetListLimits(), now=now)
+    job = await store.take(owner="a", now=now, lease_seconds=60)
+    assert job is not None
+    await store.finish(job, Tracklist(entries=(entry, later), channel=VIC, duration=1000.0), now=now)
+
+    async def titles() -> list[str]:
+        found = [(await (await stage.api.get(f"{ASK}/{each.id}")).json())["song"]["title"] for each in moments]
+        body = await (await stage.api.get(f"/api/v1/videos/{VIDEO}/set-list")).json()
+        return [*found, *(each["song"]["title"] for each in body["songs"])]
+
+    body = await stage.correct("at-65.0", title="Harbor Lights")
+    assert body["recording"] == {"kind": "video", "target": VIDEO, "at": 65}
+    assert await titles() == ["Harbor Lights", "Harbor Lights", "Night Drive", "Harbor Lights", "Night Drive"]
+    await stage.take_back(body["id"])
+    assert await titles() == ["Night Drive"] * 5
+
+
+async def test_the_owner_finds_it_on_the_answers_page(stage: Stage) -> None:
+    play = await stage.hear("Night Drive")
+    stored = answered(song=song("Quay"), id="clip-answer", kind=Kind.CLIP, target="OwnSlug-1", channel=VIC)
+    await seed_answers(stage.database, [stored])
+    for number in (play, "clip-answer"):
+        assert "Correct or hide" not in await stage.text(f"/?id={number}")
+    await stage.browser.sign_in()
+    for number in (play, "clip-answer"):
+        text = await (await stage.browser.get(f"/?id={number}")).text()
+        assert f'action="{PAGE}/plays"' in text, number
+        answer = await stage.post("plays", action="correct", id=number, title="Harbor Lights", artists="")
+        assert answer.status == 303
+        assert "Harbor Lights" in await stage.text(f"/?id={number}")
+    text = await (await stage.browser.get(PAGE)).text()
+    assert "Clip OwnSlug-1" in text
 
 
 async def test_what_is_not_public_is_shown_to_the_owner_alone(stage: Stage, viewer: Viewer) -> None:

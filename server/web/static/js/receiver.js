@@ -217,6 +217,9 @@ export function show(answer) {
   byId("again-button").textContent =
     answer.state === "found" ? gettext("Listen again") : more ? gettext("Try again with more audio") : gettext("Try again");
   showReport(answer);
+  // What a channel's owner may change is the answer that the page came with.
+  const decide = document.getElementById("decide");
+  if (decide) decide.hidden = answer.state !== "found" || decide.dataset["answer"] !== answer.id;
   showStage(answer);
   showDial(answer);
   showAlso(answer);
