@@ -241,9 +241,12 @@ async def test_the_song_can_be_copied(extension: Installed) -> None:
     await tab.wait_for_text(f"{PANEL} >>> .foot", "Copied")
 
 
-async def test_the_panel_shows_the_cover_that_the_server_has(extension: Installed, pretender: Pretender) -> None:
+async def test_the_panel_shows_the_servers_cover_and_that_the_channel_corrected_the_song(
+    extension: Installed, pretender: Pretender
+) -> None:
     path = f"/api/v1/artwork/{'3f' * 16}-120.jpg"
-    heard = {**SONG, "title": "Covered", "artwork": [{"url": path, "width": 120, "height": 80}]}
+    artwork = [{"url": path, "width": 120, "height": 80}]
+    heard = {**SONG, "title": "Covered", "artwork": artwork, "corrected": True}
     pretender.answers["POST /api/v1/identifications"] = (200, {**HEARD, "song": heard})
     pretender.answers[f"GET {path}"] = (200, picture(width=120, height=80))
     tab = await extension.channel()
@@ -253,3 +256,5 @@ async def test_the_panel_shows_the_cover_that_the_server_has(extension: Installe
     await tab.wait_for_visible(shown)
     assert await tab.of(shown, "(image) => image.naturalWidth") == 120
     assert pretender.asked.count(f"GET {path}") == 1
+    assert await tab.text(f'{PANEL} >>> [data-field="corrected"]') == "Corrected by the channel"
+    await extension.browser.keep_picture(tab, "panel-corrected")
