@@ -69,9 +69,12 @@ def seconds(text: str, *, most: float) -> float | None:
 
 
 def moment(text: str) -> datetime | None:
-    """A time in UTC, or None when malformed. A time without a zone counts as UTC."""
+    """A time in UTC, or None when malformed. A time without a zone counts as UTC.
+
+    Its letters may be small (RFC 3339, 5.6).
+    """
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text.upper())
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -385,7 +385,7 @@ class _MediaReader:
             case "#EXT-X-ENDLIST":
                 self._ended = True
             case "#EXT-X-KEY":
-                self._encrypted = attributes(value).get("METHOD", "NONE") != "NONE"
+                self._encrypted = attributes(value).get("METHOD", "NONE").upper() != "NONE"
             case "#EXT-X-STREAM-INF":
                 raise PlaylistError("it lists renditions where segments belong")
             case _ if name.startswith(_SIGNS):
@@ -432,7 +432,8 @@ class _MediaReader:
 
     def _extinf(self, value: str) -> None:
         length, _, self._title = value.partition(",")
-        self._duration = seconds(length.strip(), most=MAX_SEGMENT_SECONDS)
+        number, _, _ = length.strip().partition(" ")  # some packagers write attributes behind it
+        self._duration = seconds(number, most=MAX_SEGMENT_SECONDS)
         if self._duration is None:
             raise PlaylistError("a segment's duration is absurd")
 

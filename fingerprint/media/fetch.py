@@ -32,10 +32,15 @@ STALL_SECONDS: Final = 2.0
 LEAST_BYTES: Final = 4_096
 """A body of sound that comes more slowly than this is not worth waiting for: AAC of 16 kbit/s is as fast."""
 
+MAX_HEADER_BYTES: Final = 64 << 10
+MAX_HEADERS: Final = 1_000
+"""The longest line of an answer's head, and the most of them. Browsers take more (Chromium 256 KiB in all)."""
+
 _KEEP_ALIVE_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 256
 _CHUNK_BYTES: Final = 1 << 17
 _WHOLE: Final = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
+_FROM_START: Final = re.compile(r"bytes 0-[0-9]{1,18}/\*")
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-")
 _log = logging.getLogger(__name__)
 
@@ -158,7 +163,13 @@ class Fetcher:
             socket_factory=self._allow.socket,
         )
         self._session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=self._headers, trust_env=False
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            trust_env=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
         )
         return self
 
@@ -362,7 +373,7 @@ class Fetcher:
                     location = self._location(call, url, response.headers.get("Location"))
                 content = await self._read(call, response, chunks)
                 fetched = Fetched(
-                    _effective_status(response),
+                    _effective_status(response, ranged="Range" in (call.headers or {})),
                     content,
                     response.headers.get("Content-Type", ""),
                     retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC)),
@@ -403,10 +414,15 @@ class Fetcher:
             raise UpstreamError(call.step, detail) from error
 
 
-def _effective_status(response: aiohttp.ClientResponse) -> int:
-    """The status, and 200 for what means the same: 203, and 206 with the whole content (RFC 9110, 15.3)."""
-    whole = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
+def _effective_status(response: aiohttp.ClientResponse, *, ranged: bool) -> int:
+    """The status, and 200 for what means the same: 203, and 206 with the whole content (RFC 9110, 15.3).
+
+    So does a 206 of unknown length, from the first byte on, to a request that was not `ranged`.
+    """
+    told = response.headers.get("Content-Range", "")
+    whole = _WHOLE.fullmatch(told)
     complete = whole is not None and int(whole[1]) + 1 == int(whole[2])
+    complete = complete or (not ranged and _FROM_START.fullmatch(told) is not None)
     return 200 if response.status == 203 or (response.status == 206 and complete) else response.status
 
 

@@ -120,11 +120,18 @@ def _read_json(status: int, text: str) -> Json:
         body = json.loads(text)
     except (ValueError, RecursionError):
         body = None
-    if isinstance(body, list) and len(cast("list[Any]", body)) == 1:
-        body = cast("list[Any]", body)[0]
+    if isinstance(body, list):
+        body = _answer_in(cast("list[Any]", body))
     if isinstance(body, dict):
         return cast("Json", body)
     raise GqlFailure(_status_failure(status, text), quoted(f"HTTP {status}: {text}"), status=status)
+
+
+def _answer_in(batch: list[Any]) -> Any:
+    """The answer in an array: the first with data. To a request that was no batch, others can only be empty."""
+    answers = [each for each in map(_object, batch) if each]
+    with_data = [each for each in answers if any(_object(each.get("data")).values())]
+    return next(iter(with_data or answers), None)
 
 
 def _status_failure(status: int, text: str) -> GqlFailureKind:

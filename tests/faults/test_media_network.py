@@ -383,6 +383,8 @@ async def test_t15_a_redirect_within_the_list_is_followed_and_a_circle_is_not() 
         (206, "bytes 0-4/5", 200),
         (206, "bytes 0-4/9", 206),
         (206, "bytes 2-4/5", 206),
+        (206, "bytes 0-4/*", 200),
+        (206, "bytes 2-4/*", 206),
         (206, None, 206),
     ],
 )
@@ -394,6 +396,25 @@ async def test_a_status_that_means_all_of_it_is_200(status: int, content_range: 
     async with serving(handler) as here, twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
         fetched = await fetcher.get(here / "", step="x", max_bytes=99, total_seconds=60)
     assert (fetched.status, fetched.text) == (told, "found")
+
+
+async def test_a_part_that_was_asked_for_stays_a_part() -> None:
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=206, text="found", headers={"Content-Range": "bytes 0-4/*"})
+
+    async with serving(handler) as here, twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+        ranged = {"Range": "bytes=0-9"}
+        fetched = await fetcher.get(here / "", step="x", max_bytes=99, total_seconds=60, headers=ranged)
+    assert fetched.status == 206
+
+
+async def test_heads_as_long_as_browsers_take_them_are_read() -> None:
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        many = {f"X-Header-{number}": "x" for number in range(500)}
+        return web.Response(text="found", headers={"Content-Security-Policy": "x" * 30_000, **many})
+
+    async with serving(handler) as here, twitch_fetcher(AllowList.of_media_hosts(["127.0.0.1"])) as fetcher:
+        assert (await fetcher.get(here / "", step="x", max_bytes=99, total_seconds=60)).text == "found"
 
 
 async def test_t15_a_listed_name_that_resolves_to_this_machine_is_refused() -> None:

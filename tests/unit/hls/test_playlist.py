@@ -370,3 +370,22 @@ def test_lines_may_end_in_any_way(end: str) -> None:
 
 def test_what_an_address_cannot_hold_is_encoded() -> None:
     assert str(address(BASE, "my dir/\u00fc%20%C3%BC.ts?a=b%2Fc")).endswith("my%20dir/%C3%BC%20%C3%BC.ts?a=b%2Fc")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "#EXT-X-KEY:METHOD=none\n",
+        '#EXT-X-KEY: METHOD="NONE", URI=""\n',
+        "#EXT-X-PROGRAM-DATE-TIME:2026-11-30t12:00:00.5z\n",
+        "#EXT-X-PROGRAM-DATE-TIME: 2026-11-30T17:30:00,500+0530 \n",
+        "#EXT-X-PROGRAM-DATE-TIME:2026-11-30 12:00:00.500000000Z\n",
+        '#EXT-X-PART:DURATION=0.5,URI="part.mp4"\n#EXT-X-BITRATE:160\n# a comment\n\n',
+    ],
+)
+@pytest.mark.parametrize("duration", ["2.000,", " 2 , live", "2.0", "2e0,", '2.0 tvg-id="a,b",title'])
+def test_what_other_players_read_is_read(before: str, duration: str) -> None:
+    (segment,) = parse_media(f"#EXTM3U\n{before}#EXTINF:{duration}\na.ts\n").segments
+    assert (segment.duration_seconds, segment.gap) == (2.0, False)
+    if "DATE" in before:
+        assert segment.started_at == datetime(2026, 11, 30, 12, 0, 0, 500_000, UTC)

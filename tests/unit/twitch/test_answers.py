@@ -28,6 +28,23 @@ TOKEN = {
 }
 
 
+@pytest.mark.parametrize("beside", [[], [None], [{"data": None}], [{"data": {"x": None}}, {}], [{"errors": []}]])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_array_of_answers_is_read_whatever_its_length(beside: list[Any], first: bool) -> None:
+    ours = [{"data": {"streamPlaybackAccessToken": TOKEN}}]
+    body = [*ours, *beside] if first else [*beside, *ours]
+    token = needed(parse_answer(200, json.dumps(body)), stream_token)
+    assert token is not None
+    assert token.signature == TOKEN["signature"]
+
+
+def test_an_array_without_an_answer_cannot_be_read() -> None:
+    for body in ([], [None], [[]]):
+        with pytest.raises(GqlFailure) as caught:
+            parse_answer(200, json.dumps(body))
+        assert caught.value.kind is GqlFailureKind.UNREADABLE
+
+
 @pytest.mark.parametrize(
     ("told", "offset"),
     [
