@@ -17,7 +17,7 @@ from fingerprint.hls.timing import duration_ratio
 from fingerprint.media.clip_body import CONTAINER, ClipBody, DescriptionLastError
 from fingerprint.media.containers import clock_wrap
 from fingerprint.media.decoder import MAX_FILE_SECONDS
-from fingerprint.media.fetch import STALL_SECONDS, Fetched, Fetcher, too_slow_to_go_on
+from fingerprint.media.fetch import STALL_SECONDS, Fetched, Fetcher, TooLongError, too_slow_to_go_on
 from fingerprint.media.joined import Joined
 from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.late_clips import (
@@ -176,6 +176,8 @@ class StreamCapture:
             )
             kept = self._clip_file(fetched)
             return await self._decoder.decode(kept, container=CONTAINER, max_seconds=MAX_CLIP_SECONDS), kept
+        except TooLongError as too_long:
+            raise ClipTooLongError from too_long
         finally:
             for body in bodies:
                 body.abandon()

@@ -24,6 +24,7 @@ from fingerprint.media.pcm import no_audio
 from fingerprint.media.playlists import MAX_RENDITIONS, PlaylistRefusedError, fetch_playlist
 from fingerprint.media.segment_fetch import SegmentRefusedError
 from fingerprint.media.segments import SegmentCache
+from fingerprint.media.true_lengths import true_ratio
 from fingerprint.media.video import refused_video
 from fingerprint.ports import SoundPart, VideoSource, WholeSound
 from fingerprint.retry import retry_budget
@@ -138,7 +139,10 @@ async def open_whole_video(fetcher: Fetcher, decoder: Decoder, source: VideoSour
         if not playlist.segments:
             raise no_audio("Twitch has published none of this video yet")
         listed_now = partial(_listed_now, fetcher, url)
-        return WholeVideo(decoder, SegmentCache(fetcher, url, dated=False), playlist, listed_now)
+        segments = SegmentCache(fetcher, url, dated=False)
+        with retry_budget(MAX_RETRIES):
+            ratio = await true_ratio(segments, playlist.segments)
+        return WholeVideo(decoder, segments, playlist, listed_now, ratio=ratio)
     assert failure is not None, "a source has a playlist"
     raise failure
 
@@ -154,7 +158,7 @@ async def _listed_now(fetcher: Fetcher, url: URL) -> MediaPlaylist | None:
 class WholeVideo:
     """A VOD's sound. The next half minute is fetched while the last one is listened to. `close` it.
 
-    `listed_now` fetches its list of segments again.
+    `listed_now` fetches its list of segments again. `ratio`: how much longer segments are than their list says.
     """
 
     def __init__(
@@ -163,7 +167,10 @@ class WholeVideo:
         segments: SegmentCache,
         playlist: MediaPlaylist,
         listed_now: Callable[[], Awaitable[MediaPlaylist | None]],
+        *,
+        ratio: float = 1.0,
     ) -> None:
+        self._ratio = ratio
         self._decoder = decoder
         self._segments = segments
         self._listed_now = listed_now
@@ -175,6 +182,11 @@ class WholeVideo:
         self._use(playlist)
 
     def _use(self, playlist: MediaPlaylist) -> None:
+        if self._ratio != 1.0:
+            longer = (
+                replace(each, duration_seconds=each.duration_seconds * self._ratio) for each in playlist.segments
+            )
+            playlist = replace(playlist, segments=tuple(longer))
         self._timeline = VideoTimeline(playlist)
         self._groups = list(_groups(self._timeline))
         self._starts = [group.start for group in self._groups]

@@ -156,11 +156,12 @@ async def test_several_at_once_share_one_worker(server: URL, capture: StreamCapt
 
 
 async def test_what_is_too_large_is_refused(server: URL, capture: StreamCapture) -> None:
-    for name, padding in (("late", 65), ("streamable", 257)):
+    for name, padding in (("late", 65), ("streamable", 257), ("streamable", 2_048)):
         with pytest.raises(UpstreamError) as caught:
             await first_take(capture, source(server, name, padding))
         assert caught.value.code is ProblemCode.UPSTREAM_UNAVAILABLE
-        assert "long" in caught.value.detail
+        assert "too long" in caught.value.detail
+        assert caught.value.retry_after_seconds is None, "it is as long when it is asked for again"
     recording = await first_take(capture, source(server, "streamable", 0))
     assert recording.encoded is not None, "the worker is free again"
 
