@@ -8,7 +8,6 @@ from server.access.rules.website import FIELDS
 from server.access.scopes import DEFAULT_SCOPES, SCOPES
 from server.cli import Subparsers, add_actions, add_command, add_list, positive_int
 from server.cli.arguments import (
-    admin_broadcasters,
     admin_channels,
     admin_logs,
     admin_people,
@@ -24,7 +23,6 @@ def register(commands: Subparsers) -> None:
     _register_settings(groups)
     _register_keys(groups)
     admin_people.register(groups)
-    admin_broadcasters.register(groups)
     admin_recognizers.register(groups)
     admin_logs.register(groups)
     admin_channels.register(groups)

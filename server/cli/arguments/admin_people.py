@@ -1,4 +1,4 @@
-"""The arguments of `twitchaudio admin blacklist`, `whitelist`, `codes` and `sessions`."""
+"""The arguments of `twitchaudio admin blacklist`, `whitelist`, `codes`, `sessions` and `broadcasters`."""
 
 from server.access.rules.blacklist_kinds import TAKES, BlacklistKind
 from server.cli import Subparsers, add_command, add_list, positive_int
@@ -7,11 +7,12 @@ _KINDS = tuple(str(kind) for kind in BlacklistKind)
 
 
 def register(groups: Subparsers) -> None:
-    """Add the command groups `blacklist`, `whitelist`, `codes` and `sessions` to `admin`."""
+    """Add the command groups `blacklist`, `whitelist`, `codes`, `sessions` and `broadcasters` to `admin`."""
     _register_blacklist(groups)
     _register_whitelist(groups)
     _register_codes(groups)
     _register_sessions(groups)
+    _register_broadcasters(groups)
 
 
 def _register_blacklist(groups: Subparsers) -> None:
@@ -73,3 +74,21 @@ def _register_sessions(groups: Subparsers) -> None:
     actions = add_list(groups, "sessions", "who is signed in on the website", "admin_people.list_signed_in")
     end = add_command(actions, "end", "end all sign-ins of a user, in every browser", "admin_people.end_signed_in")
     end.add_argument("user", metavar="USER", help="a Twitch login or the channel's address, or id:NUMBER")
+
+
+def _register_broadcasters(groups: Subparsers) -> None:
+    text = "broadcasters whose subscribers have access in subscribers mode"
+    actions = add_list(groups, "broadcasters", text, "admin_people.list_broadcasters")
+    needs = (
+        ". A login is looked up at Twitch, which needs TWITCH_CLIENT_ID and TWITCH_CLIENT_SECRET; "
+        "id:NUMBER needs neither"
+    )
+    add = add_command(actions, "add", "list one more", "admin_people.add_broadcaster", more=needs)
+    add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
+    for action in (
+        add,
+        add_command(actions, "remove", "take one off", "admin_people.remove_broadcaster"),
+    ):
+        action.add_argument(
+            "broadcaster", metavar="BROADCASTER", help="a Twitch login or the channel's address, or id:NUMBER"
+        )
