@@ -4,7 +4,7 @@ import base64
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from simulator.usher_parameters import PlaylistParameters
@@ -46,50 +46,27 @@ class Rendition:
         return "none" if self.audio_only else "h265" if self.codecs.startswith("hev1") else "h264"
 
 
-_H264: Final = "avc1.{},mp4a.40.2"
-_SOURCE: Final = Rendition(
-    name="chunked",
-    label="1080p60 (source)",
-    bandwidth=8_534_030,
-    codecs=_H264.format("64002A"),
-    resolution="1920x1080",
-    frame_rate=60.0,
-    source=True,
+def _h264(name: str, label: str, bandwidth: int, profile: str, resolution: str, *, frame_rate: float) -> Rendition:
+    return Rendition(
+        name=name,
+        label=label,
+        bandwidth=bandwidth,
+        codecs=f"avc1.{profile},mp4a.40.2",
+        resolution=resolution,
+        frame_rate=frame_rate,
+    )
+
+
+_SOURCE: Final = replace(
+    _h264("chunked", "1080p60 (source)", 8_534_030, "64002A", "1920x1080", frame_rate=60.0), source=True
 )
 _TRANSCODES: Final = (
-    Rendition(
-        name="720p60",
-        label="720p60",
-        bandwidth=3_422_999,
-        codecs=_H264.format("4D401F"),
-        resolution="1280x720",
-        frame_rate=60.0,
-    ),
-    Rendition(
-        name="480p30",
-        label="480p",
-        bandwidth=1_427_999,
-        codecs=_H264.format("4D401F"),
-        resolution="852x480",
-        frame_rate=30.0,
-    ),
-    Rendition(
-        name="160p30",
-        label="160p",
-        bandwidth=230_000,
-        codecs=_H264.format("4D400C"),
-        resolution="284x160",
-        frame_rate=30.0,
-    ),
+    _h264("720p60", "720p60", 3_422_999, "4D401F", "1280x720", frame_rate=60.0),
+    _h264("480p30", "480p", 1_427_999, "4D401F", "852x480", frame_rate=30.0),
+    _h264("160p30", "160p", 230_000, "4D400C", "284x160", frame_rate=30.0),
 )
-_PORTRAIT: Final = Rendition(
-    name="portrait_852p30",
-    label="852p portrait",
-    bandwidth=1_400_000,
-    codecs=_H264.format("4D401F"),
-    resolution="480x852",
-    frame_rate=30.0,
-    group="portrait",
+_PORTRAIT: Final = replace(
+    _h264("portrait_852p30", "852p portrait", 1_400_000, "4D401F", "480x852", frame_rate=30.0), group="portrait"
 )
 _ENHANCED: Final = Rendition(
     name="1440p60",
