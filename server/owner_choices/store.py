@@ -15,6 +15,7 @@ from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Song
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.ports import Broadcaster
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
 from server.owner_choices.choices import (
@@ -230,8 +231,9 @@ def _visibility(connection: Connection, mine: ColumnElement[bool]) -> tuple[Visi
 
 
 def _correction(row: Any) -> Correction:
-    return Correction(
-        id=row.id,
+    return record_of(
+        Correction,
+        row,
         keys=frozenset(json.loads(row.song_keys)),
         time=CorrectedTime(
             since=from_us(row.since_us),
@@ -242,12 +244,8 @@ def _correction(row: Any) -> Correction:
             to_seconds=row.to_s,
             recording=row.recording,
         ),
-        title=row.title,
         artists=tuple(json.loads(row.artists)),
-        was_title=row.was_title,
         was_artists=tuple(json.loads(row.was_artists)),
-        made_by=row.made_by,
-        changed_at=from_us(row.changed_us),
     )
 
 

@@ -17,6 +17,7 @@ from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, Kind, Song, Status
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.songs import plain_isrc, song_id
+from fingerprint.records import record_of
 from fingerprint.upserts import insert_new
 from server.songs.tables import song_hearings as table
 
@@ -296,18 +297,15 @@ def _read(connection: Connection, identifier: str, limit: int, before: datetime 
 
 
 def _hearing_of(row: Row[Any]) -> Hearing:
-    return Hearing(
-        song_id=row.song_id,
-        isrc=row.isrc,
+    return record_of(
+        Hearing,
+        row,
         kind=Kind(row.kind),
-        target=row.target,
-        channel=row.channel,
-        channel_id=row.channel_id,
-        identification_id=row.identification_id,
         first_heard=from_us(row.first_us),
         last_heard=from_us(row.last_us),
         broadcast=row.broadcast_id,
         at_seconds=row.at_s,
+        corrected=False,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
+from fingerprint.records import record_of
 from fingerprint.setting_formats import Secret
 from fingerprint.upserts import lock
 from server.access.identity.limits import SESSIONS_PER_USER
@@ -166,17 +167,13 @@ class SessionStore:
         opened = self._keys.open_tokens(row.tokens)
         tokens: dict[str, str | None] = {} if opened is None else json.loads(opened)
         access, refresh = tokens.get("access"), tokens.get("refresh")
-        return StoredSession(
-            sha256=row.sha256,
+        return record_of(
+            StoredSession,
+            row,
             user=TwitchUser(id=row.user_id, login=row.login, scopes=frozenset(row.scopes.split())),
             access=None if access is None else Secret(access),
             refresh=None if refresh is None else Secret(refresh),
-            token_expires_at=from_us(row.token_expires_us),
-            created_at=from_us(row.created_us),
-            seen_at=from_us(row.seen_us),
-            validated_at=from_us(row.validated_us),
             refreshing_until=from_us(row.refreshing_us),
-            ended_at=None if row.ended_us is None else from_us(row.ended_us),
         )
 
 
