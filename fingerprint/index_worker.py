@@ -16,6 +16,7 @@ from typing import BinaryIO, Final
 import msgspec
 import numpy as np
 from ftfy.chardata import CHARMAP_ENCODINGS
+from numpy.random import default_rng
 
 from fingerprint.catalog.ape_tag import read_ape_picture
 from fingerprint.catalog.covers import MAX_EDGE
@@ -166,5 +167,5 @@ def _warm_up() -> None:
         codecs.lookup(name)
     repaired(_MOJIBAKE)
     small_jpeg(small_jpeg(_PIXEL, "image/png", max_edge=MAX_EDGE), "image/jpeg", max_edge=MAX_EDGE)
-    noise = np.random.default_rng(0).normal(0, 0.1, (2, 2 * SAMPLE_RATE)).astype(np.float32)
+    noise = default_rng(0).normal(0, 0.1, (2, 2 * SAMPLE_RATE)).astype(np.float32)
     fingerprint_track([Pcm(noise)])

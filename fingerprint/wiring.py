@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final, cast
 
 import numpy as np
+from numpy.random import default_rng
 
 from fingerprint.background import Background
 from fingerprint.catalog.recognition_pool import RecognitionPool
@@ -383,7 +384,7 @@ async def _followed_catalogs(
 @asynccontextmanager
 async def _warming(recognizers: Iterable[Recognizer[Any]]) -> AsyncGenerator[None]:
     """Fingerprints a moment of noise in the background, since the first time takes twice as long as all others."""
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, round(CAPTURE_SECONDS * SAMPLE_RATE)))
+    noise = default_rng(0).uniform(-0.1, 0.1, (2, round(CAPTURE_SECONDS * SAMPLE_RATE)))
     recording = Recording(pcm=Pcm(noise.astype(np.float32)))
 
     async def warm() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from fingerprint.catalog.catalogs import Catalogs
@@ -117,7 +118,7 @@ def tones_of_peaks(frames: NDArray[np.int64], bins: NDArray[np.int64]) -> NDArra
 
 def notes() -> NDArray[np.float32]:
     """A few notes that fade, with overtones and a little noise. Of shape (n,)."""
-    noise = np.random.default_rng(7).standard_normal(int(SECONDS * SAMPLE_RATE)).astype(np.float32)
+    noise = default_rng(7).standard_normal(int(SECONDS * SAMPLE_RATE)).astype(np.float32)
     steps = np.arange(int(_NOTE_SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
     played: Sequence[NDArray[np.float64]] = [
         sum(np.sin(2 * np.pi * note * part * steps) / part for part in (1, 2, 3)) * np.exp(-4 * steps)

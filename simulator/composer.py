@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import default_rng
 
 from simulator.songs import Score, Section
 from simulator.synth import RATE, Note, Sound, Synth, drum, echo, finish, pan_gains
@@ -75,7 +76,7 @@ class Composer:
 
     def __init__(self, score: Score) -> None:
         self._score = score
-        self._rng = np.random.default_rng(score.seed)
+        self._rng = default_rng(score.seed)
         self._sixteenth = 60.0 / score.bpm / 4
         self._steps = score.beats * 4
         self._bars = self._plan()

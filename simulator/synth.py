@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.fft import irfft
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 RATE: Final = 48_000
@@ -77,7 +79,7 @@ def _strengths(count: int, *first: float) -> NDArray[np.float64]:
 class Synth:
     """Renders notes; keeps the wavetables that it made."""
 
-    rng: np.random.Generator
+    rng: Generator
     _tables: dict[tuple[str, int], Sound] = field(default_factory=dict[tuple[str, int], Sound])
 
     def _table(self, wave: str, count: int) -> Sound:
@@ -86,7 +88,7 @@ class Synth:
         if key not in self._tables:
             spectrum = np.zeros(_TABLE // 2 + 1, dtype=np.complex128)
             spectrum[1 : bucket + 1] = -0.5j * _TABLE * _harmonics(wave, bucket)
-            table = np.fft.irfft(spectrum, _TABLE)
+            table = irfft(spectrum, _TABLE)
             self._tables[key] = (table / np.abs(table).max()).astype(np.float32)
         return self._tables[key]
 
@@ -168,7 +170,7 @@ def high_passed(noise: Sound, times: int) -> Sound:
     return noise
 
 
-def drum(kind: str, rng: np.random.Generator) -> Sound:
+def drum(kind: str, rng: Generator) -> Sound:
     """One stroke of a drum, mono, shape (n,); no two strokes are the same."""
     length = {"kick": 0.28, "snare": 0.24, "hat": 0.07, "open": 0.3, "ride": 0.5, "tom": 0.3, "crash": 1.6}
     seconds = np.arange(round(length.get(kind, 0.12) * RATE), dtype=np.float32) / np.float32(RATE)

@@ -7,6 +7,7 @@ speech. It covers the band that speech covers in a real stream, which is what a 
 from typing import Final
 
 import numpy as np
+from numpy.random import Generator, default_rng
 
 from simulator.composer import Composer
 from simulator.songs import LYDIAN, Score, Section, SongTags
@@ -26,7 +27,7 @@ _VOWELS: Final = (
 
 def talk(seconds: float, *, seed: int = 7, pitch_hz: float = 118.0) -> Sound:
     """Speech-like sound of some length, shape (2, n), peak about 0.8, in the middle of the stereo image."""
-    rng = np.random.default_rng(seed)
+    rng = default_rng(seed)
     total = round(seconds * _VOICE_RATE)
     out = np.zeros(total, dtype=np.float32)
     at = int(0.1 * _VOICE_RATE)
@@ -46,7 +47,7 @@ def talk(seconds: float, *, seed: int = 7, pitch_hz: float = 118.0) -> Sound:
     return np.stack([fine, fine])
 
 
-def _syllable(rng: np.random.Generator, pitch_hz: float) -> Sound:
+def _syllable(rng: Generator, pitch_hz: float) -> Sound:
     length = float(rng.uniform(0.11, 0.27))
     seconds = np.arange(round(length * _VOICE_RATE), dtype=np.float32) / np.float32(_VOICE_RATE)
     glide = pitch_hz * (1 + rng.normal(0, 0.06) * seconds / np.float32(length))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from fingerprint.catalog.audio_query import AudioQuery
@@ -145,7 +146,7 @@ def _peaks_of(
 
 def _drawn(peaks: PrintedPeaks, shape: tuple[int, int], *, seed: int) -> NDArray[np.float32]:
     """A spectrogram with bumps. Its ground is noise, since levels that are all equal have no ranks."""
-    drawn: NDArray[np.float32] = np.random.default_rng(seed).random(shape, np.float32)
+    drawn: NDArray[np.float32] = default_rng(seed).random(shape, np.float32)
     drawn *= np.float32(_GROUND)
     centers = peaks.bins
     tops = peaks.levels + _GROUND

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from fingerprint.catalog.catalogs import Catalogs
@@ -88,5 +89,5 @@ def _warm_up(catalog: Catalogs) -> None:
     """Map the catalog and fingerprint some noise: the first time takes twice as long."""
     with contextlib.suppress(CatalogError):
         catalog.snapshot()
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, WARM_UP_SECONDS * SAMPLE_RATE))
+    noise = default_rng(0).uniform(-0.1, 0.1, (2, WARM_UP_SECONDS * SAMPLE_RATE))
     prepare(Pcm(noise.astype(np.float32)))

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from numpy.fft import rfft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -45,7 +46,7 @@ def spectrogram(
         np.multiply(frames[first : first + _CHUNK_FRAMES], window, out=windowed[: len(part)])
         # NumPy computes in float32 here; its stubs know of float64 only.
         spectrum = transformed[: len(part)]
-        np.fft.rfft(windowed[: len(part)], axis=1, out=spectrum)  # pyright: ignore[reportArgumentType] - see above
+        rfft(windowed[: len(part)], axis=1, out=spectrum)  # pyright: ignore[reportArgumentType] - see above
         spectra = spectrum[:, : parameters.bins]
         # Half the logarithm of the power, which avoids a square root.
         np.add(spectra.real**2, spectra.imag**2, out=part)

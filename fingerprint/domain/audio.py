@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
+from numpy.fft import irfft, rfft
 from numpy.typing import NDArray
 
 from fingerprint.domain.time_line import Broadcast
@@ -66,8 +67,8 @@ class Pcm:
         """The same sound played `factor` times slower, and as much lower, at the same rate."""
         length = self.samples.shape[1]
         wanted = round(length * factor)
-        spectrum = np.fft.rfft(self.samples, axis=1)
-        played = np.fft.irfft(spectrum[:, : wanted // 2 + 1], wanted, axis=1) * (wanted / max(1, length))
+        spectrum = rfft(self.samples, axis=1)
+        played = irfft(spectrum[:, : wanted // 2 + 1], wanted, axis=1) * (wanted / max(1, length))
         return Pcm(np.ascontiguousarray(played, np.float32), self.rate)
 
     def cut(self, start_seconds: float, duration_seconds: float) -> "Pcm":

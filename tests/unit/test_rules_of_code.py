@@ -46,6 +46,26 @@ def test_each_task_has_an_owner_and_no_request_follows_redirects() -> None:
     assert requests >= 3, "those to Twitch, to media hosts and to webhooks are found"
 
 
+LOADED_AT_FIRST_USE: Final = frozenset({"fft", "linalg", "ma", "polynomial", "random", "rec", "char", "strings"})
+"""Parts of numpy. Two threads whose first use of one is at the same time can end in a RecursionError."""
+
+
+def test_parts_of_numpy_are_imported_and_not_loaded_at_their_first_use_in_a_thread() -> None:
+    wrong: list[str] = []
+    for folder in ("fingerprint", "server", "simulator"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            text = file.read_text(encoding="utf-8")
+            if "np." not in text:
+                continue
+            for node in ast.walk(ast.parse(text)):
+                match node:
+                    case ast.Attribute(value=ast.Name(id="np"), attr=part) if part in LOADED_AT_FIRST_USE:
+                        wrong.append(f"{file.relative_to(ROOT)}:{node.lineno}: import it from numpy.{part}")
+                    case _:
+                        pass
+    assert not wrong, "\n".join(wrong)
+
+
 def test_workflows_run_fixed_actions_with_no_rights_that_they_do_not_need() -> None:
     for file in sorted((ROOT / ".github/workflows").glob("*.yml")):
         text = file.read_text(encoding="utf-8")
