@@ -291,8 +291,17 @@ async def _is_given_out(client: ClientSession, found: dict[str, Any], world: Lin
     assert [path for path in world.fetched if "preview" in path] == ["/deezer-preview/1.mp3"]
     async with client.head(preview) as response:
         assert (response.status, response.headers["Content-Length"]) == (200, str(len(PREVIEW)))
-    for wrong in ("deezer-1", "apple-1440933849", "deezer-900000001.mp3", "..%2f..%2fsecret", "spotify-1"):
+    for wrong in (
+        "deezer-1",
+        "apple-1440933849",
+        "deezer-900000001.mp3",
+        "deezer-1.aac",
+        "..%2f..%2fsecret",
+        "spotify-1",
+    ):
         await assert_problem(await client.get(f"/api/v1/previews/{wrong}"), "not-found", 404)
+    # What only begins as a sound is given out to players, and has no form for playlists.
+    await assert_problem(await client.get(f"{preview}.aac"), "not-found", 404)
     song = await (await client.get(f"/songs/{found['id']}")).text()
     assert f'src="{preview}"' in song
     assert found["artwork"][1]["url"] in song
