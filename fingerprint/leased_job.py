@@ -5,7 +5,6 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from fingerprint.domain.identification import Identification, Stage
@@ -36,7 +35,11 @@ class LeasedJob:
         self, lease: Lease, work: Work, *, on_stage: OnStage, on_heard: Callable[[], None] | None
     ) -> JobOutcome | None:
         """The stored answer; None when the lease was lost. `on_heard` is called when only storing is left."""
-        stages, held = _StageRecorder(self._store, lease, on_stage), _HeldLease(lease)
+        left = max(0.0, (lease.expires_at - self._clock.now()).total_seconds())
+        stages, held = (
+            _StageRecorder(self._store, lease, on_stage),
+            _HeldLease(lease, self._clock.monotonic() + left),
+        )
         working = asyncio.create_task(work(stages.reached))
         keeper = asyncio.create_task(self._keep_lease(held))
         recorder = asyncio.create_task(stages.write())
@@ -67,22 +70,24 @@ class LeasedJob:
                     _log.exception("lease_not_renewed", extra={"job_id": lease.identification_id})
                     is_failing = True
                 # The store may come back before the lease expires; after that another owner has the job.
-                renewed = lease if self._clock.now() < lease.expires_at else None
+                if self._clock.monotonic() < held.until:
+                    continue
+                renewed = None
             if renewed is None:
                 _log.warning("lease_lost", extra={"job_id": lease.identification_id})
                 return
-            held.lease = renewed
+            held.lease, held.until = renewed, self._clock.monotonic() + LEASE_SECONDS
 
     async def _store_answer(self, held: "_HeldLease", finished: Identification) -> JobOutcome | None:
         """Store the answer, retrying until the lease ends; None when it was lost to another owner."""
         wait, longest = _STORE_WAIT_SECONDS
-        until = self._clock.now() + timedelta(seconds=STORE_SECONDS)
+        until = self._clock.monotonic() + STORE_SECONDS
         while True:
             lease = held.lease
             try:
                 return JobOutcome(finished) if await self._store.finish(lease, finished) else None
             except Exception:  # noqa: BLE001 - a fault of ours in the store may not cost the answer, either
-                if self._clock.now() >= min(held.lease.expires_at, until):  # it may have been renewed meanwhile
+                if self._clock.monotonic() >= min(held.until, until):  # it may have been renewed meanwhile
                     _log.exception("answer_not_stored", extra={"job_id": lease.identification_id})
                     return JobOutcome(finished, stored=False)
             await self._clock.sleep(wait * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
@@ -91,9 +96,10 @@ class LeasedJob:
 
 @dataclass(slots=True)
 class _HeldLease:
-    """The lease of a job as it was renewed last."""
+    """The lease of a job as it was renewed last. `until`: its end, by the monotonic clock."""
 
     lease: Lease
+    until: float
 
 
 class _StageRecorder:

@@ -12,6 +12,7 @@ from fingerprint.database import Database, to_us
 from fingerprint.upserts import insert_new, lock, upsert
 from server.channels.tables import channel_askers as askers
 from server.channels.tables import hot_channels as table
+from server.leases import lease_is_over
 
 ASKED: Final = timedelta(minutes=1)
 """The time within which askers are counted."""
@@ -49,7 +50,7 @@ class HotStore:
         def work(connection: Connection) -> Collection[str]:
             lock(connection, "hot-channels")
             connection.execute(delete(askers).where(askers.c.seen_us <= to_us(now - ASKED)))
-            over = (table.c.until_us <= to_us(now), table.c.lease_us <= to_us(now))
+            over = (table.c.until_us <= to_us(now), lease_is_over(table.c.lease_us, now))
             connection.execute(delete(table).where(*over))
             for row in rows:
                 upsert(connection, askers, row)
@@ -63,7 +64,7 @@ class HotStore:
 
     async def take(self, *, owner: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[str]:
         """Lease at most `limit` hot channels to which no server listens."""
-        free = (table.c.until_us > to_us(now), table.c.lease_us <= to_us(now))
+        free = (table.c.until_us > to_us(now), lease_is_over(table.c.lease_us, now))
         found = select(table.c.channel).where(*free).order_by(table.c.until_us).limit(limit)
         channels = [row.channel for row in await self._database.rows(found)]
         lease = {"owner": owner, "lease_us": to_us(now + timedelta(seconds=lease_seconds))}

@@ -18,6 +18,7 @@ from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
 from server.channels.tables import video_set_lists as table
 from server.channels.video_set_list import SetListStatus, VideoSetList
+from server.leases import lease_is_over
 
 _UNFINISHED: Final = table.c.status.in_([str(SetListStatus.QUEUED), str(SetListStatus.RUNNING)])
 _DAY: Final = timedelta(days=1)
@@ -152,7 +153,7 @@ class VideoSetListStore:
 
     async def take(self, *, owner: str, now: datetime, lease_seconds: float) -> VideoSetList | None:
         """Lease the set list that waits longest, or whose server is gone; None when there is none."""
-        free = (_UNFINISHED, table.c.lease_us <= to_us(now))
+        free = (_UNFINISHED, lease_is_over(table.c.lease_us, now))
         oldest = select(table.c.video).where(*free).order_by(table.c.created_us).limit(1)
         row = await self._database.first(oldest)
         if row is None:

@@ -16,6 +16,7 @@ from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
 from server.channels.watch import OWNER, Ended, Next, Watch, WatchState
+from server.leases import lease_is_over
 
 _RUNNING: Final = table.c.state == str(WatchState.RUNNING)
 _BY_OWNER: Final = table.c.made_by.startswith(OWNER, autoescape=True)
@@ -148,7 +149,7 @@ class WatchStore:
 
     async def due(self, now: datetime, *, limit: int) -> Sequence[str]:
         """Up to `limit` channels whose watches are due and not leased, the longest due first."""
-        free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
+        free = (_RUNNING, table.c.next_us <= to_us(now), lease_is_over(table.c.lease_us, now))
         statement = select(table.c.channel).where(*free).order_by(table.c.next_us).limit(limit)
         return [row.channel for row in await self._database.rows(statement)]
 
@@ -158,7 +159,7 @@ class WatchStore:
         Those of a watch by the channel's owner are counted by the day.
         """
         lease = to_us(now + timedelta(seconds=lease_seconds))
-        free = (_RUNNING, table.c.next_us <= to_us(now), table.c.lease_us <= to_us(now))
+        free = (_RUNNING, table.c.next_us <= to_us(now), lease_is_over(table.c.lease_us, now))
         change = update(table).where(table.c.channel == channel, *free)
         values = {
             "owner": owner,

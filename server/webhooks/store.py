@@ -17,6 +17,7 @@ from fingerprint.records import record_of
 from fingerprint.setting_formats import Secret
 from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
+from server.leases import lease_is_over
 from server.webhooks.messages import EventType, Message, Webhook, new_secret
 from server.webhooks.tables import webhook_deliveries, webhooks
 
@@ -178,7 +179,7 @@ class WebhookStore:
     ) -> Sequence[Delivery]:
         """Lease up to `limit` messages that are due, of each owner at most `at_once` less what is `under_way`."""
         table = webhook_deliveries
-        free = (table.c.due_us <= to_us(now), table.c.lease_us <= to_us(now))
+        free = (table.c.due_us <= to_us(now), lease_is_over(table.c.lease_us, now))
         lease = to_us(now + timedelta(seconds=LEASE_SECONDS))
         place = func.row_number().over(partition_by=webhooks.c.owner, order_by=(table.c.due_us, table.c.id))
         ranked = (

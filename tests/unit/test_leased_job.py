@@ -230,11 +230,14 @@ async def test_storing_is_tried_again_with_waits_that_double_up_to_a_second(worl
     assert await ended(job) == JobOutcome(ANSWER)
 
 
-async def test_an_answer_that_cannot_be_stored_is_given_when_its_time_is_over(world: World) -> None:
+@pytest.mark.parametrize("hours", [0, -1, 1])
+async def test_an_answer_that_cannot_be_stored_is_given_when_its_time_is_over(world: World, hours: int) -> None:
+    """Also when the machine's clock is set meanwhile."""
     world.store.finish_error = TwitchAudioError(ProblemCode.BUSY, "Away.")
     world.ends.set()
     job = world.begin()
     await world.settle()
+    world.clock.jump(hours * 3_600)
     # The lease is renewed all the while: it is tried for three times as long as one lasts.
     elapsed = 0.0
     while not job.done() and elapsed < 5 * LEASE_SECONDS:
@@ -244,12 +247,14 @@ async def test_an_answer_that_cannot_be_stored_is_given_when_its_time_is_over(wo
     assert await ended(job) == JobOutcome(ANSWER, stored=False)
 
 
-async def test_without_a_renewal_it_is_tried_until_the_lease_ends(world: World) -> None:
+@pytest.mark.parametrize("hours", [0, -1, 1])
+async def test_without_a_renewal_it_is_tried_until_the_lease_ends(world: World, hours: int) -> None:
     away = TwitchAudioError(ProblemCode.BUSY, "Away.")
     world.store.finish_error = world.store.error = away
     world.ends.set()
     job = world.begin()
     await world.settle()
+    world.clock.jump(hours * 3_600)
     elapsed = 0.0
     while not job.done() and elapsed < 5 * LEASE_SECONDS:
         await world.clock.advance(0.25)

@@ -7,7 +7,7 @@ memory, hashed: they end with the process.
 import hashlib
 import hmac
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from fingerprint.ports import Clock
@@ -26,12 +26,13 @@ class OperatorLink:
         """Who can read the terminal of this process, as the audit log names them."""
         self._clock = clock
         self._csrf_key = secrets.token_bytes(32)
-        self._token: tuple[bytes, datetime] | None = None
-        self._session: tuple[bytes, datetime] | None = None
+        # Until when, by the monotonic clock: neither ends early or late when the machine's clock is set.
+        self._token: tuple[bytes, float] | None = None
+        self._session: tuple[bytes, float] | None = None
 
     def new_token(self) -> Secret:
         """Make the token of a link, which replaces the one before. It works once, within `LINK_LIFETIME`."""
-        token, self._token = _made(self._clock.now() + LINK_LIFETIME)
+        token, self._token = _made(self._clock.monotonic() + LINK_LIFETIME.total_seconds())
         return token
 
     def open(self, token: str) -> Secret | None:
@@ -39,7 +40,7 @@ class OperatorLink:
         if not self._is(self._token, token):
             return None
         self._token = None
-        session, self._session = _made(self._clock.now() + SESSION_LIFETIME)
+        session, self._session = _made(self._clock.monotonic() + SESSION_LIFETIME.total_seconds())
         return session
 
     def is_session(self, session: str) -> bool:
@@ -58,11 +59,12 @@ class OperatorLink:
         """Whether a token is the session's CSRF token; compares in constant time."""
         return hmac.compare_digest(self.csrf_token(session).encode(), token.encode("utf-8", "replace"))
 
-    def _is(self, known: tuple[bytes, datetime] | None, text: str) -> bool:
-        return known is not None and self._clock.now() < known[1] and hmac.compare_digest(_hash(text), known[0])
+    def _is(self, known: tuple[bytes, float] | None, text: str) -> bool:
+        valid = known is not None and self._clock.monotonic() < known[1]
+        return known is not None and valid and hmac.compare_digest(_hash(text), known[0])
 
 
-def _made(until: datetime) -> tuple[Secret, tuple[bytes, datetime]]:
+def _made(until: float) -> tuple[Secret, tuple[bytes, float]]:
     text = secrets.token_urlsafe(32)
     return Secret(text), (_hash(text), until)
 

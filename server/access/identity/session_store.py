@@ -24,6 +24,9 @@ from server.audit.changes import ChangeLog
 NEWEST: Final = 20
 """Sessions that `count_of_other_keys` looks at."""
 
+_CLOCKS_APART: Final = timedelta(minutes=1)
+"""How far apart the clocks of servers may be, for a claim to count."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession:
@@ -120,9 +123,9 @@ class SessionStore:
     async def begin_refresh(self, session: StoredSession, *, now: datetime, until: datetime) -> bool:
         """Claim the exclusive right to refresh a session's tokens, which ends at `until`.
 
-        False when another server has it.
+        False when another server has it. A claim that ends much later than a new one is of a clock that was ahead.
         """
-        if session.refreshing_until > now:
+        if now < session.refreshing_until <= until + _CLOCKS_APART:
             return False
         where = (table.c.sha256 == session.sha256, table.c.refreshing_us == to_us(session.refreshing_until))
         return bool(await self._database.change(update(table).where(*where).values(refreshing_us=to_us(until))))

@@ -233,8 +233,8 @@ class Sessions:
         """The session with tokens refreshed by this or another server; None when Twitch refuses to refresh."""
         sha256 = session.sha256
         before = None if session.access is None else session.access.reveal()
-        deadline = self._clock.now() + REFRESH_CLAIM
-        while self._clock.now() < deadline:
+        deadline = self._clock.monotonic() + REFRESH_CLAIM.total_seconds()
+        while self._clock.monotonic() < deadline:
             current = await self._load_active(sha256)
             if current is None or current.access is None:
                 return None

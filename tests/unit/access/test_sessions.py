@@ -107,7 +107,7 @@ class Store:
         self.due.pop(sha256, None)
 
     async def begin_refresh(self, session: StoredSession, *, now: datetime, until: datetime) -> bool:
-        if session.refreshing_until > now:
+        if now < session.refreshing_until <= until + timedelta(minutes=1):
             return False
         self._change(session.sha256, refreshing_until=until)
         return True
@@ -378,7 +378,7 @@ async def test_when_twitch_is_down_the_right_to_refresh_is_given_back(stage: Sta
 
 
 async def test_while_another_server_refreshes_its_tokens_are_waited_for(stage: Stage) -> None:
-    stage.put(refreshing_until=NOON + FAR)
+    stage.put(refreshing_until=NOON + REFRESH_CLAIM)
     asking = asyncio.create_task(stage.sessions.renewed(stage.id, Secret("a1")))
     await stage.clock.advance(0.2)
     await stage.clock.advance(0.2)
@@ -391,16 +391,31 @@ async def test_while_another_server_refreshes_its_tokens_are_waited_for(stage: S
     assert stage.twitch.asked == []
 
 
-async def test_a_refresh_elsewhere_is_waited_for_for_some_seconds_and_while_the_session_lives(
-    stage: Stage,
-) -> None:
-    stage.put(refreshing_until=NOON + FAR)
-    asking = asyncio.create_task(stage.sessions.renewed(stage.id, Secret("a1")))
+async def _claimed_again_and_again(stage: Stage, asking: "asyncio.Task[Any]") -> None:
+    """Another server has the right to refresh for as long as that may be waited for."""
     for _ in range(int(REFRESH_CLAIM.total_seconds() / 0.2) + 1):
         assert not asking.done()
+        stage.put(refreshing_until=stage.clock.now() + REFRESH_CLAIM)
         await stage.clock.advance(0.2)
+
+
+@pytest.mark.parametrize("hours", [0, -1, 1])
+async def test_a_refresh_elsewhere_is_waited_for_for_some_seconds_whatever_the_clock_does(
+    stage: Stage, hours: int
+) -> None:
+    stage.put(refreshing_until=NOON + REFRESH_CLAIM)
+    asking = asyncio.create_task(stage.sessions.renewed(stage.id, Secret("a1")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    stage.put(refreshing_until=NOON + hours * HOUR + REFRESH_CLAIM)
+    stage.clock.jump(hours * 3_600)
+    await _claimed_again_and_again(stage, asking)
     with pytest.raises(UpstreamError, match="is being renewed"):
         await asking
+
+
+async def test_a_session_that_ends_meanwhile_is_not_waited_for(stage: Stage) -> None:
+    stage.put(refreshing_until=NOON + REFRESH_CLAIM)
     asking = asyncio.create_task(stage.sessions.renewed(stage.id, Secret("a1")))
     await stage.clock.advance(0.2)
     stage.put(ended_at=NOON)
@@ -484,6 +499,34 @@ async def test_what_is_due_is_looked_after_now_and_then_also_after_a_failure(
         stage.store.due[session_hash(stage.id)] = NOON
         await stage.clock.advance(MAINTENANCE_SECONDS)
         assert stage.twitch.asked == ["user a1"]
+
+
+async def test_nothing_goes_on_after_the_server_has_stopped(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls to Twitch that are not answered: to validate, to refresh, to revoke."""
+    validated, refreshed, revoked = (
+        stage.id,
+        *[(await stage.sessions.begin("code", BACK, "verifier"))[0] for _ in range(2)],
+    )
+    never = asyncio.Event()
+
+    async def hang(*_arguments: Any) -> Any:
+        await never.wait()
+
+    for name in ("user", "refresh", "revoke"):
+        monkeypatch.setattr(stage.twitch, name, hang)
+    await stage.pass_time(SESSION_VALIDATED)
+    before = asyncio.all_tasks()
+    async with stage.sessions:
+        asking = [
+            asyncio.create_task(stage.sessions.find(validated)),
+            asyncio.create_task(stage.sessions.renewed(refreshed, Secret("a1"))),
+            asyncio.create_task(stage.sessions.end(revoked)),
+        ]
+        await stage.clock.advance(1)
+        assert not any(each.done() for each in asking)
+    await asyncio.wait(asking, timeout=5)
+    assert all(each.done() for each in asking)
+    assert asyncio.all_tasks() == before
 
 
 async def test_all_that_is_due_is_looked_after_at_once_and_by_one_server(stage: Stage) -> None:
