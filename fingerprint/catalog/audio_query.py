@@ -1,6 +1,7 @@
 """A piece of sound that is searched for: its spectrograms, peaks and landmarks, each computed once when needed."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import cached_property, partial
 from typing import Final
 
@@ -25,10 +26,11 @@ class AudioQuery:
         levels: Sequence[Levels] | None = None,
         channels: Sequence[Callable[[], Levels]] | None = None,
         prepared: Callable[[], QueryLevels] | None = None,
+        helper: Executor | None = None,
         alone: bool = True,
     ) -> None:
         """`levels` may hold `channel_levels(pcm)` where they are known already, or `channels` what returns each of
-        them; `prepared` returns them as they are prepared for looking up peaks.
+        them; `prepared` returns them as they are prepared for looking up peaks. `helper`: see `QueryChannels`.
 
         `alone`: whether this is all there is of the sound; a window of a long recording has neighbors, which may
         give a better answer, so less is tried. `take` is which one of a question's takes it is.
@@ -40,11 +42,13 @@ class AudioQuery:
         self._levels = levels
         self._begun = channels
         self._prepared = prepared
+        self._helper = helper
 
     @cached_property
     def _channels(self) -> QueryChannels:
         channels = self._levels or self._begun or transforms(self.pcm, self._parameters)
-        return QueryChannels(channels, samples=self.pcm.samples.shape[1], prepare=self._prepared)
+        samples = self.pcm.samples.shape[1]
+        return QueryChannels(channels, samples=samples, prepare=self._prepared, helper=self._helper)
 
     @property
     def levels(self) -> list[Levels]:

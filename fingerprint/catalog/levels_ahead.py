@@ -1,6 +1,7 @@
 """The spectrograms of a sound that is still being decoded, computed as it comes."""
 
 from collections import deque
+from concurrent.futures import Executor
 from typing import Final
 
 import numpy as np
@@ -23,8 +24,9 @@ class LevelsAhead:
     end is done by the query's other thread, on the core that decoding has left.
     """
 
-    def __init__(self, channels: int, parameters: Parameters = DEFAULT) -> None:
+    def __init__(self, channels: int, parameters: Parameters = DEFAULT, *, helper: Executor | None = None) -> None:
         self._parameters = parameters
+        self._helper = helper
         self._samples: list[NDArray[np.float32]] = [np.empty((channels, 0), np.float32)]
         self._channels = [_Channel(parameters) for _ in range(channels)]
 
@@ -45,7 +47,7 @@ class LevelsAhead:
         channels = [channel.levels for channel in self._channels]
         if cancel_out(halves(pcm.samples)):
             channels.reverse()
-        return AudioQuery(pcm, self._parameters, channels=channels)
+        return AudioQuery(pcm, self._parameters, channels=channels, helper=self._helper)
 
 
 class _Channel:

@@ -1,7 +1,7 @@
 """The channels of a piece of sound to search for; another thread may compute the second one meanwhile."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -44,7 +44,8 @@ class QueryChannels:
     """The spectrograms of the middle and, in stereo sound, of the side. Used by one thread at a time.
 
     `channels`: each one's spectrogram, or what returns it. `samples`: how long the sound is. `prepare`: what
-    returns them prepared, where that takes less than preparing each.
+    returns them prepared, where that takes less than preparing each. `helper` has a thread for the side; without
+    it, one is begun when it is needed.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class QueryChannels:
         *,
         samples: int,
         prepare: Callable[[], QueryLevels] | None = None,
+        helper: Executor | None = None,
     ) -> None:
         self._middle, *self._others = map(_Channel, channels)
         self._prepare = prepare
+        self._helper = helper
         self._worth_a_thread = bool(self._others) and samples >= LEAST_SAMPLES
         self._begun: Future[None] | None = None
         self._prepared: QueryLevels | None = None
@@ -104,6 +107,9 @@ class QueryChannels:
             for channel in self._others:
                 work(channel)
 
+        if self._helper is not None:
+            self._begun = self._helper.submit(work_on_others)
+            return
         with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="side")
         self._begun = with_one_thread.submit(work_on_others)
         with_one_thread.shutdown(wait=False)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -44,7 +45,9 @@ def main() -> None:
 def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
     channels, take = job[:2]
     if job[2:]:
-        _recognize_ahead(catalog, pipe, channels, take)
+        with ThreadPoolExecutor(1, thread_name_prefix="side") as helper:
+            helper.submit(int)  # begun while the sound is waited for
+            _recognize_ahead(catalog, pipe, LevelsAhead(channels, helper=helper), channels, take)
     elif channels:
         query = prepare(Pcm(_samples(pipe.content(), channels), SAMPLE_RATE))
         _answer(catalog, pipe, partial(identify, query=query, take=take))
@@ -53,9 +56,8 @@ def _recognize(catalog: Catalogs, pipe: ParentPipe, job: bytearray) -> None:
         _answer(catalog, pipe, partial(identify_print, fingerprint=fingerprint))
 
 
-def _recognize_ahead(catalog: Catalogs, pipe: ParentPipe, channels: int, take: int) -> None:
+def _recognize_ahead(catalog: Catalogs, pipe: ParentPipe, ahead: LevelsAhead, channels: int, take: int) -> None:
     """Fingerprint a sound that comes in pieces, and search for it unless it is abandoned."""
-    ahead = LevelsAhead(channels)
     while True:
         while not pipe.has_more() and ahead.catch_up():
             pass
