@@ -4,7 +4,6 @@ No server error, and no answer that the document does not describe. It is the sa
 minute with `--nightly`; `st run http://127.0.0.1:8080/api/v1/openapi.json` goes on for as long as one likes.
 """
 
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from server.access.scopes import SCOPES
 from server.channels.watcher import WatcherLimits
 from tests.api_client import open_api
 from tests.fakes import FakePipeline
+from tests.programs import run_program
 
 SECONDS, NIGHTLY_SECONDS = 5, 60
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -25,7 +25,9 @@ ENDLESS = r"/channels/\{login\}/events$"
 """Events without an end have their own tests: tests/integration/test_channels.py."""
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["anonymous", "key"])
+@pytest.mark.parametrize(
+    "known", [pytest.param(False, id="anonymous", marks=pytest.mark.nightly), pytest.param(True, id="key")]
+)
 async def test_nothing_breaks_the_api_and_nothing_surprises_the_document(
     request: pytest.FixtureRequest, tmp_path: Path, known: bool
 ) -> None:
@@ -38,23 +40,14 @@ async def test_nothing_breaks_the_api_and_nothing_surprises_the_document(
             _, secret = await ApiKeyStore(database).create("st", now=datetime.now(UTC), scopes=SCOPES)
         async with api.get("/healthz") as answer:
             address = answer.url.origin()
-        process = await asyncio.create_subprocess_exec(
+        ran = await run_program(
             str(Path(sys.executable).parent / "st"),
             *("run", f"{address}/api/v1/openapi.json", "--checks", CHECKS),
             *("--exclude-path-regex", ENDLESS, "--seed", "1", "--max-time", str(seconds), "--max-examples", "30"),
             *("--request-timeout", "20", "--workers", "1", "--continue-on-failure", "--no-shrink", "--no-color"),
             *("--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off"),
             *(("--header", f"X-API-Key: {secret.reveal()}") if known else ()),
-            cwd=tmp_path,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            folder=tmp_path,
+            seconds=150,
         )
-        try:
-            async with asyncio.timeout(150):
-                said, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    text = said.decode().replace(secret.reveal(), "ta_...")
-    assert process.returncode == 0, text[-8_000:]
+    assert ran.code == 0, ran.output.replace(secret.reveal(), "ta_...")[-8_000:]

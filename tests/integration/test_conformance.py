@@ -77,7 +77,7 @@ async def test_streamlink_reads_a_live_stream(
     ("switches", "words"),
     [
         ({"offline": True}, "No playable streams found"),
-        ({"missing": True}, "No playable streams found"),
+        pytest.param({"missing": True}, "No playable streams found", marks=pytest.mark.nightly),
         ({"geoblocked": True}, "Content Restricted In Region"),
     ],
     ids=["offline", "missing", "geoblocked"],
@@ -117,7 +117,11 @@ async def test_streamlink_reads_a_video_from_a_moment_on(clients: RealClients, f
 # --- yt-dlp: gql's full text, usher v1 -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("switches", [{}, {"fragmented": True}], ids=["mpegts", "fragmented"])
+@pytest.mark.parametrize(
+    "switches",
+    [{}, pytest.param({"fragmented": True}, marks=pytest.mark.nightly)],
+    ids=["mpegts", "fragmented"],
+)
 async def test_yt_dlp_reads_a_live_stream(clients: RealClients, file: Path, switches: dict[str, bool]) -> None:
     """It hands live streams to the FFmpeg program."""
     if shutil.which("ffmpeg", path=os.defpath) is None:
@@ -136,9 +140,9 @@ async def test_yt_dlp_reads_a_live_stream(clients: RealClients, file: Path, swit
 @pytest.mark.parametrize(
     ("switches", "words"),
     [
-        ({"offline": True}, "not currently live"),
+        pytest.param({"offline": True}, "not currently live", marks=pytest.mark.nightly),
         ({"missing": True}, "does not exist"),
-        ({"geoblocked": True}, "403"),
+        pytest.param({"geoblocked": True}, "403", marks=pytest.mark.nightly),
     ],
     ids=["offline", "missing", "geoblocked"],
 )
