@@ -220,3 +220,60 @@ async def test_uses_of_keys_are_stored_a_little_later_and_at_the_end(database: D
     await authenticator.authenticate(by_key(secret.reveal()))
     await authenticator.close()
     assert await used() == first + 65_000_000
+
+
+async def test_without_a_sign_in_of_its_own_a_server_knows_no_token_and_no_session(database: Database) -> None:
+    server = made(database, FakeClock())
+    for credentials in (RequestCredentials(token=Secret("right")), RequestCredentials(session="cookie")):
+        assert server.cached_principal(credentials) == ANONYMOUS
+    await server.close()
+
+
+async def test_uses_of_keys_are_stored_once_in_a_while_and_at_the_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, stored = FakeClock(), list[int]()
+    _, secret = await ApiKeyStore(database).create("a bot", now=NOON)
+
+    async def record(_store: ApiKeyStore, uses: dict[str, Any]) -> None:
+        stored.append(len(uses))
+
+    monkeypatch.setattr(ApiKeyStore, "record_uses", record)
+    server = made(database, clock)
+    for _ in range(3):
+        await server.authenticate(RequestCredentials(key=secret))
+        await clock.advance(0.0)
+    assert stored == []
+    await clock.advance(3_600)
+    assert stored == [1]
+    await server.authenticate(RequestCredentials(key=secret))
+    await clock.advance(0.0)
+    await server.close()
+    assert stored == [1, 1]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def fail(_store: ApiKeyStore, _uses: dict[str, Any]) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(ApiKeyStore, "record_uses", fail)
+    await server.authenticate(RequestCredentials(key=secret))
+    with pytest.raises(RuntimeError):
+        await server.close()
+
+
+async def test_a_look_up_that_goes_on_ends_with_the_server(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = asyncio.Event()
+
+    async def hang(_store: ApiKeyStore, _text: str) -> Any:
+        await never.wait()
+
+    monkeypatch.setattr(ApiKeyStore, "find", hang)
+    server = made(database, FakeClock())
+    asking = asyncio.create_task(server.authenticate(RequestCredentials(key=new_key())))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await server.close()
+    with pytest.raises(TwitchAudioError, match="stopping"):
+        await asking

@@ -247,11 +247,10 @@ async def test_what_is_known_of_a_session_costs_nothing(stage: Stage) -> None:
 
 async def test_use_is_recorded_once_an_hour(stage: Stage) -> None:
     stage.put(validated_at=NOON + FAR)
-    await stage.pass_time(SESSION_SEEN_STEP - timedelta(seconds=1))
+    await stage.pass_time(SESSION_SEEN_STEP - timedelta(seconds=2 * SESSION_CACHE_SECONDS))
     assert await stage.login() == "vic"
     assert stage.store.calls == []
-    await stage.pass_time(timedelta(seconds=1))
-    await stage.pass_time(timedelta(seconds=SESSION_CACHE_SECONDS))
+    await stage.pass_time(timedelta(seconds=2 * SESSION_CACHE_SECONDS))
     assert await stage.login() == "vic"
     assert stage.store.calls == ["seen"]
     assert stage.row.seen_at == stage.clock.now()
@@ -516,7 +515,8 @@ async def test_nothing_goes_on_after_the_server_has_stopped(stage: Stage, monkey
         monkeypatch.setattr(stage.twitch, name, hang)
     await stage.pass_time(SESSION_VALIDATED)
     before = asyncio.all_tasks()
-    async with stage.sessions:
+    async with stage.sessions as entered:
+        assert entered is stage.sessions
         asking = [
             asyncio.create_task(stage.sessions.find(validated)),
             asyncio.create_task(stage.sessions.renewed(refreshed, Secret("a1"))),
@@ -524,8 +524,8 @@ async def test_nothing_goes_on_after_the_server_has_stopped(stage: Stage, monkey
         ]
         await stage.clock.advance(1)
         assert not any(each.done() for each in asking)
-    await asyncio.wait(asking, timeout=5)
-    assert all(each.done() for each in asking)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*asking, return_exceptions=True)
     assert asyncio.all_tasks() == before
 
 
@@ -598,7 +598,7 @@ async def test_new_tokens_are_stored_by_the_third_try(stage: Stage) -> None:
     while not asking.done():
         await stage.clock.advance(0.1)
         waited += 0.1
-        assert waited < 10
+        assert waited < 1.8
     renewed = await asking
     assert renewed is not None
     assert (renewed.token.reveal(), tries) == ("a2", 3)
