@@ -203,6 +203,17 @@ async def test_the_operators_desk(visitor: Visitor, site: Site) -> None:
     await visitor.sign_out()
 
 
+async def test_the_desks_menu_is_one_row_on_a_phone_with_the_pages_own_tab_in_sight(visitor: Visitor) -> None:
+    await visitor.sign_in()
+    await visitor.tab.viewport(390, 844)
+    await visitor.go("/admin/logs")
+    own = "document.querySelector('.tabs [aria-current]').getBoundingClientRect()"
+    assert await visitor.tab.evaluate(f"document.querySelector('.tabs').offsetHeight < 2.5 * {own}.height")
+    await visitor.tab.wait_for(f"{own}.left >= 0 && {own}.right <= innerWidth + 1")
+    await visitor.tab.viewport(1280, 900)
+    await visitor.sign_out()
+
+
 async def test_a_wrong_song_is_told_to_the_operator(visitor: Visitor, site: Site) -> None:
     await visitor.go("/")
     await visitor.ask(f"wrong_{visitor.browser.name}")

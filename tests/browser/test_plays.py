@@ -33,11 +33,13 @@ async def test_open_overlays_and_set_lists_follow_what_the_owner_decides(visitor
         await visitor.sign_in()
         await visitor.go(page)
         await visitor.tab.click("details.edit summary")
-        await visitor.look("play-edit")
+        if visitor.nightly:
+            await visitor.look("play-edit")
         await visitor.tab.fill("details.edit input[name=title]", "Harbor Lights")
         await visitor.tab.click("button :: Save")
         await visitor.says("The play is corrected.")
-        await visitor.look("play-corrected")
+        if visitor.nightly:
+            await visitor.look("play-corrected")
         await overlay.wait_for(f"{title} === 'Harbor Lights'")
         await says(viewer, "Corrected by the channel")
         await visitor.tab.click("details.edit summary")
