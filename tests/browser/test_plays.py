@@ -30,6 +30,8 @@ async def test_open_overlays_and_set_lists_follow_what_the_owner_decides(visitor
         assert await viewer.run(ASK, f'{{"channel": "{VIC}"}}') == 200
         await says(viewer, FULL.title)
         await overlay.wait_for(f"{title} === '{FULL.title}'")
+        # Clicks wait for frames, which a tab behind others does not draw.
+        await visitor.tab.activate()
         await visitor.sign_in()
         await visitor.go(page)
         await visitor.tab.click("details.edit summary")
