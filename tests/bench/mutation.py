@@ -67,7 +67,7 @@ AREAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "single-flight": {"fingerprint/single_flight.py": ("tests/unit/test_single_flight.py",)},
     "leases": {
         "fingerprint/leased_job.py": ("tests/unit/test_leased_job.py",),
-        "fingerprint/jobs/sql.py": ("tests/contract/test_job_store.py", *_CONTRACT),
+        "fingerprint/jobs/sql.py": ("tests/contract/test_job_store.py", "-k", "sqlite"),
     },
     "url-guard": {
         "fingerprint/media/hosts.py": ("tests/unit/media/test_hosts.py",),
