@@ -169,7 +169,8 @@ class _Opened:
         if stored is not None and stored.status.finished:
             return JobOutcome(stored)
         now = self._clock.now()
-        if stored is not None and (abandoned(stored, now) or _late(event, now)):
+        late = event.deadline is not None and event.deadline < now
+        if stored is not None and (late or abandoned(stored, now)):
             _log.info("event_came_late", extra={"job_id": event.job_id})
             return JobOutcome(_given_up(stored, now))
         owner = f"lambda:{context.aws_request_id}:{secrets.token_hex(4)}"
@@ -205,10 +206,6 @@ class _Opened:
             identification_id=event.job_id if stored is None else None,
         )
         return claim if isinstance(claim, Claimed) else claim.identification
-
-
-def _late(event: JobEvent, now: datetime) -> bool:
-    return event.deadline is not None and event.deadline < now
 
 
 def _given_up(stored: Identification, now: datetime) -> Identification:

@@ -47,12 +47,14 @@ class TwitchCanary:
                 "twitchaudio_canary_steps_total", "Steps of the hourly check of Twitch.", "step", "outcome"
             )
             metrics.gauge(
-                "twitchaudio_canary_failed_steps", "Steps that failed in the newest check of Twitch.", self._failed
+                "twitchaudio_canary_failed_steps",
+                "Steps that failed in the newest check of Twitch.",
+                lambda: 0 if self.newest is None else len(self.newest.failed),
             )
             metrics.gauge(
                 "twitchaudio_canary_timestamp_seconds",
                 "When Twitch was checked last, in Unix time.",
-                self._checked_at,
+                lambda: 0 if self.newest is None else round(self.newest.at.timestamp()),
             )
 
     @property
@@ -85,9 +87,3 @@ class TwitchCanary:
             # Spread over several servers and workers, which would otherwise all ask at the same time.
             self._wait_seconds = EVERY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
             await self.check()
-
-    def _failed(self) -> float:
-        return 0 if self.newest is None else len(self.newest.failed)
-
-    def _checked_at(self) -> float:
-        return 0 if self.newest is None else round(self.newest.at.timestamp())

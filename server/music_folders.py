@@ -188,7 +188,7 @@ class MusicFolders:
             )
             status = await process.wait()
         except BaseException:
-            await self._end(process)
+            await end_command(process, seconds=self._times.stop)
             raise
         lines = err.decode("utf-8", "replace").strip().splitlines()
         try:
@@ -196,9 +196,6 @@ class MusicFolders:
         except ValueError:
             report = None
         return status, report, lines[-1].removeprefix("twitchaudio: ") if lines else ""
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        await end_command(process, seconds=self._times.stop)
 
     def _say_done(self, report: dict[str, Any]) -> None:
         self._last_failure = ""

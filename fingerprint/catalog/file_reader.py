@@ -53,7 +53,8 @@ def read_files(
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
         stack = AsyncExitStack()
-        pool = runner.run(stack.enter_async_context(_pool(program, workers)))
+        workers_of_it = WorkerPool(program, work="indexed", workers=workers, environment=ENVIRONMENT)
+        pool = runner.run(stack.enter_async_context(workers_of_it))
         covers = CoverReader(pool, keep_cover)
         try:
             while left or tasks:
@@ -67,10 +68,6 @@ def read_files(
                     yield task.result()
         finally:
             runner.run(stack.aclose())
-
-
-def _pool(program: Sequence[str], workers: int) -> WorkerPool:
-    return WorkerPool(program, work="indexed", workers=workers, environment=ENVIRONMENT)
 
 
 async def _wait(tasks: set[asyncio.Task[list[FileOutcome]]]) -> set[asyncio.Task[list[FileOutcome]]]:

@@ -54,10 +54,6 @@ def _catalog(settings: PipelineSettings, resources: Resources) -> CatalogRecogni
     )
 
 
-def _learned(settings: PipelineSettings, resources: Resources) -> LearnedRecognizer[Any]:
-    return LearnedRecognizer(CatalogRecognizer(settings.learned_dir, pool=resources.learned_pool))
-
-
 def _acrcloud(settings: PipelineSettings, resources: Resources) -> AcrCloudRecognizer:
     providers = settings.providers
     base, key, secret = providers.acrcloud_base, providers.acrcloud_access_key, providers.acrcloud_access_secret
@@ -84,14 +80,12 @@ def _audd(settings: PipelineSettings, resources: Resources) -> AuddRecognizer:
     return AuddRecognizer(resources.calls, settings.providers.audd_url, api_token=token, uploads=uploads)
 
 
-def _shazam(settings: PipelineSettings, resources: Resources) -> ShazamRecognizer:
-    return ShazamRecognizer(resources.calls, settings.providers.shazam_url)
-
-
 REGISTRY: Final[dict[str, RegistryEntry]] = {
     "catalog": RegistryEntry(factory=_catalog, is_configured=lambda _: True, origins=lambda _: (), free=True),
     "learned": RegistryEntry(
-        factory=_learned,
+        factory=lambda settings, resources: LearnedRecognizer(
+            CatalogRecognizer(settings.learned_dir, pool=resources.learned_pool)
+        ),
         is_configured=lambda _: True,
         origins=lambda _: (),
         free=True,
@@ -108,7 +102,7 @@ REGISTRY: Final[dict[str, RegistryEntry]] = {
         origins=lambda settings: (settings.providers.audd_url,),
     ),
     "shazam": RegistryEntry(
-        factory=_shazam,
+        factory=lambda settings, resources: ShazamRecognizer(resources.calls, settings.providers.shazam_url),
         is_configured=lambda _: True,
         origins=lambda settings: (settings.providers.shazam_url,),
         by_default=lambda _: False,

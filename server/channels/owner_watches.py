@@ -14,7 +14,7 @@ from server.access.identity.twitch_user import TwitchUser
 from server.access.limit_status import Limit
 from server.access.request_context import RequestContext
 from server.access.rules.store import Rules
-from server.access.rules.website import AccessMode, WebsiteSettings
+from server.access.rules.website import AccessMode
 from server.access.service import Access
 from server.audit.entries import Who
 from server.channels.rules import check_is_on
@@ -112,7 +112,7 @@ class OwnerTries:
             raise TwitchAudioError(
                 ProblemCode.RATE_LIMITED, detail, retry_after_seconds=left_of_day(watch.last_at)
             )
-        if self._free_alone(rules.website):
+        if self._paid() and not rules.website.owner_watch_paid:
             return await self._listen(target, watch, owner_id)
         asked = await self._service.ask(
             target,
@@ -120,9 +120,6 @@ class OwnerTries:
             admit=lambda: self._access.admit(_context(watch), target, own_limits=_limits(watch, owner_id)),
         )
         return await self._service.wait(asked, wait_seconds)
-
-    def _free_alone(self, website: WebsiteSettings) -> bool:
-        return bool(self._paid()) and not website.owner_watch_paid
 
     async def _listen(self, target: ChannelTarget, watch: Watch, owner_id: str) -> Identification:
         """Ask the free recognizers, and store the song that they find; no "no song", as others may know it."""

@@ -47,8 +47,10 @@ class TokenValidator:
         # By `token_hash`.
         self._valid: SingleFlightCache[str, _ValidToken] = SingleFlightCache(
             clock=clock,
-            fresh_seconds=_valid_seconds,
-            failure_seconds=_failure_seconds,
+            fresh_seconds=lambda valid: min(VALID_SECONDS, valid.expires_in_seconds or VALID_SECONDS),
+            failure_seconds=lambda error: (
+                VALIDATION_FAILED_SECONDS if isinstance(error, UpstreamError) else INVALID_SECONDS
+            ),
             max_entries=MAX_CACHED_TOKENS,
         )
 
@@ -89,14 +91,6 @@ def token_hash(token: Secret) -> str:
     """The SHA-256 of a token in hexadecimal, by which results are cached: tokens are not kept in memory."""
     # Bytes of a header that are not UTF-8 arrive as surrogates.
     return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _valid_seconds(valid: _ValidToken) -> float:
-    return min(VALID_SECONDS, valid.expires_in_seconds or VALID_SECONDS)
-
-
-def _failure_seconds(error: TwitchAudioError) -> float:
-    return VALIDATION_FAILED_SECONDS if isinstance(error, UpstreamError) else INVALID_SECONDS
 
 
 def _valid_token(status: int, body: bytes, client_id: str) -> _ValidToken:
