@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Self
 
 from fingerprint.background import Background
-from fingerprint.canary import Canary, CanaryReport, Outcome
+from fingerprint.canary import Canary
 from fingerprint.domain.targets import Target
 from fingerprint.ports import Clock
+from fingerprint.step_report import CanaryReport, Outcome
 from fingerprint.tasks import cancel_and_wait
 from server.observability import Metrics
 

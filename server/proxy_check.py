@@ -12,7 +12,7 @@ from aiohttp import (
 )
 from yarl import URL
 
-from fingerprint.canary import Outcome
+from fingerprint.step_report import Outcome
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.api.proxy_probe import ASKED, SEEN, Arrival, read_arrival, sealed_question
 from server.settings import ServerSettings

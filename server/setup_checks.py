@@ -17,7 +17,6 @@ from typing import Final
 from aiohttp import ClientSession, ClientTimeout
 from yarl import URL
 
-from fingerprint.canary import Outcome, StepResult
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
@@ -31,6 +30,7 @@ from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
 from fingerprint.settings import SettingsError, odd_values, unknown_variables
+from fingerprint.step_report import Outcome, StepResult
 from fingerprint.wiring import checked_names, make_guards, open_recognizers
 from server.access.identity.oauth import ApplicationRefusedError, TwitchOAuth
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys

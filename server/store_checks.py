@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from fingerprint.canary import Outcome
 from fingerprint.clock import SystemClock
 from fingerprint.configured_database import open_configured_database
 from fingerprint.setting_formats import Secret
+from fingerprint.step_report import Outcome
 from server.observability import Metrics
 from server.redis_link import RedisAwayError, open_redis
 from server.settings import ServerSettings

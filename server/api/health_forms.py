@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from fingerprint.canary import CanaryReport, Outcome
 from fingerprint.providers.guard import ProviderState, ProviderStatus
+from fingerprint.step_report import CanaryReport, Outcome
 from server.api.json_forms import Count, Time, form_of, time_text
 from server.readiness import PartState
 

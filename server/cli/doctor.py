@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from fingerprint.canary import Outcome, open_canary, step_lines, steps_json
+from fingerprint.canary import open_canary
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import (
     Target,
@@ -21,6 +21,7 @@ from fingerprint.domain.targets import (
     video_target,
 )
 from fingerprint.settings import read_settings
+from fingerprint.step_report import Outcome, step_lines, steps_json
 from fingerprint.upstream_settings import TwitchSettings
 from server.cli.spinner import at_work
 from server.observability import configure_logging

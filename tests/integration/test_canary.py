@@ -19,11 +19,12 @@ import trustme
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.canary import Canary, CanaryReport, Outcome, open_canary
+from fingerprint.canary import Canary, open_canary
 from fingerprint.clock import SystemClock
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, VideoTarget
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.settings import read_settings
+from fingerprint.step_report import CanaryReport, Outcome
 from fingerprint.upstream_settings import TwitchSettings
 from server import keys
 from server.app import listening as serving

@@ -7,9 +7,9 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from fingerprint.canary import Outcome
 from fingerprint.catalog.ingest import ingest
 from fingerprint.settings import read_settings
+from fingerprint.step_report import Outcome
 from server.settings import ServerSettings
 from server.setup_checks import check_recognizers
 from simulator.library import composed_songs

@@ -15,11 +15,11 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar, DummyCookieJar
 from yarl import URL
 
-from fingerprint.canary import Outcome
 from fingerprint.clock import SystemClock
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import Secret
+from fingerprint.step_report import Outcome
 from server.access.identity.failed_attempts import MAX_FAILURES
 from server.access.identity.limits import SESSION_CACHE_SECONDS
 from server.access.identity.session_store import SessionStore

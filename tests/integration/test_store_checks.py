@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from fingerprint.canary import Outcome
 from fingerprint.database import open_database
 from fingerprint.jobs.dynamodb import client
 from fingerprint.pipeline_settings import PipelineSettings
+from fingerprint.step_report import Outcome
 from fingerprint.upstream_settings import DynamoDbSettings
 from server import redis_link
 from server.settings import ServerSettings

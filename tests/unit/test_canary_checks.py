@@ -5,7 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from fingerprint.canary import age_notes, playlist_notes, redacted, rendition_notes, token_notes, video_notes
+from fingerprint.canary_checks import (
+    age_notes,
+    playlist_notes,
+    redacted,
+    rendition_notes,
+    token_notes,
+    video_notes,
+)
 from fingerprint.hls.playlist import parse_media, parse_multivariant
 from tests.unit.hls.live_playlists import Builder
 

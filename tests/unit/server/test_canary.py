@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from fingerprint.canary import Canary, CanaryReport, Outcome, StepResult
+from fingerprint.canary import Canary
 from fingerprint.domain.targets import ChannelTarget, Target
+from fingerprint.step_report import CanaryReport, Outcome, StepResult
 from server.canary import EVERY_SECONDS, TwitchCanary
 from server.observability import Metrics
 from tests.builders import NOON

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
-from fingerprint.canary import Outcome
 from fingerprint.setting_formats import Secret
+from fingerprint.step_report import Outcome
 from server import keys
 from server.access.identity.session_keys import SessionKeys
 from server.api.proxy_probe import ASKED, SEEN, Arrival, answer_probe, read_arrival, sealed_question

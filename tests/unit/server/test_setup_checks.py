@@ -10,13 +10,13 @@ from pymysql.err import MySQLError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from fingerprint.canary import Outcome, StepResult
 from fingerprint.database import open_database
 from fingerprint.database_advice import database_advice
 from fingerprint.database_backends import parse_address
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.settings import SettingsError, read_settings, unknown_variables
+from fingerprint.step_report import Outcome, StepResult
 from server import setup_checks
 from server.readiness import Trial
 from server.settings import ServerSettings
