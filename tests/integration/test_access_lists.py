@@ -1,7 +1,6 @@
 """Blacklist, whitelist, access codes and proxies over HTTP, with people of the simulated Twitch."""
 
 import json
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.codes import CodeStore
@@ -19,8 +18,8 @@ from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
 from server.cli import main
 from simulator.accounts import OWN_APPLICATION
-from tests.api_client import ASK, CLIP, STREAM, assert_problem, open_api
-from tests.fakes import FakeClock, FakePipeline
+from tests.api_client import ASK, CLIP, STREAM, assert_problem
+from tests.fakes import FakeClock
 from tests.integration.simulator_client import Viewer
 
 ME = "/api/v1/me"
@@ -35,20 +34,17 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def api(viewer: Viewer, clock: FakeClock, sql_address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    known: dict[str, Any] = {
+def address(sql_address: str) -> str:
+    return sql_address
+
+
+@pytest.fixture
+def options(viewer: Viewer) -> dict[str, Any]:
+    return {
         "twitch_client_id": OWN_APPLICATION.client_id,
         "twitch_id_url": URL(viewer.twitch.id_url),
         "trusted_proxies": (ip_network("127.0.0.0/8"),),
     }
-    async with open_api(FakePipeline(clock), tmp_path, database_url=sql_address, clock=clock, **known) as client:
-        yield client
-
-
-@pytest.fixture
-async def database(api: ClientSession, sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """The songs that were named last, on the start page, where the operator shows them."""
 
 import re
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
@@ -14,7 +12,7 @@ from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
 from server.web.recent_songs import FRESH_SECONDS, MAX_SONGS
-from tests.api_client import CLIP, ask, open_api
+from tests.api_client import CLIP, ask
 from tests.builders import song
 from tests.fakes import FakeClock, FakePipeline
 
@@ -24,17 +22,6 @@ PAGE = {"Accept": "text/html"}
 @pytest.fixture
 async def clock() -> FakeClock:
     return FakeClock()
-
-
-@pytest.fixture
-async def parts(clock: FakeClock) -> FakePipeline:
-    return FakePipeline(clock)
-
-
-@pytest.fixture
-async def api(parts: FakePipeline, clock: FakeClock, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, clock=clock) as api:
-        yield api
 
 
 async def shown(api: ClientSession, path: str = "/", **headers: str) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Watching over HTTP: real servers that share a database, and a pipeline of fake parts."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +33,8 @@ def now() -> datetime:
 
 
 @pytest.fixture
-async def api(parts: FakePipeline, address: str, tmp_path: Path) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=address, watcher_limits=QUICK, watches=3) as client:
-        yield client
+def options() -> dict[str, Any]:
+    return {"watcher_limits": QUICK, "watches": 3}
 
 
 async def key(database: Database, *scopes: str, **limits: Any) -> tuple[str, dict[str, str]]:

@@ -1,10 +1,9 @@
 """Webhooks: plays and finished identifications, signed and sent to the addresses of an API key's holder."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -25,7 +24,7 @@ from server.webhooks.messages import CHOSEN, Message, headers_of
 from server.webhooks.service import AT_ONCE_OF_OWNER, NO_OPERATOR
 from server.webhooks.store import GIVEN_UP_AFTER, MOST_OF_OWNER, WAITS, WebhookStore
 from server.webhooks.tables import webhook_deliveries
-from tests.api_client import ask, assert_problem, bot_headers, open_api, until
+from tests.api_client import ask, assert_problem, bot_headers, until
 from tests.builders import NOON, song
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
@@ -36,9 +35,8 @@ CHANNEL = {"channel": "somechannel"}
 
 
 @pytest.fixture
-async def api(parts: FakePipeline, tmp_path: Path, address: str) -> AsyncGenerator[ClientSession]:
-    async with open_api(parts, tmp_path, database_url=address, webhook_hosts=("127.0.0.1",)) as client:
-        yield client
+def options() -> dict[str, Any]:
+    return {"webhook_hosts": ("127.0.0.1",)}
 
 
 async def test_plays_and_answers_are_told_signed(
