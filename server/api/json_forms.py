@@ -192,7 +192,7 @@ class SongTokenJson(Struct, kw_only=True):
 class NewSongTokenJson(SongTokenJson, kw_only=True):
     """A token that was just made, with its text."""
 
-    token: Annotated[str, Meta(description="The token itself, shown this once.")]
+    token: Annotated[str, Meta(description="The token itself. It is shown only once.")]
 
 
 class SongTokensJson(Struct, kw_only=True):

@@ -321,7 +321,7 @@ _OPERATIONS: Final = (
         summary="Make a token for a chat bot",
         description=f"{_FOR_THE_OWNER} The token can ask `song.txt` for this channel, and nothing else.",
         body="SongTokenWish",
-        responses={"201": json_of("NewSongToken", "The token, shown this once.")},
+        responses={"201": json_of("NewSongToken", "The token. It is shown only once.")},
         problems=OWNER,
     ),
     ApiOperation(

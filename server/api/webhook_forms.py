@@ -51,9 +51,9 @@ class WebhookJson(Struct, kw_only=True):
     url: str
     events: list[str]
     channels: list[str]
-    secret: Annotated[str | None, Meta(description="For checking signatures: `whsec_...`, shown this once.")] = (
-        None
-    )
+    secret: Annotated[
+        str | None, Meta(description="For checking signatures: `whsec_...`. It is shown only once.")
+    ] = None
     state: Annotated[str, Meta(extra_json_schema={"enum": ["active", "failing", "disabled"]})]
     created_at: Time
     last_delivery_at: Time | None = None

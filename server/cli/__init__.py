@@ -26,8 +26,8 @@ GROUPS: Final[Mapping[str, str]] = {
     "admin": "who has access, and the operator's other rules",
     "db": "the SQL schema and DynamoDB's tables",
     "backup": "copy database, catalog and keys to one file, also while the server runs",
-    "restore": "take a backup back; the server must not run",
-    "completion": "print what lets a shell complete commands and options",
+    "restore": "restore a backup; stop the server first",
+    "completion": "print a script that completes commands and options in your shell",
     "doctor": "check the setup, and what Twitch answers",
 }
 """Each command group, and its line in the list of commands: shown without loading the group."""

@@ -100,7 +100,7 @@ def allow(arguments: argparse.Namespace) -> None:
 
 
 def disallow(arguments: argparse.Namespace) -> None:
-    """Take a user off the whitelist."""
+    """Remove a user the whitelist."""
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).disallow(arguments.user)
     )

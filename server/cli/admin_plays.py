@@ -98,7 +98,7 @@ def correct(arguments: argparse.Namespace) -> None:
 
 
 def hide(arguments: argparse.Namespace) -> None:
-    """Show plays no more."""
+    """Hide plays."""
     login = channel_target(arguments.channel).login
 
     async def work(plays: _Plays) -> None:

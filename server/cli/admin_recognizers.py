@@ -70,7 +70,7 @@ def choose_budgets(arguments: argparse.Namespace) -> None:
 
 
 def reset(arguments: argparse.Namespace) -> None:
-    """Have the settings hold again."""
+    """Use the settings again."""
 
     async def work(database: Database) -> None:
         for what in [Chosen(arguments.what)] if arguments.what else Chosen:

@@ -52,7 +52,7 @@ def operator_changes() -> ChangeLog:
 def print_secret(secret: Secret, text: str) -> None:
     """Print a new secret, alone on standard output for scripts, and the sentence `text` for people."""
     print(secret.reveal())
-    print(f"{text} It is shown this once: only a hash of it is kept.", file=sys.stderr)
+    print(f"{text} You won't see it again: only a hash of it is stored.", file=sys.stderr)
 
 
 def days_from(now: datetime, days: int | None) -> datetime | None:

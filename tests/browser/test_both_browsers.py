@@ -187,7 +187,7 @@ async def test_the_operators_desk(visitor: Visitor, site: Site) -> None:
     await visitor.go("/admin/keys")
     await visitor.tab.fill("#field-name", HOSTILE[0][:100])
     await visitor.tab.press("Enter")
-    await visitor.says("It is shown this once")
+    await visitor.says("You won't see it again")
     await visitor.look("desk-key-made")
     await visitor.tab.click("td .ask summary")
     await visitor.says("Programs that use it are refused")

@@ -34,7 +34,7 @@ def _register_settings(groups: Subparsers) -> None:
     settings.set_defaults(name=None)
     settings.add_argument("--json", action="store_true", help="print one JSON object")
     actions = cast("Subparsers", settings.add_subparsers(metavar="ACTION"))
-    get = add_command(actions, "get", "show them, or one", "admin.get_settings")
+    get = add_command(actions, "get", "show all settings, or one", "admin.get_settings")
     get.add_argument("name", nargs="?", choices=tuple(FIELDS), metavar="NAME")
     get.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
     change = add_command(actions, "set", "change one", "admin.set_setting", more=f": {', '.join(FIELDS)}")
@@ -43,9 +43,9 @@ def _register_settings(groups: Subparsers) -> None:
 
 
 def _register_keys(groups: Subparsers) -> None:
-    text = "API keys, for programs that ask"
-    actions = add_list(groups, "keys", text, "admin.list_keys", more="; the keys themselves are not kept")
-    create = add_command(actions, "create", "make a key, which is shown this once", "admin.create_key")
+    text = "API keys for programs"
+    actions = add_list(groups, "keys", text, "admin.list_keys", more="; the keys themselves are not stored")
+    create = add_command(actions, "create", "make a key; it is shown only once", "admin.create_key")
     create.add_argument("name", metavar="NAME", help="whose it is, or what it is for")
     create.add_argument(
         "--scope",

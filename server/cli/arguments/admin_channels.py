@@ -17,14 +17,14 @@ def register(groups: Subparsers) -> None:
 
 def _register_song_tokens(groups: Subparsers) -> None:
     text = "tokens with which a chat bot asks for one channel's song"
-    kept = "; the tokens themselves are not kept"
+    kept = "; the tokens themselves are not stored"
     only = {"metavar": "NAME", "help": "only this channel's"}
     run = "admin_channels.list_tokens"
     actions = add_list(groups, "song-tokens", text, run, more=kept, channel=only)
     create = add_command(
         actions,
         "create",
-        "make a token, which is shown this once",
+        "make a token; it is shown only once",
         "admin_channels.create_token",
     )
     create.add_argument("channel", metavar="CHANNEL", help="the channel that it gives access to")
@@ -35,17 +35,17 @@ def _register_song_tokens(groups: Subparsers) -> None:
 
 def _register_reports(groups: Subparsers) -> None:
     text = "answers that listeners reported as wrong"
-    handled = {"action": "store_true", "help": "also those that you are done with"}
+    handled = {"action": "store_true", "help": "also those marked as done"}
     run = "admin_channels.list_reports"
     actions = add_list(groups, "reports", text, run, more=", the newest first", all=handled)
-    done = add_command(actions, "done", "take them off the list", "admin_channels.handle_reports")
+    done = add_command(actions, "done", "mark them as done", "admin_channels.handle_reports")
     done.add_argument("ids", nargs="+", metavar="ID")
 
 
 def _register_watches(groups: Subparsers) -> None:
     text = "channels whose music is identified while they are live"
     actions = add_list(groups, "watches", text, "admin_channels.list_watches")
-    until = " until its stream ends or the budget is used. A server has to run"
+    until = " until its stream ends or the budget is used. A server must be running"
     start = add_command(actions, "start", "watch a channel", "admin_channels.start_watch", more=until)
     start.add_argument("channel", metavar="CHANNEL")
     start.add_argument(

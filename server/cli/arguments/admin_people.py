@@ -41,11 +41,11 @@ def _register_whitelist(groups: Subparsers) -> None:
         "admin_people.list_whitelist",
     )
     user = "a Twitch login or the channel's address, or id:NUMBER for the account whatever it is called"
-    add = add_command(actions, "add", "let a user in", "admin_people.allow")
+    add = add_command(actions, "add", "add a user", "admin_people.allow")
     add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (
         add,
-        add_command(actions, "remove", "take a user off", "admin_people.disallow"),
+        add_command(actions, "remove", "remove a user", "admin_people.disallow"),
     ):
         action.add_argument("user", metavar="USER", help=user)
 
@@ -57,13 +57,13 @@ def _register_codes(groups: Subparsers) -> None:
         "codes",
         text,
         "admin_people.list_codes",
-        more="; the codes themselves are not kept",
+        more="; the codes themselves are not stored",
     )
-    create = add_command(actions, "create", "make a code, which is shown this once", "admin_people.create_code")
+    create = add_command(actions, "create", "make a code; it is shown only once", "admin_people.create_code")
     create.add_argument(
-        "--uses", type=positive_int, default=1, metavar="N", help="people who may redeem it (default: 1)"
+        "--uses", type=positive_int, default=1, metavar="N", help="how many people can redeem it (default: 1)"
     )
-    create.add_argument("--days", type=positive_int, metavar="N", help="to be redeemed within so many days")
+    create.add_argument("--days", type=positive_int, metavar="N", help="how many days it can be redeemed")
     create.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     text = "revoke codes, and the access of everyone who redeemed them"
     revoke = add_command(actions, "revoke", text, "admin_people.revoke_codes")
@@ -83,11 +83,11 @@ def _register_broadcasters(groups: Subparsers) -> None:
         ". A login is looked up at Twitch, which needs TWITCH_CLIENT_ID and TWITCH_CLIENT_SECRET; "
         "id:NUMBER needs neither"
     )
-    add = add_command(actions, "add", "list one more", "admin_people.add_broadcaster", more=needs)
+    add = add_command(actions, "add", "add a broadcaster", "admin_people.add_broadcaster", more=needs)
     add.add_argument("--note", default="", metavar="TEXT", help="only visible to operators")
     for action in (
         add,
-        add_command(actions, "remove", "take one off", "admin_people.remove_broadcaster"),
+        add_command(actions, "remove", "remove a broadcaster", "admin_people.remove_broadcaster"),
     ):
         action.add_argument(
             "broadcaster", metavar="BROADCASTER", help="a Twitch login or the channel's address, or id:NUMBER"

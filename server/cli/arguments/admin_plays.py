@@ -19,7 +19,7 @@ def register(groups: Subparsers) -> None:
         "admin_plays.correct",
         more="; what is left out stays as it is",
     )
-    hide = add_command(actions, "hide", "show plays no more", "admin_plays.hide")
+    hide = add_command(actions, "hide", "hide plays", "admin_plays.hide")
     corrections = add_command(
         actions, "corrections", "corrected and hidden plays of a channel", "admin_plays.list_corrections"
     )

@@ -14,7 +14,7 @@ def register(groups: Subparsers) -> None:
     text = "set how often providers may be asked"
     budgets = add_command(actions, "budgets", text, "admin_recognizers.choose_budgets", more=more)
     budgets.add_argument("budgets", nargs="+", metavar="BUDGET", help="such as audd=10/day, or none")
-    reset = add_command(actions, "reset", "have the settings hold again", "admin_recognizers.reset")
+    reset = add_command(actions, "reset", "use the settings again", "admin_recognizers.reset")
     reset.add_argument(
         "what", nargs="?", choices=("order", "budgets"), metavar="WHAT", help="order or budgets; both"
     )

@@ -31,7 +31,7 @@ def register(commands: Subparsers) -> None:
         metavar="ROOT",
         help="folders (default: those that were indexed before)",
     )
-    sync.add_argument("--dry-run", action="store_true", help="only say what would happen")
+    sync.add_argument("--dry-run", action="store_true", help="only print what would happen")
     sync.add_argument(
         "--settle",
         type=_seconds,
@@ -49,7 +49,7 @@ def register(commands: Subparsers) -> None:
     rebuild_.add_argument(
         "--force",
         action="store_true",
-        help="also if tracks are lost, whose music is gone and cannot be made again",
+        help="go on even if tracks are lost because their music is gone",
     )
     for parser in (add, sync, rebuild_):
         parser.add_argument(
@@ -94,10 +94,8 @@ def register(commands: Subparsers) -> None:
         metavar="NAME",
         help="whose tracks these are, for `remove --owner NAME`",
     )
-    action("missing", "listing", "list_missing", "list the tracks whose files `sync` did not find any more")
-    prune = action(
-        "prune", "removal", "prune_tracks", "remove the tracks whose files `sync` did not find any more"
-    )
+    action("missing", "listing", "list_missing", "list the tracks whose files `sync` no longer finds")
+    prune = action("prune", "removal", "prune_tracks", "remove the tracks whose files `sync` no longer finds")
     prune.add_argument(
         "--force", action="store_true", help="also if so many are gone that a disk may not be mounted"
     )
@@ -105,7 +103,7 @@ def register(commands: Subparsers) -> None:
         "duplicates",
         "duplicates",
         "list_duplicates",
-        "list recordings that are there in several files, and those that share sound",
+        "list recordings that are in several files, and those that share sound",
     )
     duplicates.add_argument(
         "--exact", action="store_true", help="only recordings that are the same, not those that share sound"
@@ -119,17 +117,19 @@ def register(commands: Subparsers) -> None:
         metavar="PATTERN",
         help="as in a .gitignore (default: list the patterns)",
     )
-    exclude.add_argument("--remove", action="store_true", help="take the patterns back")
+    exclude.add_argument("--remove", action="store_true", help="remove the patterns")
     backup = action(
         "backup", "copies", "back_up_catalog", "copy the catalog to a new folder, also while it is in use"
     )
     backup.add_argument("destination", type=file_path, metavar="DEST")
-    restore_ = action("restore", "copies", "restore_catalog", "take a copy back, in one step")
+    restore_ = action(
+        "restore", "copies", "restore_catalog", "restore a copy made by `catalog backup`, in one step"
+    )
     restore_.add_argument("source", type=file_path, metavar="SRC")
     restore_.add_argument(
         "--force", action="store_true", help="replace a catalog that holds tracks, or one that is damaged"
     )
-    action("stats", "listing", "show_stats", "say how large the catalog is")
+    action("stats", "listing", "show_stats", "print how large the catalog is")
     action("verify", "listing", "verify_catalog", "read the whole catalog and say what is damaged")
 
 

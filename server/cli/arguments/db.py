@@ -8,10 +8,10 @@ def register(commands: Subparsers) -> None:
     database = commands.add_parser(
         "db",
         help="the SQL schema and DynamoDB's tables",
-        description="The places of jobs, answers and access data.",
+        description="The SQL database and DynamoDB's tables.",
     )
     actions = add_actions(database, "ACTION")
     text = "bring the SQL schema up to date and make DynamoDB's tables where they are used; safe to run again"
     add_command(actions, "upgrade", text, "db.upgrade")
-    text = "give the space of deleted rows in the SQLite file back to the disk; the server must not run"
+    text = "give the space of deleted rows in the SQLite file back to the disk; stop the server first"
     add_command(actions, "vacuum", text, "db.vacuum_database")

@@ -8,8 +8,8 @@ def register(commands: Subparsers) -> None:
     """Add the `restore` command to the `twitchaudio` command line."""
     restore = commands.add_parser(
         "restore",
-        help="take a backup back; the server must not run",
-        description="Take back what `twitchaudio backup` copied. The whole file is checked before anything is "
+        help="restore a backup; stop the server first",
+        description="Restore a file made by `twitchaudio backup`. The whole file is checked before anything is "
         "changed. Refused while a server uses the data folder.",
     )
     restore.add_argument(

@@ -216,7 +216,9 @@ class SongTokens(AdminSection):
     async def add(self, form: Form) -> Change:
         channel = channel_target(form.text("channel")).login
         token, secret = await self._tokens.create(channel, now=self._clock.now(), note=form.text("note"))
-        message = f"This is the token {token.id} for {channel}. It is shown this once: only a hash of it is kept."
+        message = (
+            f"This is the token {token.id} for {channel}. You won't see it again: only a hash of it is stored."
+        )
         return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:

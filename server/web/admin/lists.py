@@ -213,7 +213,7 @@ class Codes(AdminSection):
         code_id, secret = await self._codes.create(
             now=now, note=form.text("note"), most_uses=uses or 1, expires_at=_after(now, days)
         )
-        message = f"This is the code {code_id}. It is shown this once: only a hash of it is kept."
+        message = f"This is the code {code_id}. You won't see it again: only a hash of it is stored."
         return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:
@@ -293,7 +293,7 @@ class Keys(AdminSection):
             per_day=per_day,
             expires_at=_after(now, days),
         )
-        message = f"This is the key {key.id} ({key.name}). It is shown this once: only a hash of it is kept."
+        message = f"This is the key {key.id} ({key.name}). You won't see it again: only a hash of it is stored."
         return Change(message=message, secret=secret)
 
     async def remove(self, key: str) -> Change:

@@ -230,7 +230,7 @@ async def test_a_wrong_song_is_reported_to_the_operator(extension: Installed) ->
         "(panel) => document.querySelector(panel).shadowRoot.querySelector('[data-reported]')", PANEL
     )
     assert await tab.attribute(f"{PANEL} >>> [data-reported]", "data-reported") == ""
-    assert "Thanks, it is reported." in await panel_text(tab)
+    assert "Thank you for the report." in await panel_text(tab)
 
 
 async def test_the_song_can_be_copied(extension: Installed) -> None:
