@@ -1,4 +1,4 @@
-"""`twitchaudio admin blacklist`, `whitelist`, `codes`, `sessions` and `broadcasters`: who may ask, one by one."""
+"""`twitchaudio admin blacklist`, `whitelist`, `codes`, `sessions` and `broadcasters`: who has access."""
 
 import argparse
 import sys
