@@ -598,7 +598,7 @@ async def test_new_tokens_are_stored_by_the_third_try(stage: Stage) -> None:
     while not asking.done():
         await stage.clock.advance(0.1)
         waited += 0.1
-        assert waited < 2.5
+        assert waited < 10
     renewed = await asking
     assert renewed is not None
     assert (renewed.token.reveal(), tries) == ("a2", 3)
