@@ -65,6 +65,11 @@ class VideoTimeline:
             found = found if is_muted(self.segments[number]) else number
         return found
 
+    def is_muted_at(self, at_seconds: float) -> bool:
+        """Whether Twitch muted the moment, or the end if it lies beyond that."""
+        number = max(0, bisect_right(self._starts, at_seconds) - 1)
+        return is_muted(self.segments[min(number, len(self.segments) - 1)])
+
     def around(self, at_seconds: float, wanted_seconds: float, unusable: Container[int]) -> Stretch | None:
         """Segments that make up `wanted_seconds`, a third of them before the moment, or all that there are.
 

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.media.ahead import DecodingAhead
-from fingerprint.media.containers import is_streamable
+from fingerprint.media.containers import is_streamable, is_text
 from fingerprint.media.joined_sound import Decoder
-from fingerprint.media.late_clips import ClipTooLongError
+from fingerprint.media.late_clips import STEP, ClipTooLongError
 from fingerprint.media.pcm import Decoded
 from fingerprint.media.sound_table import behind_media
 
@@ -75,9 +75,11 @@ class ClipBody:
     async def decoded(self, kept: bytes) -> tuple[Decoded, bytes | None]:
         """The sound, and the file if it was `kept` whole.
 
-        Raises TwitchAudioError: `no-audio`, `busy`, `internal`.
+        Raises TwitchAudioError: `no-audio`, `busy`, `internal`; UpstreamError for what is no media at all.
         """
         if self._decoding is None:
+            if is_text(kept):
+                raise UpstreamError(STEP, "Twitch sends no sound for this clip. Try again in a moment.")
             return await self._decoder.decode(kept, container=CONTAINER, max_seconds=self._max_seconds), kept
         found = await self._decoding.finish()
         if found is None:

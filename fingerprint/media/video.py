@@ -266,8 +266,7 @@ class VideoCapture:
             timeline = rendition.timeline
             stretch = timeline.around(at_seconds, wanted_seconds, rendition.failed)
             if stretch is None:
-                why = "Twitch has muted this part of the video because of the rights to its music"
-                raise rendition.failure or no_audio(why)
+                raise rendition.failure or _without_sound(timeline, at_seconds)
             wanted = [stretch.holding] if probing else stretch.segments
             try:
                 if probing:
@@ -487,6 +486,14 @@ def refused_video(upstream: str, status: int) -> TwitchAudioError:
     refusal = permanent_refusal(PLAYLIST_STEP, upstream, status)
     assert refusal is not None, "PlaylistRefusedError has no other statuses"
     return refusal
+
+
+def _without_sound(timeline: VideoTimeline, at_seconds: float) -> TwitchAudioError:
+    return no_audio(
+        "Twitch has muted this part of the video because of the rights to its music"
+        if timeline.is_muted_at(at_seconds)
+        else "Twitch's list says that this part of the video was never made"
+    )
 
 
 def _too_late(length_seconds: float) -> TwitchAudioError:

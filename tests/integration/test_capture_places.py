@@ -204,6 +204,24 @@ async def test_segments_that_are_encrypted_or_were_never_made_are_passed_over(
         await listener.clock.sleep(2.0)
 
 
+async def test_a_video_of_which_nothing_was_made_is_not_said_to_be_muted(listener: Listener) -> None:
+    listener.twitch.video(VIDEO).configure(gaps="every 1")
+    for at, words in ((5.0, "was never made"), (25.0, "has muted this part")):
+        with pytest.raises(TwitchAudioError, match=words) as caught:
+            await of_video(listener, at)
+        assert caught.value.code is ProblemCode.NO_AUDIO
+
+
+@pytest.mark.parametrize("kind", [FaultKind.EMPTY, FaultKind.HTML])
+async def test_a_clip_that_is_no_media_this_time_may_be_asked_for_again(
+    listener: Listener, kind: FaultKind
+) -> None:
+    listener.twitch.fail(Fault(step=Step.CLIP, kind=kind))
+    with pytest.raises(UpstreamError, match="no sound for this clip") as caught:
+        await listener.listen(f"https://clips.twitch.tv/{SLUG}")
+    assert caught.value.retry_after_seconds is not None
+
+
 async def test_where_all_segments_are_encrypted_nothing_is_asked_for_again(listener: Listener) -> None:
     listener.twitch.configure_channel("ladder", encrypted="every 1")
     listener.twitch.video(VIDEO).configure(encrypted="every 1")
