@@ -79,13 +79,13 @@ class FakeClock:
 
 
 class AheadClock(SystemClock):
-    """The machine's clock, which a test puts ahead: what is kept for a while is out of date then."""
+    """The machine's clock, which a test puts ahead: what is kept for a while is out of date then.
+
+    The time of day stays as it is.
+    """
 
     def __init__(self) -> None:
         self.ahead = 0.0
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.ahead)
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead

@@ -1,6 +1,5 @@
 """The site as visitors meet it: a server with a sign-in at the simulated Twitch, and a visitor in a browser."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ import pytest_asyncio
 from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.ports import Match
-from server.access.rules.store import RulesStore
 from simulator.accounts import OWN_APPLICATION
+from tests.api_client import ServerRules
 from tests.browser.axe import violations
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.tab import Tab
@@ -55,10 +54,8 @@ class Site:
     viewer: Viewer
 
     async def rules(self, **changes: str) -> None:
-        """Change rules, and wait until the server knows them."""
-        for name, value in changes.items():
-            await RulesStore(self.database).set_website(name, value)
-        await asyncio.sleep(1.2)
+        """Change rules, of which the server knows at once."""
+        await ServerRules(self.database, self.stage.clock).set(**changes)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

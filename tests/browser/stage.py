@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.problems import TwitchAudioError
@@ -27,6 +26,7 @@ from fingerprint.ports import (
 from server.app import listening, make_app
 from server.settings import ServerSettings
 from tests.builders import recording, song
+from tests.fakes import AheadClock
 
 
 class OnStageNow:
@@ -40,6 +40,7 @@ class OnStageNow:
         self.hold: Stage | None = None
         self.go = asyncio.Event()
         self.address = ""
+        self.clock = AheadClock()
 
     async def _reach(self, stage: Stage) -> None:
         if stage is self.hold:
@@ -81,11 +82,10 @@ class OnStageNow:
 async def staged(data_dir: Path, **more: Any) -> AsyncGenerator[OnStageNow]:
     """Serve on a free port while the block runs; `more` are the server's settings."""
     stage = OnStageNow()
-    clock = SystemClock()
-    pipeline = Pipeline(resolver=stage, capture=stage, recognizers=stage, clock=clock)
+    pipeline = Pipeline(resolver=stage, capture=stage, recognizers=stage, clock=stage.clock)
     chosen: dict[str, Any] = {"jobs_per_address": 0, "fresh_seconds": 0} | more
     settings = ServerSettings(pipeline=PipelineSettings(data_dir=data_dir), **chosen)
-    async with listening(make_app(settings, pipeline=pipeline, clock=clock), "127.0.0.1", 0) as address:
+    async with listening(make_app(settings, pipeline=pipeline, clock=stage.clock), "127.0.0.1", 0) as address:
         stage.address = str(address).rstrip("/")
         try:
             yield stage

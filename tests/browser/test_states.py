@@ -4,7 +4,6 @@ A run looks at each in German, whose words are the longest, on a phone, and at e
 five widths, in four languages, without JavaScript and printed, in Firefox too, and with axe-core.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from fingerprint.database import open_database
 from fingerprint.domain.songs import song_id
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
+from server.access.service import RULES_SECONDS
 from simulator.accounts import OWN_APPLICATION
 from tests.browser.bidi.user_context import Look as Window
 from tests.browser.conftest import Contexts
@@ -175,7 +175,7 @@ async def test_the_operators_desk_fits_and_can_be_read_empty_and_full(visitor: V
     for seeded in (False, True):
         if seeded:
             await seed_desk(desk.database, FULL, datetime.now(UTC))
-            await asyncio.sleep(1.2)  # until the server knows the rules
+            desk.stage.clock.ahead += RULES_SECONDS
         for place in DESK if visitor.nightly or seeded else DESK[::5]:
             await visitor.go(f"/admin{place}")
             name = f"desk{place.replace('/', '-')}-{'full' if seeded else 'empty'}"
