@@ -1,11 +1,13 @@
-"""Turns rows of SQL tables into the dataclasses that stand for them, and back, without I/O."""
+"""Turns rows of SQL tables into the dataclasses that stand for them, and back, and finds those of a channel."""
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Row
+from sqlalchemy import ColumnElement, Row, Table, and_
 
 from fingerprint.database import from_us, to_us
+from fingerprint.domain.channel_traces import ChannelTraces
+from fingerprint.domain.identification import Kind
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,6 +31,15 @@ def row_of(record: "DataclassInstance", /, **more: Any) -> dict[str, Any]:
         else:
             row[name] = value
     return {**row, **more}
+
+
+def clips_and_videos_of(table: Table, traces: ChannelTraces) -> list[ColumnElement[bool]]:
+    """The conditions for rows whose `kind` and `target` are those of a clip or a VOD of a channel."""
+    return [
+        and_(table.c.kind == str(kind), table.c.target.in_(list(names)))
+        for kind, names in ((Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos))
+        if names
+    ]
 
 
 def _names(kind: "type[DataclassInstance]") -> list[str]:

@@ -50,11 +50,7 @@ def room_beside(place: Path) -> Generator[Path]:
 
 def clear_left(folder: Path) -> None:
     """Delete the rooms in a folder in which no program works any more. What cannot be deleted stays."""
-    try:
-        names = [name for name in os.listdir(folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names
-    except OSError:
-        return
-    for name in names:
+    for name in _named(folder, _NAME):
         with contextlib.suppress(OSError):
             _delete_if_left(folder / name)
 
@@ -64,11 +60,7 @@ def clear_files(folder: Path, begin: bytes) -> None:
 
     `begin`: how such a file begins, as far as it was written.
     """
-    try:
-        names = [name for name in os.listdir(folder) if _FILE_NAME.fullmatch(name)]  # noqa: PTH208 - names
-    except OSError:
-        return
-    for name in names:
+    for name in _named(folder, _FILE_NAME):
         with contextlib.suppress(OSError):
             file = folder / name
             if file.is_symlink() or not file.is_file():
@@ -79,6 +71,14 @@ def clear_files(folder: Path, begin: bytes) -> None:
                 first = opened.read(len(begin))
             if begin.startswith(first):
                 file.unlink()
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> list[str]:
+    """The names in a folder that match; none when it cannot be read."""
+    try:
+        return [name for name in os.listdir(folder) if pattern.fullmatch(name)]  # noqa: PTH208 - names
+    except OSError:
+        return []
 
 
 def _made(folder: Path) -> tuple[Path, int]:

@@ -17,7 +17,7 @@ from fingerprint.database import Database, from_us, to_us
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind
 from fingerprint.domain.text import clean_text
-from fingerprint.records import record_of
+from fingerprint.records import clips_and_videos_of, record_of
 from fingerprint.upserts import insert_new, lock
 from server.channels.tables import unknowns as table
 
@@ -205,10 +205,7 @@ class UnknownStore:
 
 def of_channel(traces: ChannelTraces, logins: Collection[str]) -> ColumnElement[bool]:
     """The condition for the unknowns of a channel, its clips and its VODs. `logins`: those that are still its."""
-    conditions: list[ColumnElement[bool]] = [
-        and_(table.c.kind == str(kind), table.c.target.in_(list(names)))
-        for kind, names in ((Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos))
-    ]
+    conditions = clips_and_videos_of(table, traces)
     conditions.append(and_(table.c.channel.in_(list(logins)), table.c.channel_id.is_(None)))
     if traces.channel_id is not None:
         conditions.append(table.c.channel_id == traces.channel_id)

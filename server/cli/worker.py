@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import cancel_and_wait, running_tasks
 from server import keys
 from server.app import BACKLOG, running
 from server.cli.serving import keep_memory_of_jobs, raise_open_file_limit, stop_signals, tune_garbage_collection
@@ -54,12 +54,8 @@ async def serve_as_worker(app: web.Application, descriptors: Sequence[int]) -> N
 
 async def _first(*events: asyncio.Event) -> None:
     """Wait until one of the events is set."""
-    tasks = [asyncio.create_task(event.wait()) for event in events]
-    try:
+    async with running_tasks(event.wait() for event in events) as tasks:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def _finish(app: web.Application, stop: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ from fingerprint.domain.identification import IdentificationId, Kind, Song
 from fingerprint.domain.links import links_of
 from fingerprint.domain.text import clean_text
 from fingerprint.jobs.clean import clean_song
+from fingerprint.records import clips_and_videos_of
 from fingerprint.upserts import insert_new, lock
 from server.learning.tables import learned_captures as captures
 from server.learning.tables import learned_songs as songs
@@ -199,10 +200,7 @@ def forget_learned(
 
     `logins`: those that are still its.
     """
-    which = [
-        and_(captures.c.kind == str(kind), captures.c.target.in_(list(names)))
-        for kind, names in ((Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos))
-    ]
+    which = clips_and_videos_of(captures, traces)
     which.append(and_(captures.c.channel.in_(list(logins)), captures.c.channel_id.is_(None)))
     if traces.channel_id is not None:
         which.append(captures.c.channel_id == traces.channel_id)

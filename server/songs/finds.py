@@ -13,7 +13,7 @@ from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.songs import song_id
-from fingerprint.records import record_of
+from fingerprint.records import clips_and_videos_of, record_of
 from fingerprint.upserts import upsert
 from server.songs.tables import finds as table
 
@@ -102,11 +102,7 @@ def _keep(connection: Connection, values: dict[str, Any], now: datetime) -> None
 
 def forget_finds(connection: Connection, traces: ChannelTraces, logins: Sequence[str]) -> int:
     """Delete what was found on a channel, in its clips and VODs, and what its owner found; returns how many."""
-    here = [
-        and_(table.c.kind == str(kind), table.c.target.in_(names))
-        for kind, names in ((Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos))
-        if names
-    ]
+    here = clips_and_videos_of(table, traces)
     named = table.c.channel.in_(logins)
     if traces.channel_id is None:
         here.append(named)

@@ -17,7 +17,7 @@ from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, Kind, Song, Status
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.songs import plain_isrc, song_id
-from fingerprint.records import record_of
+from fingerprint.records import clips_and_videos_of, record_of
 from fingerprint.upserts import insert_new
 from server.songs.tables import song_hearings as table
 
@@ -311,11 +311,7 @@ def _hearing_of(row: Row[Any]) -> Hearing:
 
 def forget_hearings(connection: Connection, traces: ChannelTraces) -> int:
     """Delete where songs were heard on a channel, in its clips and its VODs; returns how many rows."""
-    conditions = [
-        and_(table.c.kind == str(kind), table.c.target.in_(names))
-        for kind, names in ((Kind.CLIP, traces.slugs), (Kind.VIDEO, traces.videos))
-        if names
-    ]
+    conditions = clips_and_videos_of(table, traces)
     if traces.channel_id is not None:
         conditions.append(table.c.channel_id == traces.channel_id)
     for name in traces.names:
