@@ -298,7 +298,7 @@ LIES = [
     for tagged in (False, True)
     for seconds in (2.0, 4.0, 10.0)
     for late in (0, 1, 2)
-    if (off or late) and not (late == 1 and every == 1 and off < 0)  # such sound is as long as such durations
+    if (off or late) and not (late and every)  # three lies at once may look like the truth
 ]
 
 
