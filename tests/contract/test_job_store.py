@@ -715,6 +715,18 @@ async def test_what_was_heard_in_a_broadcast_is_found_by_its_seconds(store: JobS
     assert await found(700, 710) == set()
 
 
+async def test_an_answer_that_is_named_later_is_heard_in_its_broadcast_from_then_on(store: JobStore) -> None:
+    work = await claimed(store)
+    nothing = dataclasses.replace(success(work), status=Status.NO_MATCH, song=None, songs=())
+    assert await store.finish(work.lease, nothing)
+    assert list(await store.heard("41", 0, 100)) == []
+    await store.update_answer(heard(work, 10.0))
+    assert [each.id for each in await store.heard("41", 0, 100)] == [work.identification.id]
+    unknown = dataclasses.replace(heard(work, 20.0), id=IdentificationId("made-up"))
+    await store.update_answer(unknown)
+    assert [each.id for each in await store.heard("41", 0, 100)] == [work.identification.id]
+
+
 async def test_a_channel_is_forgotten_with_its_clips_and_videos(store: JobStore) -> None:
     now = NOON + timedelta(seconds=100)
     later = ChannelTarget("somechannel", at=NOON)
