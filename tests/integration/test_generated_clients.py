@@ -19,7 +19,7 @@ from tests.test_docs import ROOT
 
 CACHE: Final = ROOT / ".cache" / "clients"
 DOCS: Final = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-SECTION: Final = DOCS.partition("\n## A client of your own\n")[2].partition("\n## ")[0]
+SECTION: Final = DOCS.partition("\n## Generating a client\n")[2].partition("\n## ")[0]
 BLOCK: Final = re.compile(r"^```(\w+)\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 SERVER_IN_DOCS: Final = "http://127.0.0.1:8080"
 

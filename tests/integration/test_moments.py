@@ -242,7 +242,8 @@ async def test_a_vod_of_what_was_heard_live_is_answered_without_its_sound(
     channel = twitch.channel(SECOND)
     # Two minutes, so that the moment does not leave it while a busy machine gets there.
     twitch.configure_channel(SECOND, window_segments=60)
-    heard = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 6, SECOND).isoformat()})
+    # So long ago that the VOD, which is some segments of 10 s behind, has it, too.
+    heard = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 40, SECOND).isoformat()})
     middle = heard["moment"]["seconds"] + heard["captured_seconds"] / 2
     twitch.configure_channel(SECOND, recording_muted=True)
     segments = twitch.count(Step.SEGMENT)
