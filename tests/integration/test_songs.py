@@ -183,6 +183,8 @@ async def test_answers_from_before_hearings_were_noted_get_their_songs_pages(
     live = await (await ask(api, wait=30)).json()
     parts.recognizers.matches = [Match(song=song("Clip Song", isrc="QZES71982313"), score=0.9)]
     clip = await (await ask(api, CLIP, wait=30)).json()
+    # An answer is noted meanwhile; who reads hearings waits for that.
+    assert places(await history(api, clip["song"]["id"])) == [("clip", CLIP["clip"])]
     await database.transact(lambda connection: connection.execute(delete(song_hearings)))
     for path, answer, place in (
         ("/channels/somechannel", live, ("stream", "somechannel")),
