@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
@@ -28,6 +28,7 @@ QUERY: Final = "lang"
 """The query parameter that chooses a language, and the cookie that remembers it."""
 
 _QUALITY: Final = re.compile(r"[01](?:\.[0-9]{0,10})?")
+_RELEASE_DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 _SOME_DAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 _COOKIE_SECONDS: Final = 365 * 86_400
 _MOST_TAGS: Final = 20
@@ -75,6 +76,20 @@ class Language:
         """A day with its month's short name, as lists have it."""
         return format_date(moment, "medium", locale=self.locale)
 
+    def release_date(self, text: str) -> str:
+        """A day or month that was written as `2024-03-08` or `2024-03`; anything else, as a year, as it is."""
+        found = _RELEASE_DATE.fullmatch(text)
+        if found is None:
+            return text
+        year, month, day = found.groups()
+        try:
+            first = date(int(year), int(month), int(day or 1))
+        except ValueError:
+            return text
+        if day is None:
+            return format_skeleton("yMMMM", first, locale=self.locale)
+        return format_date(first, "long", locale=self.locale)
+
     def number(self, digits: str) -> str:
         """A number that was written as `1.20`, with as many decimals."""
         decimals = len(digits.partition(".")[2])
@@ -98,6 +113,7 @@ def known_languages() -> Mapping[str, Language]:
         # Babel reads its files when it first needs them, which would block the event loop later.
         language.short_date(_SOME_DAY)
         language.number("0.00")
+        language.release_date("2026-03")
     return known
 
 

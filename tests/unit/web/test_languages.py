@@ -227,6 +227,30 @@ def test_texts_are_in_the_language_with_its_dates_and_numbers() -> None:
     assert french.ngettext("%(num)s song", "%(num)s songs", 0) == "0 chanson"
 
 
+@pytest.mark.parametrize(
+    ("code", "day", "month"),
+    [
+        ("en", "8 March 2024", "March 2024"),
+        ("de", "8. März 2024", "März 2024"),
+        ("es", "8 de marzo de 2024", "marzo de 2024"),
+        ("fr", "8 mars 2024", "mars 2024"),
+    ],
+)
+def test_when_a_song_was_released_is_said_with_the_months_name(code: str, day: str, month: str) -> None:
+    said = known_languages()[code].release_date
+    assert (said("2024-03-08"), said("2024-03")) == (day, month)
+    for other in (
+        "2024",
+        "",
+        "2024-02-30",
+        "2024-13",
+        "0000-01-01",
+        "08.03.2024",
+        "2024-03-08T00:00:00Z",
+    ):
+        assert said(other) == other
+
+
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("problem", list(ProblemCode))
 def test_a_problem_is_said_in_the_language_alone(code: str, problem: ProblemCode) -> None:

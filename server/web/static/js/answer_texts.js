@@ -1,8 +1,8 @@
 /** An answer as the start page shows it: the values of lib/answer.js in words. server/web/answer.py writes the same. */
 
 import { HOSTS, answerView, clockText, playbackOf, searchLink } from "./lib/answer.js";
-import { detailText, gettext, language, ngettext } from "./messages.js";
-import { LIVE_MS } from "./times.js";
+import { detailText, gettext, language, locale, ngettext } from "./messages.js";
+import { LIVE_MS, releaseDateText } from "./times.js";
 import { root } from "./root.js";
 
 /** The needle's place, in percent of the dial's width, while nothing is played. */
@@ -66,6 +66,13 @@ function coverOf(song) {
 
 /** Texts of a song that are not for people. */
 const NOT_FACTS = new Set(["id", "drawing", "landmarks"]);
+
+/** A song's texts by their names, with its date of release as the language writes it. @param {SongOfServer} song */
+const factsOf = (song) =>
+  Object.fromEntries(Object.entries(song).flatMap(([name, value]) => {
+    if (typeof value !== "string" || !value || NOT_FACTS.has(name)) return [];
+    return [[name, name === "release_date" ? releaseDateText(value, locale()) : value]];
+  }));
 
 /** The path of a song's page; of an uploaded recording, only songs in the catalog have one. @param {SongOfServer} song @param {Identification["kind"]} kind */
 const songPage = (song, kind) => (song.id && (kind !== "file" || song.catalog) ? `${root}/songs/${song.id}` : "");
@@ -178,7 +185,7 @@ export function answerTexts(identification, words, now = Date.now()) {
     length: song.length ? identification.song.duration : null,
     title: song.title,
     artists: song.artists,
-    facts: Object.fromEntries(Object.entries(identification.song).filter(([name, value]) => typeof value === "string" && value && !NOT_FACTS.has(name))),
+    facts: factsOf(identification.song),
     probably: probable ? gettext("Probably") : "",
     corrected: identification.song.corrected ? gettext("Corrected by the channel") : "",
     sure: confidence && gettext("%(percent)s%%", { percent: confidence.replace("%", "") }),

@@ -6,6 +6,21 @@ import { gettext } from "./messages.js";
 export const LIVE_MS = 5 * 60 * 1000;
 
 /**
+ * A day or month of release that was written as `2024-03-08` or `2024-03`; anything else, such as a year, as it is.
+ * @param {string} text
+ * @param {string} locale
+ */
+export function releaseDateText(text, locale) {
+  const [, month, day] = /^([0-9]{4}-[0-9]{2})(-[0-9]{2})?$/.exec(text) ?? [];
+  if (!month) return text;
+  const first = `${month}${day ?? "-01"}`;
+  const moment = new Date(`${first}T00:00:00Z`);
+  // Scripts take February 30 for a day in March.
+  if (Number.isNaN(moment.getTime()) || !moment.toISOString().startsWith(first)) return text;
+  return moment.toLocaleDateString(locale, { day: day ? "numeric" : undefined, month: "long", year: "numeric", timeZone: "UTC" });
+}
+
+/**
  * `at 12:02 PM` on the same day, else with the date, and the year if it is another.
  * @param {Date} moment
  * @param {Date} now
