@@ -91,7 +91,7 @@ def write_backup(settings: ServerSettings, destination: Path, *, force: bool, ke
     if folder is not None:
         destination = folder / free_name(lambda name: os.path.lexists(folder / name))
     elif keep is not None:
-        raise BackupError(f"--keep takes a folder for DEST, and {destination} is none.")
+        raise BackupError(f"--keep takes a folder for DEST, and {destination} is not one.")
     elif not force and os.path.lexists(destination):
         raise _there(destination)
     try:

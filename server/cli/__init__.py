@@ -79,6 +79,19 @@ def _catalog(text: str) -> CatalogPlace:
         raise argparse.ArgumentTypeError(message) from error
 
 
+class UsageError(TwitchAudioError):
+    """An argument that the command does not take: it ends with 2, not 1."""
+
+
+@contextmanager
+def checked_arguments() -> Generator[None]:
+    """What is refused in the block is an argument of the command line. Raises UsageError for it."""
+    try:
+        yield
+    except TwitchAudioError as error:
+        raise UsageError(error.code, error.detail) from error
+
+
 Run = Callable[[argparse.Namespace], int | None]
 """A command's function, from the arguments to the exit status; None when it is done."""
 
@@ -206,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except TwitchAudioError as error:
         print(printable(f"twitchaudio: {as_typed(detail_for_operator(error))}"), file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -5,9 +5,11 @@ import json
 from datetime import UTC, datetime
 
 from fingerprint.database import Database
-from server.access.identity.api_keys import ApiKeyStore
+from server.access.identity.api_keys import ApiKeyStore, key_name
 from server.access.rules.store import RulesStore
+from server.access.rules.website import parse_setting
 from server.access.scopes import DEFAULT_SCOPES
+from server.cli import checked_arguments
 from server.cli.listing import print_list
 from server.cli.with_database import days_from, operator_changes, print_secret, with_database
 
@@ -30,6 +32,8 @@ def get_settings(arguments: argparse.Namespace) -> int:
 
 def set_setting(arguments: argparse.Namespace) -> None:
     """Change a website setting."""
+    with checked_arguments():
+        parse_setting(arguments.name, arguments.value)
     before, after = with_database(
         lambda database: RulesStore(database, changes=operator_changes()).set_website(
             arguments.name, arguments.value
@@ -60,6 +64,8 @@ def list_keys(arguments: argparse.Namespace) -> None:
 
 def create_key(arguments: argparse.Namespace) -> None:
     """Make an API key, and print it."""
+    with checked_arguments():
+        key_name(arguments.name)
     now = datetime.now(UTC)
     key, secret = with_database(
         lambda database: ApiKeyStore(database, changes=operator_changes()).create(

@@ -13,6 +13,7 @@ from server.channels.song_tokens import OPERATOR, SongTokenStore
 from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
 from server.channels.watch_terms import watch_terms
+from server.cli import checked_arguments
 from server.cli.listing import print_list
 from server.cli.with_database import forget_channel, operator_changes, print_secret, with_database
 from server.settings import ServerSettings
@@ -53,7 +54,8 @@ def delete_unknowns(arguments: argparse.Namespace) -> int:
 
 def forget(arguments: argparse.Namespace) -> None:
     """Delete all that is stored about a channel."""
-    channel = user_value(arguments.channel)
+    with checked_arguments():
+        channel = user_value(arguments.channel)
     count = with_database(lambda database: forget_channel(database, channel, keep_away=arguments.keep_away))
     print(f"{channel} is forgotten. Answers deleted: {count}.")
 
@@ -78,8 +80,9 @@ def list_watches(arguments: argparse.Namespace) -> None:
 
 def start_watch(arguments: argparse.Namespace) -> None:
     """Watch a channel."""
-    channel = channel_target(arguments.channel).login
-    every, budget = watch_terms(arguments.every, arguments.budget)
+    with checked_arguments():
+        channel = channel_target(arguments.channel).login
+        every, budget = watch_terms(arguments.every, arguments.budget)
     most = read_settings(ServerSettings).watches
     _, started = with_database(
         lambda database: WatchStore(database, changes=operator_changes()).start(
@@ -96,10 +99,11 @@ def start_watch(arguments: argparse.Namespace) -> None:
 
 def stop_watches(arguments: argparse.Namespace) -> None:
     """Stop watching channels."""
+    with checked_arguments():
+        channels = [channel_target(text).login for text in arguments.channels]
 
     async def stop(database: Database) -> None:
-        for text in arguments.channels:
-            channel = channel_target(text).login
+        for channel in channels:
             stopped = await WatchStore(database, changes=operator_changes()).stop(channel, now=datetime.now(UTC))
             print(f"{channel} {'is no longer' if stopped else 'was not being'} watched.")
 
@@ -108,7 +112,8 @@ def stop_watches(arguments: argparse.Namespace) -> None:
 
 def list_tokens(arguments: argparse.Namespace) -> None:
     """Print the song tokens."""
-    channel = None if arguments.channel is None else channel_target(arguments.channel).login
+    with checked_arguments():
+        channel = None if arguments.channel is None else channel_target(arguments.channel).login
     rows = [
         {
             "id": token.id,
@@ -126,7 +131,8 @@ def list_tokens(arguments: argparse.Namespace) -> None:
 
 def create_token(arguments: argparse.Namespace) -> None:
     """Make a song token, and print it."""
-    channel = channel_target(arguments.channel).login
+    with checked_arguments():
+        channel = channel_target(arguments.channel).login
     token, secret = with_database(
         lambda database: SongTokenStore(database, changes=operator_changes()).create(
             channel, now=datetime.now(UTC), note=arguments.note

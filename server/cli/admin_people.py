@@ -12,7 +12,8 @@ from server.access.rules.broadcaster_lookup import look_up_broadcaster
 from server.access.rules.broadcasters import BroadcasterStore
 from server.access.rules.codes import AccessCode, CodeStore
 from server.access.rules.list_store import ListStore
-from server.access.rules.lists import BlacklistKind, user_value
+from server.access.rules.lists import BlacklistKind, blacklist_value, user_value
+from server.cli import checked_arguments
 from server.cli.listing import print_list
 from server.cli.with_database import (
     days_from,
@@ -35,7 +36,8 @@ def list_signed_in(arguments: argparse.Namespace) -> None:
 
 def end_signed_in(arguments: argparse.Namespace) -> int:
     """End all sign-ins of a user."""
-    user = user_value(arguments.user)
+    with checked_arguments():
+        user = user_value(arguments.user)
     ended = with_database(lambda database: end_sessions(database, user, now=_now(), changes=operator_changes()))
     if not ended:
         print(f"twitchaudio: no one is signed in as {arguments.user}", file=sys.stderr)
@@ -60,6 +62,8 @@ def list_blacklist(arguments: argparse.Namespace) -> None:
 def block(arguments: argparse.Namespace) -> None:
     """Put something on the blacklist."""
     kind = BlacklistKind(arguments.kind)
+    with checked_arguments():
+        blacklist_value(kind, arguments.value)
 
     async def block(database: Database) -> tuple[str, int | None]:
         lists = ListStore(database, changes=operator_changes())
@@ -74,6 +78,8 @@ def block(arguments: argparse.Namespace) -> None:
 def unblock(arguments: argparse.Namespace) -> None:
     """Take something off the blacklist."""
     kind = BlacklistKind(arguments.kind)
+    with checked_arguments():
+        blacklist_value(kind, arguments.value)
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).unblock(kind, arguments.value)
     )
@@ -91,6 +97,8 @@ def list_whitelist(arguments: argparse.Namespace) -> None:
 
 def allow(arguments: argparse.Namespace) -> None:
     """Put a user on the whitelist."""
+    with checked_arguments():
+        user_value(arguments.user)
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).allow(
             arguments.user, note=arguments.note, now=_now()
@@ -100,7 +108,9 @@ def allow(arguments: argparse.Namespace) -> None:
 
 
 def disallow(arguments: argparse.Namespace) -> None:
-    """Remove a user the whitelist."""
+    """Take a user off the whitelist."""
+    with checked_arguments():
+        user_value(arguments.user)
     stored = with_database(
         lambda database: ListStore(database, changes=operator_changes()).disallow(arguments.user)
     )
@@ -166,7 +176,8 @@ def list_broadcasters(arguments: argparse.Namespace) -> None:
 
 def add_broadcaster(arguments: argparse.Namespace) -> None:
     """Add a broadcaster."""
-    value = user_value(arguments.broadcaster)
+    with checked_arguments():
+        value = user_value(arguments.broadcaster)
     settings = read_settings(ServerSettings)
 
     async def add(database: Database) -> HelixUser:
@@ -183,6 +194,8 @@ def add_broadcaster(arguments: argparse.Namespace) -> None:
 
 def remove_broadcaster(arguments: argparse.Namespace) -> None:
     """Remove a broadcaster."""
+    with checked_arguments():
+        user_value(arguments.broadcaster)
     name = with_database(
         lambda database: BroadcasterStore(database, changes=operator_changes()).remove(arguments.broadcaster)
     )

@@ -15,6 +15,7 @@ from fingerprint.settings import read_settings
 from server.channel_names import ChannelNames
 from server.channels.play_corrections import PlayCorrections
 from server.channels.song_tokens import OPERATOR
+from server.cli import checked_arguments
 from server.cli.listing import print_list
 from server.cli.with_database import operator_changes, with_database
 from server.identifications.history import ChannelHistory
@@ -63,7 +64,8 @@ def _with_plays(work: Callable[[_Plays], Awaitable[T]]) -> T:
 
 def list_plays(arguments: argparse.Namespace) -> None:
     """Print the newest plays."""
-    login = channel_target(arguments.channel).login
+    with checked_arguments():
+        login = channel_target(arguments.channel).login
     page = _with_plays(lambda plays: plays.history.set_list(login, limit=MOST_PLAYS))
     rows = [
         {
@@ -81,9 +83,10 @@ def list_plays(arguments: argparse.Namespace) -> None:
 
 def correct(arguments: argparse.Namespace) -> None:
     """Give a play another title and artists."""
-    login = channel_target(arguments.channel).login
-    if arguments.title is None and arguments.artist is None:
-        raise invalid_input("Say what it is called: --title, --artist, or both.")
+    with checked_arguments():
+        login = channel_target(arguments.channel).login
+        if arguments.title is None and arguments.artist is None:
+            raise invalid_input("Say what it is called: --title, --artist, or both.")
     found = _with_plays(
         lambda plays: plays.corrections.correct(
             login,
@@ -99,7 +102,8 @@ def correct(arguments: argparse.Namespace) -> None:
 
 def hide(arguments: argparse.Namespace) -> None:
     """Hide plays."""
-    login = channel_target(arguments.channel).login
+    with checked_arguments():
+        login = channel_target(arguments.channel).login
 
     async def work(plays: _Plays) -> None:
         for play in arguments.ids:
@@ -111,7 +115,8 @@ def hide(arguments: argparse.Namespace) -> None:
 
 def list_corrections(arguments: argparse.Namespace) -> None:
     """Print the corrected and hidden plays."""
-    login = channel_target(arguments.channel).login
+    with checked_arguments():
+        login = channel_target(arguments.channel).login
     rows = [
         {
             "id": each.id,
@@ -131,7 +136,8 @@ def list_corrections(arguments: argparse.Namespace) -> None:
 
 def take_back(arguments: argparse.Namespace) -> None:
     """Show plays as they were recognized."""
-    login = channel_target(arguments.channel).login
+    with checked_arguments():
+        login = channel_target(arguments.channel).login
 
     async def work(plays: _Plays) -> None:
         for number in arguments.ids:
@@ -143,7 +149,8 @@ def take_back(arguments: argparse.Namespace) -> None:
 
 def public(arguments: argparse.Namespace) -> None:
     """Show what of a channel is public, or set it."""
-    login = channel_target(arguments.channel).login
+    with checked_arguments():
+        login = channel_target(arguments.channel).login
 
     async def work(plays: _Plays) -> Visibility:
         if arguments.public is not None:

@@ -18,6 +18,7 @@ from fingerprint.settings import read_settings
 from fingerprint.wiring import choice_of
 from server.access.rules.recognizers import VARIABLES, Chosen, RecognizerStore
 from server.access.rules.store import RulesStore
+from server.cli import checked_arguments
 from server.cli.listing import print_list
 from server.cli.with_database import operator_changes, with_database
 from server.settings import ServerSettings
@@ -51,22 +52,27 @@ def choose_order(arguments: argparse.Namespace) -> None:
     """Ask some recognizers in an order."""
     settings = read_settings(ServerSettings)
     names = [name.strip() for text in arguments.names for name in text.split(",") if name.strip()]
-    check_order(names, _known if settings.runner == "lambda" else partial(unusable_reason, settings.pipeline))
+    with checked_arguments():
+        check_order(names, _known if settings.runner == "lambda" else partial(unusable_reason, settings.pipeline))
     with_database(lambda database: _store(database).choose_order(names))
     print(f"The recognizers are asked in the order {', '.join(names)}.")
 
 
 def choose_budgets(arguments: argparse.Namespace) -> None:
     """Set the budgets of the recognizers that cost something."""
-    text = ", ".join(arguments.budgets)
+    with checked_arguments():
+        budgets = _budgets(", ".join(arguments.budgets))
+        check_budgets(budgets)
+    with_database(lambda database: _store(database).choose_budgets(budgets))
+    print(f"The budgets are {budgets_text(budgets) or 'none: no provider has a limit'}.")
+
+
+def _budgets(text: str) -> Budgets:
     try:
-        budgets = parse_budgets("" if text == NONE else text)
+        return parse_budgets("" if text == NONE else text)
     except ValueError as error:
         takes = f"Budgets are such as audd=10/day acrcloud=2000/month, or {NONE}"
         raise invalid_input(f"{takes}; {str(error)[:50]!r} is not one.") from error
-    check_budgets(budgets)
-    with_database(lambda database: _store(database).choose_budgets(budgets))
-    print(f"The budgets are {budgets_text(budgets) or 'none: no provider has a limit'}.")
 
 
 def reset(arguments: argparse.Namespace) -> None:

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.text import printable
 from fingerprint.setting_formats import CatalogPlace
 from fingerprint.settings import read_settings
 from server.backups.archive import BackupContent
 from server.backups.making import make_backup
+from server.cli import UsageError
 from server.cli.spinner import at_work
 from server.settings import ServerSettings
 
@@ -22,6 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Make a backup, and say what is in it."""
     settings = read_settings(ServerSettings)
     place, keep, force = cast("CatalogPlace", arguments.destination), arguments.keep, bool(arguments.force)
+    if keep is not None and isinstance(place, Path) and not place.is_dir():
+        raise UsageError(ProblemCode.INVALID_INPUT, f"--keep takes a folder for DEST, and {place} is not one.")
     with stopped_by_signals(), at_work("Backing up ..."):
         if isinstance(place, Path):
             made = make_backup(settings, place, force=force, keep=keep)

@@ -30,6 +30,7 @@ from fingerprint.tasks import cancel_and_wait
 from fingerprint.upstream_settings import TwitchSettings
 from fingerprint.wire import from_json
 from server.app import make_app
+from server.cli import UsageError
 from server.cli.identify import describe
 from server.cli.serving import run_until_stopped, serving, stop_signals
 from server.observability import configure_logging
@@ -53,7 +54,8 @@ def serve_demo(arguments: argparse.Namespace) -> int:
     configure_logging(_LOG_LEVEL, sys.stderr)
     music: Path | None = arguments.music
     if music is not None and not music.expanduser().is_dir():
-        raise invalid_input(f"{music} is not a folder; --music takes a folder of audio files")
+        said = f"{music} is not a folder; --music takes a folder of audio files"
+        raise UsageError(ProblemCode.INVALID_INPUT, said)
     demo = _Demo(
         settings,
         host=arguments.host,

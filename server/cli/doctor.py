@@ -23,6 +23,7 @@ from fingerprint.domain.targets import (
 from fingerprint.settings import read_settings
 from fingerprint.step_report import Outcome, step_lines, steps_json
 from fingerprint.upstream_settings import TwitchSettings
+from server.cli import checked_arguments
 from server.cli.spinner import at_work
 from server.observability import configure_logging
 from server.own_command import as_typed
@@ -42,6 +43,8 @@ class CheckedPart:
 def run(arguments: argparse.Namespace) -> int:
     """Check the setup, and print what was found."""
     configure_logging("error", sys.stderr)
+    with checked_arguments():
+        tuple(_named(arguments))  # before the setup is checked, which takes a while
     with at_work("Checking ..."):
         results = asyncio.run(_parts(arguments))
     if cast("bool", arguments.json):
@@ -68,7 +71,9 @@ async def _twitch(arguments: argparse.Namespace) -> CheckedPart | None:
     """What `--twitch` checks. Raises TwitchAudioError `invalid-input`, SettingsError."""
     if (arguments.twitch, arguments.clip, arguments.video) == (None, None, None):
         return None
-    targets = _targets(arguments, read_settings(ServerSettings).canary)
+    configured = read_settings(ServerSettings).canary
+    with checked_arguments():
+        targets = _targets(arguments, configured)
     async with open_canary(read_settings(TwitchSettings)) as canary:
         report = await canary.check(targets)
     return CheckedPart(tuple(report.lines()), report.to_json(), ok=not report.failed)

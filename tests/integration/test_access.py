@@ -99,5 +99,5 @@ def test_the_command_line_shows_and_changes_settings(
     assert capsys.readouterr().out == "login\n"
     assert main(["admin", "settings"]) == 0
     assert "clips_enabled = on" in capsys.readouterr().out
-    assert main(["admin", "settings", "set", "access_mode", "closed"]) == 1
+    assert main(["admin", "settings", "set", "access_mode", "closed"]) == 2
     assert "access_mode takes open, login or subscribers" in capsys.readouterr().err

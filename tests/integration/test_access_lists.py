@@ -160,7 +160,7 @@ def test_lists_and_codes_on_the_command_line(
     assert entry.split()[:2] == ["channel", "somechannel"]
     assert main(["admin", "blacklist", "remove", "channel", "somechannel"]) == 0
     assert main(["admin", "blacklist", "remove", "channel", "somechannel"]) == 1
-    assert main(["admin", "blacklist", "add", "address", "nowhere"]) == 1
+    assert main(["admin", "blacklist", "add", "address", "nowhere"]) == 2
     assert main(["admin", "whitelist", "add", "Viewer_Vic", "--note", "a friend"]) == 0
     capsys.readouterr()
     assert main(["admin", "whitelist"]) == 0

@@ -269,7 +269,7 @@ def test_the_newest_backups_of_a_folder_are_kept_and_other_files_are_left_alone(
     left = {path.name for path in folder.iterdir()}
     assert {*others, *old[2:]} < left
     assert len(left) == len(others) + 3
-    assert main(["backup", str(tmp_path / "one.tar"), "--keep", "3"]) == 1
+    assert main(["backup", str(tmp_path / "one.tar"), "--keep", "3"]) == 2
     assert "--keep takes a folder" in said(capsys)
     with pytest.raises(SystemExit):
         main(["backup", str(folder), "--keep", "0"])

@@ -109,6 +109,6 @@ async def test_a_music_folder_that_does_not_exist_is_one_clear_line(tmp_path: Pa
     command = [sys.executable, "-m", "server", "serve", "--demo", "--port", "0", "--music", str(tmp_path / "none")]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     _, complaint = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert complaint.decode().count("\n") == 1
     assert "is not a folder" in complaint.decode()

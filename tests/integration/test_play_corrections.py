@@ -511,4 +511,4 @@ def test_on_the_command_line(
         "public": "nothing",
     }
     assert main(["admin", "plays", "hide", "somechannel", "unknown"]) == 1
-    assert main(["admin", "plays", "correct", "somechannel", play]) == 1
+    assert main(["admin", "plays", "correct", "somechannel", play]) == 2

@@ -174,7 +174,7 @@ def test_the_command_line_does_the_same(
         (("budgets", "catalog=1/day"), "catalog has no budget"),
     ):
         status, said = admin(*words)
-        assert (status, why in said) == (1, True), said
+        assert (status, why in said) == (2, True), said
     assert admin("budgets", "none") == (0, "The budgets are none: no provider has a limit.\n")
     assert admin("reset") == (0, "TWITCHAUDIO_RECOGNIZERS holds again.\nTWITCHAUDIO_BUDGETS holds again.\n")
     assert admin("reset", "order") == (0, "TWITCHAUDIO_RECOGNIZERS holds already.\n")

@@ -55,6 +55,14 @@ def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def key_name(text: str) -> str:
+    """A key's name as it is stored. Raises TwitchAudioError `invalid-input` for one without any words."""
+    name = clean_text(text, NAME_LIMIT)
+    if not name:
+        raise invalid_input("A key needs a name that says whose it is.")
+    return name
+
+
 def _checksum(body: str) -> str:
     number = zlib.crc32(body.encode())
     digits = ""
@@ -113,9 +121,7 @@ class ApiKeyStore:
         chosen = frozenset(scopes)
         if not chosen or not chosen <= set(SCOPES):
             raise invalid_input(f"A key's scopes are out of {', '.join(SCOPES)}.")
-        called = clean_text(name, NAME_LIMIT)
-        if not called:
-            raise invalid_input("A key needs a name that says whose it is.")
+        called = key_name(name)
         secret = new_key()
         key = ApiKey(
             id=secrets.token_hex(6),

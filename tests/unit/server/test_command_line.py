@@ -173,3 +173,48 @@ def test_a_shell_without_a_script_is_refused(capsys: pytest.CaptureFixture[str])
         main(["completion", "cmd"])
     assert caught.value.code == 2
     assert "bash, zsh, tcsh" in capsys.readouterr().err.replace("'", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("admin settings set access_mode foo", "access_mode takes open, login or subscribers, not 'foo'."),
+        ("admin settings set maintenance maybe", "maintenance takes on or off"),
+        ("admin keys create BLANK", "A key needs a name"),
+        ("admin blacklist add address nowhere", "address takes"),
+        ("admin blacklist remove address nowhere", "address takes"),
+        ("admin whitelist add id:x", "A user is named by"),
+        ("admin whitelist remove id:x", "A user is named by"),
+        ("admin sessions end id:x", "A user is named by"),
+        ("admin broadcasters add id:x", "A user is named by"),
+        ("admin broadcasters remove id:x", "A user is named by"),
+        ("admin channels forget id:x", "A user is named by"),
+        ("admin song-tokens list --channel a.b", "'a.b'"),
+        ("admin song-tokens create a.b", "'a.b'"),
+        ("admin watches start a.b", "'a.b'"),
+        ("admin watches start somechannel --every 1", "every takes"),
+        ("admin watches start somechannel --budget 999999", "budget takes"),
+        ("admin watches stop somechannel a.b", "'a.b'"),
+        ("admin plays list a.b", "'a.b'"),
+        ("admin plays correct somechannel 1", "--title"),
+        ("admin plays hide a.b 1", "'a.b'"),
+        ("admin plays corrections a.b", "'a.b'"),
+        ("admin plays take-back a.b 1", "'a.b'"),
+        ("admin plays public a.b", "'a.b'"),
+        ("admin recognizers order nothing", "nothing"),
+        ("admin recognizers budgets audd=many", "'audd=many' is not one."),
+        ("admin recognizers budgets catalog=1/day", "catalog has no budget"),
+        ("doctor --twitch a.b", "'a.b'"),
+        ("serve --demo --music nowhere", "is not a folder"),
+        ("backup nowhere.tar --keep 3", "--keep takes a folder"),
+    ],
+)
+def test_a_value_that_a_command_does_not_take_is_wrong_usage(
+    typed: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path))
+    assert main([" " if word == "BLANK" else word for word in typed.split()]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.startswith("twitchaudio: ")
+    assert list(tmp_path.iterdir()) == [], "no database was opened"
