@@ -29,55 +29,56 @@ class PipelineSettings:
     data_dir: Path = setting(
         "TWITCHAUDIO_DATA_DIR",
         Format(path, "a folder"),
-        help="the SQLite file, the catalog and secrets",
+        help="where the SQLite file, the catalog and secrets are kept",
         default_factory=default_data_dir,
         default_text="the platform's user data folder",
     )
     database_url: str | None = setting(
         "TWITCHAUDIO_DATABASE_URL",
         Format(str, "sqlite:///PATH or mysql://USER:PASSWORD@HOST:PORT/NAME (MySQL 8, MariaDB 10.6 or newer)"),
-        help="where jobs, answers and access data live",
+        help="where jobs, answers and access data are stored",
         default_text="SQLite in the data folder",
         hidden=True,
     )
     jobs: str = setting(
         "TWITCHAUDIO_JOBS",
         one_of("sql", "dynamodb"),
-        help="the store for job state: the SQL database, or tables in DynamoDB",
+        help="where job state is stored: in the SQL database, or in tables in DynamoDB",
         default="sql",
     )
     dynamodb: DynamoDbSettings = field(default_factory=DynamoDbSettings)
     keep_days: int | None = setting(
         "TWITCHAUDIO_KEEP_DAYS",
         whole_number(1, 36_500),
-        help="after how many days answers are deleted, in SQL and DynamoDB alike, and reports of them; songs of "
-        "clips and videos stay",
+        help="after how many days answers, and reports about them, are deleted, in SQL and in DynamoDB; songs "
+        "found in clips and videos are kept",
         default_text="never",
     )
     unknown_days: int = setting(
         "TWITCHAUDIO_UNKNOWN_DAYS",
         whole_number(0, 3_650),
-        help="how many days the fingerprints of moments without a song are kept, without any sound, to search for "
-        "them again when a catalog grows; 0 keeps none",
+        help="for how many days the fingerprints of moments without a song are kept (not the sound), to search "
+        "for them again when a catalog grows; 0 keeps none",
         default=30,
     )
     learn: str = setting(
         "TWITCHAUDIO_LEARN",
         one_of("off", "on"),
-        help="whether fingerprints of what a provider named are kept, without any sound, so that a song is named "
-        "on other channels without asking again",
+        help="whether to keep fingerprints of what a provider named (not the sound), so that the same song is "
+        "named on other channels without asking the provider again",
         default="off",
     )
     learn_mb: int = setting(
         "TWITCHAUDIO_LEARN_MB",
         whole_number(1, 1_000_000),
-        help="how large these fingerprints may be in the database, in MiB; the oldest are deleted",
+        help="how large these fingerprints may become in the database, in MiB; beyond that, the oldest are "
+        "deleted",
         default=512,
     )
     learn_days: int = setting(
         "TWITCHAUDIO_LEARN_DAYS",
         whole_number(1, 3_650),
-        help="how many days they are kept; TWITCHAUDIO_KEEP_DAYS may end that sooner",
+        help="for how many days they are kept; with a lower TWITCHAUDIO_KEEP_DAYS, for that many",
         default=180,
     )
     recognizers: tuple[str, ...] = setting(
@@ -85,54 +86,54 @@ class PipelineSettings:
         Format(words, "comma-separated recognizer names"),
         help="the recognizers, asked in order until one finds the song",
         default=(),
-        default_text="catalog, then learned with TWITCHAUDIO_LEARN=on, then acrcloud and audd where their keys "
-        "are set",
+        default_text="catalog, then learned with TWITCHAUDIO_LEARN=on, then acrcloud and audd if their keys are "
+        "set",
     )
     ask: str = setting(
         "TWITCHAUDIO_ASK",
         one_of("in-order", "together"),
-        help="whether recognizers are asked one after another until one finds the song, or all at once: then the "
+        help="whether recognizers are asked one after another until one finds the song, or all at once; then the "
         "first match wins, and others that agree within a second raise its score",
         default="in-order",
     )
     clip_parts: int = setting(
         "TWITCHAUDIO_CLIP_PARTS",
         whole_number(1, 10),
-        help="how many parts of a clip, of 12 s each, a provider is asked about, side by side; each is a question;"
-        " with 1 it hears the loudest part only",
+        help="how many parts of a clip, of 12 s each, a provider is asked about at the same time; each part is a "
+        "question; with 1, only the loudest part is used",
         default=5,
     )
     recognizer_seconds: int = setting(
         "TWITCHAUDIO_RECOGNIZER_SECONDS",
         whole_number(1, 20),
-        help="how long each provider may take; the catalog has the time that the job has",
+        help="how many seconds each provider may take; the catalog has as long as the job",
         default=5,
     )
 
     catalogs: tuple[CatalogPlace, ...] = setting(
         "TWITCHAUDIO_CATALOGS",
         Format(catalog_places, "comma-separated folders, or addresses such as s3://bucket/prefix"),
-        help="the catalogs of music, asked together; `twitchaudio catalog` changes the first one",
+        help="the catalogs of music, searched together; `twitchaudio catalog` changes the first one",
         default=(),
         default_text="the one in the data folder",
     )
     s3_endpoint: str | None = setting(
         "TWITCHAUDIO_S3_ENDPOINT",
         ENDPOINT,
-        help="where object storage is, for services other than AWS; credentials and region by the usual AWS "
-        "variables",
+        help="the address of object storage on a service other than AWS; credentials and region come from the "
+        "usual AWS variables",
         default_text="AWS",
     )
     catalog_copies: Path | None = setting(
         "TWITCHAUDIO_CATALOG_COPIES",
         Format(path, "a folder"),
-        help="where this machine's copies of catalogs in object storage are",
+        help="where this machine keeps its copies of catalogs in object storage",
         default_text="catalog-copies in the data folder",
     )
     catalog_copies_mb: int = setting(
         "TWITCHAUDIO_CATALOG_COPIES_MB",
         whole_number(1, 10_000_000),
-        help="how large these copies may be, all together, in MiB",
+        help="how large these copies may be in total, in MiB",
         default=20_480,
     )
 

@@ -40,7 +40,7 @@ class TwitchSettings:
     gql_url: URL = setting(
         "TWITCHAUDIO_TWITCH_GQL_URL",
         HTTP_ADDRESS,
-        help="where playback tokens are asked for",
+        help="where playback tokens come from",
         default=URL("https://gql.twitch.tv/gql"),
     )
     usher_url: URL = setting(
@@ -57,32 +57,33 @@ class TwitchSettings:
         ),
         help="the ways to ask for a playback token, tried in order",
         default=DEFAULT_GQL_ATTEMPTS,
-        default_text="Twitch's web client with the web player's query, the TV client with the least query, then "
+        default_text="Twitch's web client with the web player's query, the TV client with the minimal query, then "
         "the web client's persisted query",
     )
     user_agent: str = setting(
         "TWITCHAUDIO_USER_AGENT",
         Format(user_agent, "a browser's User-Agent, one line of ASCII"),
-        help="the browser that requests to Twitch name; change it when Twitch refuses the default as too old",
+        help="the browser that requests to Twitch seem to come from; change it if Twitch refuses the default as "
+        "too old",
         default=DEFAULT_USER_AGENT,
         default_text="a recent Firefox",
     )
     session_token: Secret | None = setting(
         "TWITCHAUDIO_TWITCH_SESSION_TOKEN",
         Format(secret, "the value of the auth-token cookie of your own session on twitch.tv"),
-        help="sent to gql alone, so that channels you subscribe to are heard as you hear them; only your own",
+        help="sent only to gql, so that channels you subscribe to are heard as you hear them; use only your own",
     )
     media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MEDIA_HOSTS",
         HOST_NAMES,
-        help="the only hosts that playlists, segments and clip files are fetched from, over https "
-        "(a loopback address may be named, and is then fetched over http too)",
+        help="the only hosts from which playlists, segments and clip files are fetched, over https (a loopback "
+        "address in this list is fetched over http, too)",
         default=("*.ttvnw.net", "*.live-video.net", "*.cloudfront.net", "*.twitchcdn.net"),
     )
     more_media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_MORE_MEDIA_HOSTS",
         HOST_NAMES,
-        help="hosts that are allowed beside those, for when Twitch starts to use others",
+        help="more hosts that are allowed, for when Twitch starts to use others",
         default=(),
     )
 
@@ -122,47 +123,47 @@ class LinkSettings:
     services: tuple[str, ...] = setting(
         "TWITCHAUDIO_LINKS",
         Format(link_services, f"off, or comma-separated names out of {', '.join(LINK_SERVICES)}"),
-        help="public services that get a song's ISRC, or its title and artists, to find links to it; "
-        "deezer and apple also give its cover and a preview of its sound",
+        help="public services that get a song's ISRC, or its title and artists, to find links to it; deezer and "
+        "apple also give its cover and a preview",
         default=(),
         default_text="off",
     )
     deezer_url: URL = setting(
         "TWITCHAUDIO_DEEZER_URL",
         HTTP_ADDRESS,
-        help="where Deezer's look-up is",
+        help="the address of Deezer's look-up service",
         default=URL("https://api.deezer.com"),
     )
     musicbrainz_url: URL = setting(
         "TWITCHAUDIO_MUSICBRAINZ_URL",
         HTTP_ADDRESS,
-        help="where MusicBrainz's look-up is",
+        help="the address of MusicBrainz's look-up service",
         default=URL("https://musicbrainz.org"),
     )
     odesli_url: URL = setting(
         "TWITCHAUDIO_ODESLI_URL",
         HTTP_ADDRESS,
-        help="where Odesli's look-up is",
+        help="the address of Odesli's look-up service",
         default=URL("https://api.song.link"),
     )
     apple_url: URL = setting(
         "TWITCHAUDIO_APPLE_URL",
         HTTP_ADDRESS,
-        help="where Apple's look-up of songs by id is",
+        help="the address at which Apple looks up songs by id",
         default=URL("https://itunes.apple.com"),
     )
     media_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_LINK_MEDIA_HOSTS",
         HOST_NAMES,
-        help="the only hosts that covers and previews of those services are fetched from, over https "
-        "(a loopback address may be named, and is then fetched over http too)",
+        help="the only hosts from which covers and previews of those services are fetched, over https (a loopback "
+        "address in this list is fetched over http, too)",
         default=LINK_MEDIA_HOSTS,
         default_text="the hosts of Deezer's and Apple's covers and previews",
     )
     contact: str | None = setting(
         "TWITCHAUDIO_CONTACT",
         Format(contact, "an address of a page or of a mailbox, at most 100 characters"),
-        help="how the look-up services can reach you; MusicBrainz wants to know",
+        help="how the look-up services can reach you; MusicBrainz asks for this",
     )
 
 
@@ -194,14 +195,14 @@ class ProviderSettings:
     acrcloud_send: str = setting(
         "TWITCHAUDIO_ACRCLOUD_SEND",
         one_of(*ACRCLOUD_FORMS),
-        help="what ACRCloud gets: its own fingerprint (about 1 KB; needs the `acrcloud` extra), or audio (about "
-        "100 KB); auto takes the fingerprint where its extractor works",
+        help="what is sent to ACRCloud: its own fingerprint (about 1 KB; needs the `acrcloud` extra), or audio "
+        "(about 100 KB); auto sends the fingerprint if its extractor works",
         default="auto",
     )
     acrcloud_url: URL | None = setting(
         "TWITCHAUDIO_ACRCLOUD_URL",
         HTTP_ADDRESS,
-        help="where ACRCloud is asked, for a proxy or the simulated service",
+        help="the address of ACRCloud, if you use a proxy or the simulated service",
         default_text="https:// and ACRCLOUD_HOST",
     )
     audd_api_token: Secret | None = setting(
@@ -212,25 +213,25 @@ class ProviderSettings:
     audd_url: URL = setting(
         "TWITCHAUDIO_AUDD_URL",
         HTTP_ADDRESS,
-        help="where AudD is asked",
+        help="the address of AudD",
         default=URL("https://api.audd.io/"),
     )
     shazam_url: URL = setting(
         "TWITCHAUDIO_SHAZAM_URL",
         HTTP_ADDRESS,
-        help="where Shazam's private service is asked, if `shazam` is among the recognizers",
+        help="the address of Shazam's private service, used if `shazam` is among the recognizers",
         default=URL("https://amp.shazam.com"),
     )
     provider_min_score: int = setting(
         "TWITCHAUDIO_PROVIDER_MIN_SCORE",
         whole_number(0, 100),
-        help="a provider's match with a score below this (of 100) is ignored",
+        help="a provider's match with a score below this (out of 100) is ignored",
         default=70,
     )
     uploads: Path | None = setting(
         "TWITCHAUDIO_UPLOADS",
         Format(path, "a table of your own uploads: a .csv or .json file"),
-        help="the table that names your own uploads at AudD and ACRCloud, by `audd_id` and `acrcloud_id`",
+        help="the table with the names of your own uploads at AudD and ACRCloud, by `audd_id` and `acrcloud_id`",
         default_text="`tracks.csv` in the data folder, if it is there",
     )
     budgets: Budgets = setting(
@@ -238,7 +239,7 @@ class ProviderSettings:
         Format(
             parse_budgets, "comma-separated budgets such as acrcloud=100/day, acrcloud=2000/month, audd=10/day"
         ),
-        help="how many questions a provider may be asked, by all servers together, in a day or a month of UTC",
+        help="how many questions a provider may be asked in a day or a month (in UTC), by all servers together",
         default_factory=dict,
         default_text="none",
     )
@@ -248,7 +249,7 @@ class ProviderSettings:
         Format(
             prices, "comma-separated prices of a question in your currency, such as acrcloud=0.003, audd=0.005"
         ),
-        help="what a question costs at a provider, to show what was saved",
+        help="what a question to a provider costs, to show how much was saved",
         default_factory=dict,
         default_text="none",
     )
@@ -287,8 +288,8 @@ class DynamoDbSettings:
     endpoint: str | None = setting(
         "TWITCHAUDIO_DYNAMODB_ENDPOINT",
         ENDPOINT,
-        help="where DynamoDB is, for one that is not AWS's own",
-        default_text="AWS's, of the region in the usual AWS variables",
+        help="the address of DynamoDB, if it is not AWS's own",
+        default_text="AWS's, in the region of the usual AWS variables",
     )
     stream_table: str = setting(
         "TWITCHAUDIO_DYNAMODB_STREAM_TABLE",

@@ -57,76 +57,79 @@ class ServerSettings:
     runner: str = setting(
         "TWITCHAUDIO_RUNNER",
         one_of("inprocess", "lambda"),
-        help="where identifications are worked on: in the server's own process, or in an AWS Lambda function",
+        help="where identifications run: in the server's own process, or in an AWS Lambda function",
         default="inprocess",
     )
     lambda_function: str = setting(
         "TWITCHAUDIO_LAMBDA_FUNCTION",
         Format(function_name, "a function's name or ARN"),
-        help="the Lambda function",
+        help="which Lambda function to invoke",
         default="twitchaudio-fingerprint",
     )
     lambda_endpoint: str | None = setting(
         "TWITCHAUDIO_LAMBDA_ENDPOINT",
         ENDPOINT,
-        help="where Lambda is, for one that is not AWS's own",
-        default_text="AWS's, of the region in the usual AWS variables",
+        help="the address of Lambda, if it is not AWS's own",
+        default_text="AWS's, in the region of the usual AWS variables",
     )
     captures_at_once: int = setting(
         "TWITCHAUDIO_CAPTURES_AT_ONCE",
         whole_number(1, 1_000),
-        help="how many identifications one server works on at a time; `serve --workers` divides them",
+        help="how many identifications one server works on at a time; with `serve --workers`, they are divided "
+        "among the workers",
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         default_text="twice the number of processor cores",
     )
     queue: int = setting(
         "TWITCHAUDIO_QUEUE",
         whole_number(0, 100_000),
-        help="how many identifications wait in line before another is refused with `busy`",
+        help="how many identifications can wait in line before more are refused with `busy`",
         default=200,
     )
     fresh_seconds: int = setting(
         "TWITCHAUDIO_FRESH_SECONDS",
         whole_number(0, 300),
-        help="how old the newest sound of a live channel's answer may be, in seconds, for the answer to be given "
-        "again; 0 never gives one again",
+        help="how old, in seconds, the newest sound of a live channel's answer may be for the answer to be used "
+        "again; 0 never uses one again",
         default=5,
     )
     hot_askers: int = setting(
         "TWITCHAUDIO_HOT_ASKERS",
         whole_number(0, 1_000),
-        help="how many different people have to ask about a live channel within a minute for it to be listened to "
-        "for the next two minutes, by the recognizers that cost nothing; 0 never",
+        help="how many different people have to ask about a live channel within a minute for the server to keep "
+        "listening to it for two minutes, with recognizers that cost nothing; 0 switches this off",
         default=3,
     )
     watches: int = setting(
         "TWITCHAUDIO_WATCHES",
         whole_number(0, 10_000),
-        help="how many channels may be watched at a time, on all servers together; half of them by their owners",
+        help="how many channels can be watched at a time, on all servers together; at most half of them by their "
+        "owners",
         default=50,
     )
     set_lists: int = setting(
         "TWITCHAUDIO_SET_LISTS",
         whole_number(0, 16),
-        help="how many whole VODs a server listens to at a time, for their set lists; 0 for none",
+        help="how many whole VODs a server listens to at a time to make their set lists; 0 for none",
         default=1,
     )
     set_list_hours: int = setting(
         "TWITCHAUDIO_SET_LIST_HOURS",
         whole_number(1, 48),
-        help="how many hours long a VOD may be for its set list to be made",
+        help="up to how many hours long a VOD may be for its set list to be made",
         default=24,
     )
     set_list_hours_a_day: int = setting(
         "TWITCHAUDIO_SET_LIST_HOURS_A_DAY",
         whole_number(1, 10_000),
-        help="how many hours of VODs one person or API key can have listened to in a day; operators have no limit",
+        help="up to how many hours of VODs one person or API key can have set lists made for in a day; operators "
+        "have no limit",
         default=48,
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting(
         "TWITCHAUDIO_TRUSTED_PROXIES",
         Format(networks, "comma-separated addresses and networks, such as 127.0.0.1, 10.0.0.0/8"),
-        help="proxies whose X-Forwarded-For is believed",
+        help="proxies whose X-Forwarded-For header is trusted",
         default=(),
     )
     jobs_per_address: int = setting(
@@ -138,7 +141,7 @@ class ServerSettings:
     starts_per_address: tuple[Rate, ...] = setting(
         "TWITCHAUDIO_STARTS_PER_ADDRESS",
         RATES,
-        help="how many new identifications an IP address may start; joining is free",
+        help="how many new identifications an IP address can start; joining one that is running is free",
         default=(Rate(120, 60), Rate(5_000, 86_400)),
         default_text="120/minute, 5000/day",
     )
@@ -152,42 +155,42 @@ class ServerSettings:
     twitch_client_id: str | None = setting(
         "TWITCH_CLIENT_ID",
         Format(client_id, "the client id of your Twitch application"),
-        help="the operator's Twitch application; without it, signing in is not possible",
+        help="identifies your Twitch application; without it, people cannot sign in",
     )
     twitch_client_secret: Secret | None = setting(
         "TWITCH_CLIENT_SECRET",
         Format(secret, "the client secret of your Twitch application"),
-        help="its secret; without it, signing in on the website is not possible",
+        help="goes with the client id; without it, people cannot sign in on the website",
     )
     twitch_id_url: URL = setting(
         "TWITCHAUDIO_TWITCH_ID_URL",
         HTTP_ADDRESS,
-        help="where people sign in, and Twitch tokens are checked",
+        help="where people sign in, and where Twitch tokens are checked",
         default=URL("https://id.twitch.tv"),
     )
     log_days: int = setting(
         "TWITCHAUDIO_LOG_DAYS",
         whole_number(0, 10_000),
-        help="how many days the logs in the database are kept; 0 keeps them",
+        help="for how many days the logs in the database are kept; 0 does not delete them",
         default=90,
     )
     log_address_days: int = setting(
         "TWITCHAUDIO_LOG_ADDRESS_DAYS",
         whole_number(0, 10_000),
-        help="after how many days IP addresses in the logs are cut to their network; 0 never",
+        help="after how many days IP addresses in the logs are shortened to their network; 0 never does this",
         default=7,
     )
     log_max_mb: int = setting(
         "TWITCHAUDIO_LOG_MAX_MB",
         whole_number(1, 1_000_000),
-        help="how large the logs in the database may grow, in MiB; beyond it the oldest entries are dropped, and "
-        "the logs say so",
+        help="how large the logs in the database may grow, in MiB; beyond that, the oldest entries are deleted, "
+        "and the logs say so",
         default=1_024,
     )
     twitch_helix_url: URL = setting(
         "TWITCHAUDIO_TWITCH_HELIX_URL",
         HTTP_ADDRESS,
-        help="where Twitch is asked about subscriptions and users",
+        help="the address of the Twitch API that knows about subscriptions and users",
         default=URL("https://api.twitch.tv/helix"),
     )
     base_url: URL | None = setting(
@@ -197,9 +200,9 @@ class ServerSettings:
             "an https address (http on a loopback address), with a path such as /twitchaudio or without; the path "
             "must not begin like one of ours, such as /api or /docs",
         ),
-        help="the website's address as people see it, with its path if it is below one; Twitch sends them back to "
+        help="the website's public address, including its path if it has one; Twitch sends people back to "
         "`/login/callback` below it",
-        default_text="as the request, or a trusted proxy, says",
+        default_text="taken from the request, or from a trusted proxy",
     )
     session_keys: tuple[Secret, ...] = setting(
         "TWITCHAUDIO_SESSION_KEY",
@@ -207,63 +210,65 @@ class ServerSettings:
             session_keys,
             f"a random text of at least {KEY_LENGTH} characters; after a comma, older ones that still count",
         ),
-        help="encrypts the website's sessions; servers that share a database need the same",
+        help="encrypts the website's sessions; servers that share a database need the same key",
         default=(),
-        default_text="made once, kept in the data folder (`session.key`)",
+        default_text="made once and kept in the data folder (`session.key`)",
         hidden=True,
     )
     redis_url: Secret | None = setting(
         "TWITCHAUDIO_REDIS_URL",
         Format(redis_url, "redis://[USER:PASSWORD@]HOST:PORT[/NUMBER], rediss://... (TLS) or unix:///PATH"),
-        help="a Redis or Valkey server for rate limits, slots and news of jobs between servers; takes the extra "
-        "`redis`",
+        help="a Redis or Valkey server for rate limits, slots and messages about jobs between servers; needs the "
+        "`redis` extra",
         hidden=True,
     )
     admins: tuple[str, ...] = setting(
         "TWITCHAUDIO_ADMINS",
         Format(admins, "comma-separated Twitch logins, or id:NUMBER, which stays when a login changes hands"),
-        help="who may use `/admin`; a login names the account that has it when the server first asks Twitch",
+        help="who can use `/admin`; a login means the account that has it when the server first asks Twitch",
         default=(),
     )
     watch_folders: tuple[Path, ...] = setting(
         "TWITCHAUDIO_WATCH_FOLDERS",
         Format(folders, "comma-separated folders"),
-        help="folders of music that the first catalog is kept in step with while the server runs",
+        help="folders of music; while the server runs, it keeps the first catalog in step with them",
         default=(),
     )
     canary: tuple[TwitchTarget, ...] = setting(
         "TWITCHAUDIO_CANARY",
         Format(canary, "comma-separated Twitch addresses or names: a channel, and a clip and a video if you like"),
-        help="what to ask Twitch about once an hour, to learn of a change before viewers do; take a channel that "
+        help="what to check at Twitch once an hour, to notice a change before viewers do; choose a channel that "
         "is nearly always live",
         default=(),
     )
     examples: tuple[TwitchTarget, ...] = setting(
         "TWITCHAUDIO_EXAMPLES",
         Format(examples, f"at most {MAX_EXAMPLES} comma-separated Twitch addresses or names"),
-        help="channels, clips and videos that the start page offers to try",
+        help="channels, clips and videos that the start page suggests to try",
         default=(),
     )
     source_url: URL | None = setting(
         "TWITCHAUDIO_SOURCE_URL",
         HTTP_ADDRESS,
-        help="where the source of this server is, linked at the foot of each page",
+        help="the address of this server's source code, linked at the foot of each page",
     )
     metrics_token: Secret | None = setting(
         "TWITCHAUDIO_METRICS_TOKEN",
         Format(metrics_token, f"a random text of at least {METRICS_TOKEN_LENGTH} letters, digits and ._~+/=-"),
-        help="the bearer token with which `/metrics` and the details of `/readyz` are read",
-        default_text="programs on the same machine alone, and none once a proxy or a public address is set",
+        help="the bearer token for reading `/metrics` and the details of `/readyz`",
+        default_text="none: only programs on the same machine can read them, and not even those once a proxy or a "
+        "public address is set",
     )
     metrics_listen: tuple[str, int] | None = setting(
         "TWITCHAUDIO_METRICS_LISTEN",
         Format(host_and_port, "an address and a port, such as 127.0.0.1:9090 or [::1]:9090"),
-        help="an address of its own for `/metrics` and `/readyz`, without a token",
+        help="a separate address that serves `/metrics` and `/readyz` without a token",
     )
     webhook_hosts: tuple[str, ...] = setting(
         "TWITCHAUDIO_WEBHOOK_HOSTS",
         HOST_NAMES,
-        help="hosts that webhooks may be sent to besides public addresses (a loopback address over http, too)",
+        help="hosts that webhooks may be sent to in addition to public addresses (a loopback address over http, "
+        "too)",
         default=(),
     )
     cors_origins: tuple[str, ...] = setting(
