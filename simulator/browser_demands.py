@@ -54,22 +54,22 @@ TABLE: Final = (
         "browser",
         _ALL,
         _like_a_browser,
-        "a User-Agent of a browser and Accept-Language: gql has a `server error`, all others a page with 403",
+        "a browser's User-Agent and Accept-Language: otherwise gql answers `server error`, all others a page with 403",
         "streamlink#6574 for gql and the User-Agent (2025-06); the rest is a guess",
     ),
     BrowserDemand(
         "page",
         _ALL,
         _from_page,
-        "Origin and Referer of a page of Twitch, from gql to the segments: otherwise a page with 403",
-        "streamlink sends them to gql (2026-10-29); that the hosts of media look at them is a guess",
+        "Origin and Referer of a Twitch page, from gql to the segments: otherwise a page with 403",
+        "streamlink sends them to gql (2026-10-29); it is a guess that media hosts check them",
     ),
     BrowserDemand(
         "fetch",
         _ALL,
         _fetched,
         "Sec-Fetch-Mode and Sec-Fetch-Dest of a script's requests: otherwise a page with 403",
-        "W3C, Fetch Metadata Request Headers, what browsers send; that Twitch looks at it is a guess",
+        "W3C, Fetch Metadata Request Headers, what browsers send; it is a guess that Twitch checks it",
     ),
     BrowserDemand(
         "device",
@@ -77,7 +77,7 @@ TABLE: Final = (
         _with_device,
         "X-Device-Id or Device-ID: otherwise `failed integrity check`",
         "2bc4/twitch-hls-client 1.8.0 always sends one, streamlink#5370 with integrity (2023-06); "
-        "that gql insists on it is a guess",
+        "it is a guess that gql insists on it",
     ),
 )
 

@@ -29,7 +29,7 @@ class UsherParameter:
 TABLE: Final = (
     UsherParameter("allow_source", "`true` lists the source rendition", STREAMLINK),
     UsherParameter("allow_audio_only", "`true` lists `audio_only`", RECORDED),
-    UsherParameter("supported_codecs", "lists renditions in these codecs only; `h264` without it", STREAMLINK),
+    UsherParameter("supported_codecs", "lists only renditions in these codecs; `h264` without it", STREAMLINK),
     UsherParameter("playlist_include_framerate", "`true` adds FRAME-RATE", STREAMLINK),
     UsherParameter("multigroup_video", "`true` lists portrait renditions", STREAMLINK),
     UsherParameter("include_unavailable", "`true` adds the list of renditions that are withheld", RECORDED),
@@ -40,7 +40,7 @@ TABLE: Final = (
         PREFETCH,
     ),
     UsherParameter("low_latency", "none", XTRA),
-    UsherParameter("platform", "AV1 is listed with `web` only", STREAMLINK),
+    UsherParameter("platform", "AV1 is listed only with `web`", STREAMLINK),
     UsherParameter("p", "none", STREAMLINK),
     UsherParameter("player", "none", YT_DLP),
     UsherParameter("allow_spectre", "none", YT_DLP),
