@@ -54,7 +54,7 @@ TABLE: Final = (
         "browser",
         _ALL,
         _like_a_browser,
-        "a browser's User-Agent and Accept-Language: otherwise gql answers `server error`, all others a page with 403",
+        "a browser's User-Agent and Accept-Language: otherwise `server error` from gql, a page with 403 from others",
         "streamlink#6574 for gql and the User-Agent (2025-06); the rest is a guess",
     ),
     BrowserDemand(
