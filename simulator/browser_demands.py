@@ -54,7 +54,7 @@ TABLE: Final = (
         "browser",
         _ALL,
         _like_a_browser,
-        "a browser's User-Agent and Accept-Language: otherwise `server error` from gql, a page with 403 from others",
+        "a browser's User-Agent and Accept-Language: otherwise `server error` from gql, else a page with 403",
         "streamlink#6574 for gql and the User-Agent (2025-06); the rest is a guess",
     ),
     BrowserDemand(
