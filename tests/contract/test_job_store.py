@@ -116,7 +116,10 @@ races = pytest.mark.parametrize("open_store", [name for name in ADAPTERS if name
 """Not on moto: its writes are not atomic, so that it lets two win, and shows items that are half written."""
 
 
-@pytest.fixture(params=ADAPTERS)
+# moto is the most lenient of the three that stand for DynamoDB.
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.nightly] if name == "moto" else []) for name in ADAPTERS]
+)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     return ADAPTERS[request.param](tmp_path, request)
 

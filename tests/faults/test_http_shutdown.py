@@ -89,7 +89,9 @@ def test_p7_three_seconds_are_promised_for_the_end() -> None:
     assert limits.drain_seconds + limits.shutdown_seconds < 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.nightly), signal.SIGTERM, signal.SIGHUP]
+)
 async def test_p7_a_signal_ends_the_server_in_time_and_everyone_is_told(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -99,7 +99,7 @@ class World:
         return answer
 
 
-@pytest.fixture(params=["ministack", "dynalite", "moto"])
+@pytest.fixture(params=["ministack", "dynalite", pytest.param("moto", marks=pytest.mark.nightly)])
 def emulator(request: pytest.FixtureRequest) -> Emulator:
     return request.getfixturevalue(request.param)
 
