@@ -417,7 +417,7 @@ def _found(shown: AnswerView, identification: Identification, song: Song, langua
         title=song.title,
         artists=_artists(song),
         facts={
-            name: language.release_date(value) if name == "release_date" else value
+            name: language.long_date(value) if name.endswith("_date") else value
             for name, value in body.items()
             if isinstance(value, str) and value and name not in _NOT_FACTS
         },

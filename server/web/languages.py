@@ -28,7 +28,7 @@ QUERY: Final = "lang"
 """The query parameter that chooses a language, and the cookie that remembers it."""
 
 _QUALITY: Final = re.compile(r"[01](?:\.[0-9]{0,10})?")
-_RELEASE_DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
+_ISO_DATE: Final = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 _SOME_DAY: Final = datetime(2026, 3, 1, tzinfo=UTC)
 _COOKIE_SECONDS: Final = 365 * 86_400
 _MOST_TAGS: Final = 20
@@ -76,9 +76,9 @@ class Language:
         """A day with its month's short name, as lists have it."""
         return format_date(moment, "medium", locale=self.locale)
 
-    def release_date(self, text: str) -> str:
+    def long_date(self, text: str) -> str:
         """A day or month that was written as `2024-03-08` or `2024-03`; anything else, as a year, as it is."""
-        found = _RELEASE_DATE.fullmatch(text)
+        found = _ISO_DATE.fullmatch(text)
         if found is None:
             return text
         year, month, day = found.groups()
@@ -113,7 +113,7 @@ def known_languages() -> Mapping[str, Language]:
         # Babel reads its files when it first needs them, which would block the event loop later.
         language.short_date(_SOME_DAY)
         language.number("0.00")
-        language.release_date("2026-03")
+        language.long_date("2026-03")
     return known
 
 

@@ -97,7 +97,7 @@ class SongPages:
                 for name, value in (
                     (language.gettext("Album"), song.album),
                     (language.gettext("Label"), song.label),
-                    (language.gettext("Released"), language.release_date(song.release_date or "")),
+                    (language.gettext("Released"), language.long_date(song.release_date or "")),
                     (language.gettext("ISRC"), song.isrc),
                     (language.gettext("Length"), length),
                 )

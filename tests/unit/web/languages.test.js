@@ -13,7 +13,7 @@ globalThis.document = {
 const served = (name) => import(`${pathToFileURL(process.env.SERVED)}/js/${name}`);
 const { answerTexts } = await served("answer_texts.js");
 const { detailText, gettext, ngettext } = await served("messages.js");
-const { momentText, releaseDateText } = await served("times.js");
+const { momentText, longDate } = await served("times.js");
 
 test("answers have the texts of the server in German, too", () => {
   assert.ok(cases.length > 10);
@@ -28,7 +28,7 @@ test("values, plurals, dates and the details of problems are in the language", (
   assert.equal(gettext("not translated, %(a)s %%", { a: "%(a)s" }), "not translated, %(a)s %");
   assert.deepEqual([0, 1, 2].map((number) => ngettext("%(num)s song", "%(num)s songs", number)), ["0 Lieder", "1 Lied", "2 Lieder"]);
   assert.equal(momentText(new Date(2025, 10, 20, 12, 2), new Date(2026, 10, 30), "de"), "am 20. November 2025 um 12:02");
-  assert.deepEqual(["2024-03-08", "2024-03"].map((text) => releaseDateText(text, "de")), ["8. März 2024", "März 2024"]);
+  assert.deepEqual(["2024-03-08", "2024-03"].map((text) => longDate(text, "de")), ["8. März 2024", "März 2024"]);
   assert.equal(detailText("There is no channel 'a.b' on Twitch, or it is banned."), "Einen Kanal „a.b“ gibt es auf Twitch nicht, oder er ist gesperrt.");
   assert.equal(detailText("Something for programs."), "");
 });

@@ -237,7 +237,7 @@ def test_texts_are_in_the_language_with_its_dates_and_numbers() -> None:
     ],
 )
 def test_when_a_song_was_released_is_said_with_the_months_name(code: str, day: str, month: str) -> None:
-    said = known_languages()[code].release_date
+    said = known_languages()[code].long_date
     assert (said("2024-03-08"), said("2024-03")) == (day, month)
     for other in (
         "2024",

@@ -2,7 +2,7 @@
 
 import { HOSTS, answerView, clockText, playbackOf, searchLink } from "./lib/answer.js";
 import { detailText, gettext, language, locale, ngettext } from "./messages.js";
-import { LIVE_MS, releaseDateText } from "./times.js";
+import { LIVE_MS, longDate } from "./times.js";
 import { root } from "./root.js";
 
 /** The needle's place, in percent of the dial's width, while nothing is played. */
@@ -67,11 +67,11 @@ function coverOf(song) {
 /** Texts of a song that are not for people. */
 const NOT_FACTS = new Set(["id", "drawing", "landmarks"]);
 
-/** A song's texts by their names, with its date of release as the language writes it. @param {SongOfServer} song */
+/** A song's texts by their names, with its dates as the language writes it. @param {SongOfServer} song */
 const factsOf = (song) =>
   Object.fromEntries(Object.entries(song).flatMap(([name, value]) => {
     if (typeof value !== "string" || !value || NOT_FACTS.has(name)) return [];
-    return [[name, name === "release_date" ? releaseDateText(value, locale()) : value]];
+    return [[name, name.endsWith("_date") ? longDate(value, locale()) : value]];
   }));
 
 /** The path of a song's page; of an uploaded recording, only songs in the catalog have one. @param {SongOfServer} song @param {Identification["kind"]} kind */

@@ -6,11 +6,11 @@ import { gettext } from "./messages.js";
 export const LIVE_MS = 5 * 60 * 1000;
 
 /**
- * A day or month of release that was written as `2024-03-08` or `2024-03`; anything else, such as a year, as it is.
+ * A day or month that was written as `2024-03-08` or `2024-03`; anything else, such as a year, as it is.
  * @param {string} text
  * @param {string} locale
  */
-export function releaseDateText(text, locale) {
+export function longDate(text, locale) {
   const [, month, day] = /^([0-9]{4}-[0-9]{2})(-[0-9]{2})?$/.exec(text) ?? [];
   if (!month) return text;
   const first = `${month}${day ?? "-01"}`;
