@@ -3,7 +3,6 @@
 The n-th statement of a change fails, commits included, for each n until the change passes.
 """
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,11 +13,9 @@ from sqlalchemy import select
 
 from fingerprint.database import Database, identifications, metadata
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
-from fingerprint.domain.identification import BroadcastMoment, Heard, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
+from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.ports import Claimed
 from fingerprint.setting_formats import Secret
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.oauth import Tokens
@@ -38,6 +35,7 @@ from server.songs.finds import FindStore
 from server.webhooks.messages import EventType
 from server.webhooks.store import WebhookStore
 from tests.builders import NOON, answered, song
+from tests.contract.stored_answers import store_heard
 from tests.failing_sql import Failing
 
 MOST_STATEMENTS = 40
@@ -166,7 +164,7 @@ async def test_a_channel_that_was_forgotten_in_part_is_forgotten_whole_by_the_ne
     traces = ChannelTraces(names=(UsedName(login="somechannel", since=NOON - timedelta(days=1)),))
     for number in range(1, MOST_STATEMENTS):
         for target in (ChannelTarget("somechannel"), ClipTarget("OnItsTimeLine-1")):
-            await _store(store, target)
+            await store_heard(store, target)
         failing.at(number)
         refused = False
         try:
@@ -180,26 +178,6 @@ async def test_a_channel_that_was_forgotten_in_part_is_forgotten_whole_by_the_ne
         if not refused:
             return
     raise AssertionError("it never passes")
-
-
-async def _store(store: SqlJobStore, target: Target) -> None:
-    work = await store.claim(target, owner="a", now=NOON, lease_seconds=5, skip_stored=True)
-    assert isinstance(work, Claimed)
-    begun = work.identification
-    answer = dataclasses.replace(
-        answered(),
-        id=begun.id,
-        kind=begun.kind,
-        target=begun.target,
-        created_at=begun.created_at,
-        at_seconds=begun.at_seconds,
-        status=Status.SUCCESSFUL,
-        moment=BroadcastMoment(broadcast="41", seconds=10.0),
-        heard=Heard.NOW,
-        captured_seconds=6.0,
-        channel=None,
-    )
-    assert await store.finish(work.lease, answer)
 
 
 async def test_a_report_is_stored_or_refused(stage: Stage) -> None:

@@ -1,17 +1,15 @@
 """A channel whose forgetting failed in the middle, in DynamoDB: the next call forgets the rest."""
 
-import dataclasses
 from datetime import timedelta
 
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
-from fingerprint.domain.identification import BroadcastMoment, Heard
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
-from fingerprint.ports import Claimed
-from tests.builders import NOON, answered
+from tests.builders import NOON
+from tests.contract.stored_answers import store_heard
 from tests.dynamodb_proxy import Break, standing_before
 from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock
@@ -28,21 +26,7 @@ async def test_a_channel_that_was_forgotten_in_part_is_forgotten_by_the_next_cal
         store = DynamoDbJobStore(client, names, clock=FakeClock(), call_seconds=60.0)
         for number in range(1, MOST_CALLS):
             for target in (ChannelTarget("somechannel"), ClipTarget("OnItsTimeLine-1")):
-                work = await store.claim(target, owner="a", now=NOON, lease_seconds=5, skip_stored=True)
-                assert isinstance(work, Claimed)
-                begun = work.identification
-                answer = dataclasses.replace(
-                    answered(),
-                    id=begun.id,
-                    kind=begun.kind,
-                    target=begun.target,
-                    created_at=begun.created_at,
-                    moment=BroadcastMoment(broadcast="41", seconds=10.0),
-                    heard=Heard.NOW,
-                    captured_seconds=6.0,
-                    channel=None,
-                )
-                assert await store.finish(work.lease, answer)
+                await store_heard(store, target)
             calls = 0
 
             def fail(_operation: str, _parameters: object, number: int = number) -> Break | None:
