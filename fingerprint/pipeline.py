@@ -49,6 +49,7 @@ from fingerprint.ports import (
     ignore_stage,
 )
 from fingerprint.retry import retry_budget, time_limit
+from fingerprint.standstill import Standstill
 from fingerprint.takes import TakesSoFar
 from fingerprint.whole import WholeRecordings
 
@@ -60,6 +61,8 @@ FURTHER_SHARE: Final = 2 / 3
 """The part of a job's time after which no further take is captured; "no match" is a useful answer, too."""
 
 _WITHOUT_ANSWER: Final = (ProblemCode.RECOGNIZER_UNAVAILABLE, ProblemCode.UPSTREAM_UNAVAILABLE)
+_NO_CHANCE: Final = (*_WITHOUT_ANSWER, ProblemCode.TIMEOUT, ProblemCode.BUSY, ProblemCode.INTERNAL)
+"""What it looks like when time limits end because the process itself stood still."""
 
 MAX_RETRIES: Final = 10
 """The most retries of upstream calls that one job may make in all."""
@@ -184,16 +187,18 @@ class Pipeline:
         `heard_before` has the time lines of broadcasts, which may have the answer already.
         """
         started = self._clock.monotonic()
+        still = Standstill()
         try:
-            with retry_budget(MAX_RETRIES), time_limit(self._job_seconds):
+            with still, retry_budget(MAX_RETRIES), time_limit(self._job_seconds):
                 async with asyncio.timeout(self._job_seconds):
                     finished = await self._identify(identification, target, on_stage, heard_before)
         except TwitchAudioError as error:
-            # Limits that end together, as after a suspended VM, are the job's own.
+            # Limits that end together with the job's own are its own.
             over = error.code in _WITHOUT_ANSWER and self._clock.monotonic() - started >= self._job_seconds
-            finished = identification.failed(self._timeout() if over else error.problem, self._clock.now())
+            problem = self._timeout() if over else error.problem
+            finished = identification.failed(_problem_after(still, problem), self._clock.now())
         except TimeoutError:
-            finished = identification.failed(self._timeout(), self._clock.now())
+            finished = identification.failed(_problem_after(still, self._timeout()), self._clock.now())
         except Exception:  # noqa: BLE001 - the waiters must get an answer whatever broke; it is logged whole
             _log.exception("job_crashed", extra={"job_id": identification.id})
             detail = f"This is a fault of ours. It is logged under {identification.id}."
@@ -394,6 +399,15 @@ class Pipeline:
             return self.identify(identification, target, on_stage, heard_before=before)
 
         return await LeasedJob(store, self._clock).run(lease, work, on_stage=on_stage, on_heard=on_heard)
+
+
+def _problem_after(still: Standstill, problem: Problem) -> Problem:
+    """The problem of a job, unless it only looks like that because the process stood still."""
+    if not still.seconds or problem.code not in _NO_CHANCE:
+        return problem
+    _log.warning("stood_still", extra={"seconds": round(still.seconds, 1), "code": str(problem.code)})
+    detail = "The server stood still while it worked on this. Ask again."
+    return Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=1.0)
 
 
 def _moment_gone(error: TwitchAudioError | None = None) -> TwitchAudioError:

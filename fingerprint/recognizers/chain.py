@@ -17,6 +17,7 @@ from fingerprint.providers.agreement import merge_agreeing
 from fingerprint.providers.errors import ProviderError
 from fingerprint.providers.guard import ProviderGuard, Suspension
 from fingerprint.providers.parts import Part, merge_matches, split_recording
+from fingerprint.standstill import STOOD_STILL_SECONDS
 from fingerprint.tasks import running_tasks
 
 RECOGNIZER_SECONDS: Final = 5.0
@@ -24,10 +25,6 @@ RECOGNIZER_SECONDS: Final = 5.0
 
 LONG_SHARE: Final = 0.1
 """A recognizer's additional time for a longer recording, as a share of the recording's length."""
-
-STOOD_STILL_SECONDS: Final = 3.0
-"""A time limit that ends this late, and after twice its time, says that the process stood still, such as in a
-suspended virtual machine."""
 
 PREPARE_THREADS: Final = 4
 """How many recordings are fingerprinted at the same time; others wait."""
@@ -246,6 +243,7 @@ class RecognizerChain:
                 if drawing is not None and asked.matches:
                     asked.matches = await _with_landmarks(asked.matches, drawing)
         except TimeoutError:
+            # One that ends this late, and after twice its time, says that the process stood still.
             late = loop.time() - began - seconds
             stood_still = late > max(seconds, STOOD_STILL_SECONDS)
             asked.error = _stood_still() if stood_still else _too_slow(recognizer.name, seconds)
@@ -377,7 +375,7 @@ class StoodStillError(TwitchAudioError):
     """The process did not run for longer than the time limit, so no recognizer had a chance."""
 
     def __init__(self) -> None:
-        detail = "The server stood still while this was recognized. Ask again."
+        detail = "The server stood still while it worked on this. Ask again."
         super().__init__(ProblemCode.TIMEOUT, detail, retry_after_seconds=1.0)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -14,6 +15,12 @@ End = Identification | TwitchAudioError
 
 _MIN_CANCELLED: Final = 100
 """Cancelled waiters stay in the heap until there are more than this many, and more than half of it."""
+
+_LATE_SECONDS: Final = 1.0
+"""A timer that is this late says that the process stood still, as in a virtual machine that was suspended."""
+
+_MOMENT_SECONDS: Final = 1.0
+"""How much longer the waiters then wait whose time ended meanwhile: the job's own time may have ended, too."""
 
 _Waiter = tuple[float, int, "asyncio.Future[End | None]"]
 """When it times out, on the loop's clock; a number that orders equal times; and the future that it awaits."""
@@ -113,10 +120,13 @@ class JobProgress:
             self._timer.cancel()
         self._timer = loop.call_at(self._waiters[0][0], self._time_out, loop) if self._waiters else None
 
-    def _time_out(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _time_out(self, loop: asyncio.AbstractEventLoop, *, had_a_moment: bool = False) -> None:
         """Resolve the waiters whose time is over."""
         self._timer = None
         now = loop.time()
+        if self._waiters and now - self._waiters[0][0] > _LATE_SECONDS and not had_a_moment:
+            self._timer = loop.call_later(_MOMENT_SECONDS, partial(self._time_out, loop, had_a_moment=True))
+            return
         while self._waiters and self._waiters[0][0] <= now:
             _resolve(heappop(self._waiters)[2], None)
         self._set_timer(loop)

@@ -11,6 +11,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.standstill import Standstill
 from server.identifications.runners.fair_queue import FairQueue, Reservation
 
 MAX_QUEUE_SECONDS: Final = 30.0
@@ -94,14 +95,16 @@ class QueuedRunner:
     async def _wait(self, turn: asyncio.Future[None], lease: Lease) -> Lease | None:
         """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
         give_up_at = self._clock.monotonic() + self._queue_seconds
-        while not turn.done() and self._clock.monotonic() < give_up_at:
-            await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
-            if turn.done():
-                break
-            renewed = await self._renew(lease)
-            if renewed is None:
-                return None
-            lease = renewed
+        with Standstill() as still:
+            # Nobody had a turn while the process stood still.
+            while not turn.done() and self._clock.monotonic() - still.seconds < give_up_at:
+                await asyncio.wait({turn}, timeout=LEASE_SECONDS / 3)
+                if turn.done():
+                    break
+                renewed = await self._renew(lease)
+                if renewed is None:
+                    return None
+                lease = renewed
         return lease
 
     async def _renew(self, lease: Lease) -> Lease | None:
