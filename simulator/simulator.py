@@ -23,7 +23,7 @@ from simulator.clip_files import ClipRoutes
 from simulator.clock import SimulatedClock
 from simulator.content import ChannelPlan, ClipPlan, Content, VideoPlan, demo_content
 from simulator.control import ControlRoutes
-from simulator.delivery import LiveRoutes, VideoRoutes
+from simulator.delivery import LiveRoutes
 from simulator.faults import Fault, FaultPlan, Step
 from simulator.gql import GqlRoutes
 from simulator.helix import HelixRoutes
@@ -37,6 +37,7 @@ from simulator.signing import Signer
 from simulator.transport import Latency, RequestLog, Transport
 from simulator.usher import UsherRoutes
 from simulator.video import Video
+from simulator.video_delivery import VideoRoutes
 from simulator.world import World
 
 _BODY_LIMIT: Final = 1 << 20

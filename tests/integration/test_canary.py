@@ -33,7 +33,7 @@ from server.cli import main
 from server.settings import ServerSettings
 from simulator.ad_signs import AD_SHAPES
 from simulator.browser_demands import TABLE
-from simulator.channel import ChannelSwitches
+from simulator.channel_switches import ChannelSwitches
 from simulator.clip import ClipSwitches
 from simulator.faults import GQL_KINDS, Fault, FaultKind, Step
 from simulator.simulator import Simulator

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.browser_demands import TABLE as DEMANDS
-from simulator.channel import ChannelSwitches
+from simulator.channel_switches import ChannelSwitches
 from simulator.clip import ClipSwitches
 from simulator.faults import TRAITS, FaultKind, Step
 from simulator.usher_parameters import TABLE
