@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.api.json_forms import Time, form_of
+from server.api.json_forms import form_of
+from server.api.json_times import Time
 from server.songs.finds import Find
 
 

@@ -6,7 +6,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fingerprint.providers.guard import ProviderState, ProviderStatus
 from fingerprint.step_report import CanaryReport, Outcome
-from server.api.json_forms import Count, Time, form_of, time_text
+from server.api.json_forms import Count, form_of
+from server.api.json_times import Time, time_text
 from server.readiness import PartState
 
 

@@ -4,7 +4,6 @@ the OpenAPI document. The Identification's own form is in `fingerprint.wire`.
 A class is listed in the document under its name without `Json`.
 """
 
-import contextlib
 from datetime import datetime
 from typing import Annotated, Final, Self, TypeVar
 
@@ -22,35 +21,20 @@ from fingerprint.domain.targets import (
     url_target,
     video_target,
 )
-from fingerprint.wire import Json, time_from_json, time_to_json
+from fingerprint.wire import Json, time_to_json
 from server.access.rules.policy import Refusal
 from server.access.rules.website import AccessMode
+from server.api.json_times import Time, moment_from
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.channels.song_tokens import SongToken
 from server.channels.watch import Watch, WatchState
 from server.channels.watch_terms import BUDGET, BUDGET_MOST, EVERY_LEAST, EVERY_MOST, EVERY_SECONDS
 
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 SongJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Song"})]
 ProblemJson = Annotated[Json, Meta(extra_json_schema={"$ref": "#/components/schemas/Problem"})]
 Count = Annotated[int, Meta(ge=0)]
 
 F = TypeVar("F", bound=Struct)
-
-
-def moment_from(text: str) -> datetime | None:
-    """The moment in an RFC 3339 time with its offset; None for any other text."""
-    with contextlib.suppress(ValueError, OverflowError):
-        if datetime.fromisoformat(text).tzinfo is not None:
-            return time_from_json(text)
-    return None
-
-
-def time_text(moment: datetime) -> str:
-    """The moment as the API writes it."""
-    text = time_to_json(moment)
-    assert text is not None, "a time is written as text"
-    return text
 
 
 def form_of(form: type[F], record: object, /, **more: object) -> F:

@@ -17,7 +17,8 @@ from msgspec.structs import fields
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import TwitchTarget, channel_target
 from server import keys
-from server.api.json_forms import QUESTIONS, Question, moment_from
+from server.api.json_forms import QUESTIONS, Question
+from server.api.json_times import moment_from
 from server.middleware.forms import content_encoding
 from server.server_limits import ServerLimits
 

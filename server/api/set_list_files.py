@@ -18,7 +18,7 @@ from fingerprint.domain.text import clean_text, clock_text, printable
 from fingerprint.domain.tracklist import Tracklist, TracklistEntry
 from server.api.hls_playlist import CONTENT_TYPE, HlsEntry, as_hls
 from server.api.link_files import LINK_FILES
-from server.songs.store import Hearing
+from server.songs.hearings import Hearing
 
 CHAPTER_SECONDS: Final = 10.0
 """YouTube takes chapters that are at least so long, the first of which is at 0:00."""

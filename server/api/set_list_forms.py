@@ -9,11 +9,12 @@ from msgspec import Meta, Struct, to_builtins
 from fingerprint.domain.identification import Song
 from fingerprint.domain.tracklist import TracklistEntry
 from fingerprint.wire import ProblemDetails, song_to_json, time_to_json
-from server.api.json_forms import ProblemJson, SongJson, Time, form_of, time_text
+from server.api.json_forms import ProblemJson, SongJson, form_of
+from server.api.json_times import Time, time_text
 from server.api.set_list_files import NamedTracklist, hearing_link
 from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.identifications.set_list import Play
-from server.songs.store import Hearing
+from server.songs.hearings import Hearing
 
 
 class PlayJson(Struct, kw_only=True):

@@ -23,7 +23,7 @@ from server.api.responses import BASE, is_operator, revalidated_response
 from server.api.set_list_forms import SongHistoryJson
 from server.identifications.set_list import Play
 from server.owner_choices.choices import Correction, Visibility, moment_of
-from server.songs.store import Hearing, longest_gap
+from server.songs.hearings import Hearing, longest_gap
 
 DEFAULT_HEARINGS: Final = 50
 MOST_HEARINGS: Final = 200

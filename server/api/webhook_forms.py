@@ -7,7 +7,8 @@ from msgspec import field as form_field
 
 from fingerprint.domain.problems import invalid_input
 from fingerprint.domain.targets import channel_target
-from server.api.json_forms import RequestBody, Time, form_of
+from server.api.json_forms import RequestBody, form_of
+from server.api.json_times import Time
 from server.webhooks.messages import CHOSEN, EventType, Webhook
 from server.webhooks.sender import URL_LIMIT
 

@@ -27,7 +27,8 @@ from server.cli.serving import (
     tell_service_manager,
     tune_garbage_collection,
 )
-from server.cli.supervisor import SharedAddress, Supervisor, worker_command
+from server.cli.shared_address import SharedAddress
+from server.cli.supervisor import Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
 from server.observability import configure_logging
 from server.own_command import as_typed

@@ -30,7 +30,7 @@ from server.middleware.request_turns import another_turn
 from server.middleware.session import Account, account, wants_page
 from server.own_command import as_typed
 from server.setting_formats import is_loopback
-from server.songs.store import hearings_of
+from server.songs.hearings import hearings_of
 from server.web import api_docs
 from server.web.answer import IDLE, NEEDLE, STAGES, WAITING, AnswerView, answer_view, ask_again_text, problem_view
 from server.web.details import is_known_detail, translated_detail

@@ -17,7 +17,7 @@ from fingerprint.domain.songs import song_id
 from fingerprint.single_flight import SingleFlightCache
 from server import keys
 from server.owner_choices.choices import Visibility
-from server.songs.store import Hearing
+from server.songs.hearings import Hearing
 
 MAX_SONGS: Final = 6
 FRESH_SECONDS: Final = 10.0

@@ -16,7 +16,7 @@ from server.access.rules.website import AccessMode, WebsiteSettings
 from server.api.requests import no_unknown_query, query_time
 from server.api.set_list_files import hearing_link
 from server.api.songs import SongHistory, song_history
-from server.songs.store import Hearing
+from server.songs.hearings import Hearing
 from server.web.languages import ENGLISH, QUERY, Language, language_of
 from server.web.render import in_time, render
 from server.web.share import ShareCard, card_response, share_card

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from server.cli.supervisor import SharedAddress
+from server.cli.shared_address import SharedAddress
 from tests.bench.herd import CAPTURE_SECONDS, Group, connect, post, started
 from tests.bench.table import print_table, write_json
 from tests.mariadb import MariaDB

@@ -46,7 +46,7 @@ from fingerprint.upstream_settings import DynamoDbSettings
 from server import keys
 from server.app import BACKLOG, listening, make_app, running
 from server.cli.serving import tune_garbage_collection
-from server.cli.supervisor import SharedAddress
+from server.cli.shared_address import SharedAddress
 from server.identifications.limits import ServiceLimits
 from server.server_limits import ServerLimits
 from server.settings import ServerSettings

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 from yarl import URL
 
-from server.cli.supervisor import SharedAddress
+from server.cli.shared_address import SharedAddress
 from tests.api_client import ASK
 from tests.worker_server import STOP_SECONDS
 

@@ -19,7 +19,7 @@ from fingerprint.pipeline_settings import PipelineSettings
 from server.access.identity.addresses import Networks, parse_network
 from server.app import make_app
 from server.cli import serving as cli_serving
-from server.cli.supervisor import SharedAddress
+from server.cli.shared_address import SharedAddress
 from server.middleware import pauses
 from server.middleware.connections import (
     LINGERING_BYTES,

@@ -4,7 +4,7 @@ import pytest
 
 from fingerprint.domain.identification import CatalogRef, Kind
 from fingerprint.domain.songs import plain_isrc, song_id
-from server.songs.store import hearings_of
+from server.songs.hearings import hearings_of
 from tests.builders import answered, song
 
 TRACK = CatalogRef(track_id="0123456789ab")
