@@ -37,7 +37,8 @@ from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.access.identity.session_store import SessionStore
 from server.observability import Metrics
 from server.proxy_check import check_public_address, check_redirect
-from server.readiness import Trial, database_trial, job_trial, redis_trial, worker_trials
+from server.readiness import Trial
+from server.readiness_trials import database_trial, job_trial, redis_trial, worker_trials
 from server.recognizer_trial import try_recognizer
 from server.redis_link import open_redis
 from server.setting_formats import is_loopback

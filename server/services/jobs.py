@@ -43,9 +43,8 @@ from server.identifications.news import JobNews, NoNews, RedisNews
 from server.identifications.service import IdentificationService
 from server.owner_choices.service import OwnerChoices
 from server.owner_choices.store import ChoiceFollower
-from server.readiness import (
-    Readiness,
-    Trial,
+from server.readiness import Readiness, Trial
+from server.readiness_trials import (
     background_trial,
     clock_trial,
     database_trial,

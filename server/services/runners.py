@@ -20,7 +20,8 @@ from server.channels.hot_channels import LISTEN_SECONDS
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners.inprocess import InProcessRunner
 from server.identifications.runners.queued import QueuedRunner
-from server.readiness import Trial, noted_trial, worker_trials
+from server.readiness import Trial
+from server.readiness_trials import noted_trial, worker_trials
 
 
 async def open_runner(

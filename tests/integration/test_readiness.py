@@ -21,7 +21,8 @@ from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from fingerprint.pipeline_settings import PipelineSettings
 from server import migrations, readiness
 from server.app import listening, make_app
-from server.readiness import PartState, Readiness, Trial, database_trial, worker_trials
+from server.readiness import PartState, Readiness, Trial
+from server.readiness_trials import database_trial, worker_trials
 from server.settings import ServerSettings
 from tests.api_client import open_api
 from tests.fakes import FakeClock, FakePipeline

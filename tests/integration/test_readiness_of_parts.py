@@ -23,7 +23,8 @@ from fingerprint.setting_formats import S3Address
 from fingerprint.worker_process import HEAD, READY
 from server import readiness
 from server.app import listening, make_app
-from server.readiness import PartState, Readiness, worker_trials
+from server.readiness import PartState, Readiness
+from server.readiness_trials import worker_trials
 from server.settings import ServerSettings
 from tests.api_client import open_api
 from tests.emulators import free_port
