@@ -4,6 +4,14 @@ import dataclasses
 from datetime import datetime, timedelta
 from typing import Final
 
+from fingerprint.domain.broadcasts import (
+    LIVE_EXACT_SECONDS,
+    Broadcast,
+    BroadcastPlace,
+    clip_place,
+    live_place,
+    video_place,
+)
 from fingerprint.domain.identification import (
     BroadcastMoment,
     Heard,
@@ -14,15 +22,7 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import (
-    LIVE_EXACT_SECONDS,
-    Broadcast,
-    BroadcastPlace,
-    TimeLine,
-    clip_place,
-    live_place,
-    video_place,
-)
+from fingerprint.domain.time_line import TimeLine
 from fingerprint.ports import (
     ClipSource,
     HeardBefore,

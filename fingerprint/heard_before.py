@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import Broadcast, Span, broadcast_of, span_of
+from fingerprint.domain.time_line import Span, broadcast_of, span_of
 from fingerprint.ports import JobStore
 
 NEAR: Final = timedelta(minutes=2)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from fingerprint.broadcast_moments import answer_from_time_line, channel_of, moment_of, rounded
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.broadcasts import at_edge, before_edge
 from fingerprint.domain.identification import (
     Heard,
     Identification,
@@ -23,7 +24,6 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, yet_to_come
-from fingerprint.domain.time_line import at_edge, before_edge
 from fingerprint.heard_before import HeardInAnswers
 from fingerprint.leased_job import LeasedJob
 from fingerprint.ports import (

@@ -15,11 +15,12 @@ from typing import Final, Protocol, TypeVar
 from yarl import URL
 
 from fingerprint.domain.audio import Pcm, Recording
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.budgets import Budget, BudgetUsage, Counted, OverBudget
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Song, Stage
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import Broadcast, Span
+from fingerprint.domain.time_line import Span
 
 Q = TypeVar("Q")
 

@@ -14,11 +14,12 @@ from typing import Final
 import numpy as np
 
 from fingerprint.domain.audio import PART, Pcm, Recording
+from fingerprint.domain.broadcasts import Broadcast, video_place
 from fingerprint.domain.identification import Heard
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, invalid_input
 from fingerprint.domain.targets import FileTarget, VideoTarget
 from fingerprint.domain.text import clock_text
-from fingerprint.domain.time_line import Broadcast, TimeLine, speed_of, video_place
+from fingerprint.domain.time_line import TimeLine, speed_of
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
 from fingerprint.ports import (
     HeardBefore,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.fft import irfft, rfft
 from numpy.typing import NDArray
 
-from fingerprint.domain.time_line import Broadcast
+from fingerprint.domain.broadcasts import Broadcast
 
 SAMPLE_RATE: Final = 16_000
 """Samples a second of all decoded audio: keeps music up to 8 kHz, where speech masks it least."""

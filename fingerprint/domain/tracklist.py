@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from fingerprint.domain.broadcasts import VIDEO_EXACT_SECONDS, BroadcastPlace
 from fingerprint.domain.identification import Heard, IdentificationId, Song, song_key
-from fingerprint.domain.time_line import VIDEO_EXACT_SECONDS, BroadcastPlace, Span, speed_of
+from fingerprint.domain.time_line import Span, speed_of
 
 LONE_SCORE: Final = 0.97
 """The least score of a song that was heard in one piece alone: thousands of questions have some chance matches."""

@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 
 from yarl import URL
 
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
-from fingerprint.domain.time_line import Broadcast
 from fingerprint.hls.attributes import PlaylistError, address, seconds
 from fingerprint.hls.playlist import MAX_CHARACTERS, by_preference, parse_multivariant, twitch_info
 from fingerprint.media.fetch import Fetched, Fetcher, HostWantsPauseError, transient

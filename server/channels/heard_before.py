@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import Broadcast, Span
+from fingerprint.domain.time_line import Span
 from fingerprint.ports import HeardBefore
 from server.channels.video_set_list_store import VideoSetListStore
 

@@ -37,7 +37,7 @@ from server.web.details import is_known_detail, translated_detail
 from server.web.dial import dial_peaks
 from server.web.examples import bot_commands, example_of, reachable_by_bots, start_examples
 from server.web.languages import Language, known_languages, language_of, marked
-from server.web.overlay import option_fields
+from server.web.overlay_options import option_fields
 from server.web.own_plays import answer_desk
 from server.web.recent_songs import RecentSong, RecentSongs
 from server.web.render import EncodedPage, in_time, render, rendered

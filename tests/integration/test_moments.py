@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiohttp import ClientSession
 
 from fingerprint.catalog.ingest import ingest
-from fingerprint.domain.time_line import VIDEO_EXACT_SECONDS
+from fingerprint.domain.broadcasts import VIDEO_EXACT_SECONDS
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.settings import ServerSettings

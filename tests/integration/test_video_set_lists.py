@@ -14,10 +14,10 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.database import Database, open_database
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
-from fingerprint.domain.time_line import Broadcast
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
 from fingerprint.heard_before import HeardInAnswers
 from fingerprint.jobs.dynamodb.client import open_client

@@ -8,11 +8,11 @@ from yarl import URL
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, ago_target, moment_target
-from fingerprint.domain.time_line import Broadcast
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import (
     LEASE_SECONDS,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
+from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Kind, Song, Status
 from fingerprint.domain.targets import Target
-from fingerprint.domain.time_line import Broadcast, Span, span_of
+from fingerprint.domain.time_line import Span, span_of
 from fingerprint.domain.tracklist import Tracklist
 from fingerprint.ports import Match, OnStage, Recognition, SoundPart
 from fingerprint.whole import WholeListener

@@ -10,6 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fingerprint.domain.broadcasts import (
+    CLIP_EXACT_SECONDS,
+    LIVE_EXACT_SECONDS,
+    VIDEO_EXACT_SECONDS,
+    Broadcast,
+    BroadcastPlace,
+    before_edge,
+    clip_place,
+    live_place,
+    video_place,
+)
 from fingerprint.domain.identification import (
     BroadcastMoment,
     Heard,
@@ -19,20 +30,7 @@ from fingerprint.domain.identification import (
     Song,
     Status,
 )
-from fingerprint.domain.time_line import (
-    CLIP_EXACT_SECONDS,
-    LIVE_EXACT_SECONDS,
-    VIDEO_EXACT_SECONDS,
-    Broadcast,
-    BroadcastPlace,
-    Span,
-    TimeLine,
-    before_edge,
-    clip_place,
-    live_place,
-    span_of,
-    video_place,
-)
+from fingerprint.domain.time_line import Span, TimeLine, span_of
 from tests.builders import NOON, answered, song
 
 BROADCAST = Broadcast(id="40001", started_at=NOON)

@@ -4,15 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from fingerprint.domain.broadcasts import VIDEO_EXACT_SECONDS, Broadcast, BroadcastPlace, video_place
 from fingerprint.domain.identification import Heard
-from fingerprint.domain.time_line import (
-    VIDEO_EXACT_SECONDS,
-    Broadcast,
-    BroadcastPlace,
-    Span,
-    TimeLine,
-    video_place,
-)
+from fingerprint.domain.time_line import Span, TimeLine
 from fingerprint.domain.tracklist import HeardPiece, Tracklist, spans_of_video
 from tests.builders import NOON, song
 

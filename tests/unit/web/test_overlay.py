@@ -10,7 +10,8 @@ from fingerprint.domain.problems import TwitchAudioError
 from server.identifications.set_list import Play
 from server.web.examples import reachable_by_bots
 from server.web.headers import CONTENT_SECURITY_POLICY, FRAMED_ANYWHERE
-from server.web.overlay import THEMES, Options, card_of, changed, is_shown, option_fields, options
+from server.web.overlay import card_of, changed, is_shown
+from server.web.overlay_options import THEMES, Options, option_fields, options
 from tests.builders import NOON, song
 
 
