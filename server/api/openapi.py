@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from server.api.openapi_answers import ANSWERS
+from server.api.openapi_channels import CHANNELS
 from server.api.openapi_operations import TAGS
-from server.api.openapi_paths import paths
 from server.api.openapi_schemas import schemas
+from server.api.openapi_server import SERVER
+from server.api.openapi_videos import VIDEOS
 from server.api.responses import BASE
 from server.entity_tags import tagged_response
 from server.middleware.path_prefix import public_path
@@ -36,6 +39,14 @@ _SECURITY: Final[dict[str, Any]] = {
 }
 
 
+def _paths() -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    for operation in (*ANSWERS, *CHANNELS, *VIDEOS, *SERVER):
+        method, path = operation.route.split(" ")
+        described.setdefault(path, {})[method.lower()] = operation.described(method, path)
+    return described
+
+
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the API, as a JSON object."""
     return {
@@ -51,7 +62,7 @@ def openapi_document() -> dict[str, Any]:
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         # Any of them, or none where everyone has access.
         "security": [{}, *({name: []} for name in _SECURITY)],
-        "paths": paths(),
+        "paths": _paths(),
         "components": {"schemas": schemas(), "securitySchemes": _SECURITY},
     }
 

@@ -7,7 +7,7 @@ from typing import Final
 from fingerprint.domain.problems import PROBLEM_KINDS, ProblemCode
 from server.access.rules.policy import POLICY_CODES
 from server.api.link_files import LINK_FILES
-from server.api.openapi_schemas import TEXT, Schema, ref
+from server.api.openapi_schemas import EVENT, TEXT, Schema, ref
 from server.api.responses import BASE
 from server.api.set_list_files import FILES
 
@@ -40,6 +40,9 @@ def content_of(text: str, media_type: str, schema: Schema, headers: Schema | Non
 def json_of(name: str, text: str, headers: Schema | None = None) -> Schema:
     """A response whose body is one of the named schemas."""
     return content_of(text, "application/json", ref(name), headers)
+
+
+EVENTS: Final = {"200": content_of("Events.", "text/event-stream", EVENT)}
 
 
 def _problem(text: str, headers: Schema | None = None) -> Schema:
