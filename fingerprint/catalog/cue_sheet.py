@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fingerprint.catalog.cuts import Cut
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.tags import PLAIN_FORMS
-from fingerprint.catalog.tracks import Tags
 from fingerprint.domain.credits import credits_of
 from fingerprint.domain.text import clean_text
 

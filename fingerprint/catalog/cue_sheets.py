@@ -12,8 +12,8 @@ from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.endings import AUDIO_SUFFIXES
 from fingerprint.catalog.file_table import loosely_named
 from fingerprint.catalog.listings import Listings
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.table import SidecarError, read_text
-from fingerprint.catalog.tracks import Tags
 
 Songs = dict[int, tuple[Cut, Tags]]
 """The songs of a file by their numbers: where each begins and ends, and what is said of it."""

@@ -38,8 +38,9 @@ from fingerprint.catalog.packed_peaks import pack_peaks, unpack_peaks
 from fingerprint.catalog.parameters import DEFAULT, Identities
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.regular_file import open_regular
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.tags import plain_tags
-from fingerprint.catalog.tracks import ID_DIGITS, Source, Tags, TrackEntry, track_id
+from fingerprint.catalog.tracks import ID_DIGITS, Source, TrackEntry, track_id
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.unfinished import clear_files, room_beside
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
 
-from fingerprint.catalog.tracks import Tags
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.domain.text import clean_text
 
 MAX_PATH: Final = 8192

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
-from fingerprint.catalog.tracks import Tags
+from fingerprint.catalog.song_tags import Tags
 
 UNREADABLE: Final = 17
 FOUND: Final = 18

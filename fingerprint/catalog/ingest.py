@@ -15,6 +15,7 @@ from typing import Final
 from fingerprint.catalog.covers import FolderPictures
 from fingerprint.catalog.file_outcomes import FileOutcome, Known, PictureBeside, Read, Unreadable, Wanted
 from fingerprint.catalog.file_reader import WORKER_PROGRAM, read_files
+from fingerprint.catalog.file_stamps import changed_seconds
 from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.library import Library
@@ -22,7 +23,7 @@ from fingerprint.catalog.manifest import require_no_file
 from fingerprint.catalog.missing import is_gone, too_many_missing
 from fingerprint.catalog.shared_store import SharedStore
 from fingerprint.catalog.sidecar import Sidecars
-from fingerprint.catalog.tracks import Source, changed_seconds
+from fingerprint.catalog.tracks import Source
 from fingerprint.catalog.walk import FoundFile, Walk, walk
 from fingerprint.catalog.writer import CatalogWriter
 

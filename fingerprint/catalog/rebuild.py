@@ -20,6 +20,7 @@ from typing import Final
 from fingerprint.catalog.covers import Covers
 from fingerprint.catalog.file_outcomes import Unreadable
 from fingerprint.catalog.file_reader import WORKER_PROGRAM
+from fingerprint.catalog.file_stamps import FileStamp, file_stamp
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.index import LiveSegment, Snapshot
 from fingerprint.catalog.ingest import IngestProgress, ingest_found
@@ -28,7 +29,7 @@ from fingerprint.catalog.manifest import MANIFEST_NAME, manifest_leftovers, segm
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.shared_store import SharedStore
-from fingerprint.catalog.tracks import FileStamp, Source, TrackEntry, file_stamp
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.walk import FoundFile, Walk
 from fingerprint.catalog.writer import CatalogWriter
 

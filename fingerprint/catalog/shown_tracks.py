@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from fingerprint.catalog.tracks import Tags, Track
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Track
 from fingerprint.domain.identification import ExternalIds, SongMetadata
 
 _NO_IDS: Final = ExternalIds()

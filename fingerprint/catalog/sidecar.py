@@ -19,9 +19,9 @@ from fingerprint.catalog.cue_sheets import CueSheets
 from fingerprint.catalog.cuts import Cut
 from fingerprint.catalog.file_table import MAX_PATH, FileTable, loosely_named, relative_to_folder
 from fingerprint.catalog.listings import Listings
+from fingerprint.catalog.song_tags import Tags, over
 from fingerprint.catalog.table import Row, SidecarError, TableRow, is_said, read_object, read_table
 from fingerprint.catalog.tags import PLAIN_FORMS, PLAIN_FORMS_TAKE, SAID_LIMIT
-from fingerprint.catalog.tracks import Tags, over
 from fingerprint.domain.credits import artist_names, credits_of
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds
 from fingerprint.domain.links import SERVICES, ids_of_tag

@@ -27,7 +27,8 @@ from fingerprint.catalog.index_protocol import (
     decode_head,
 )
 from fingerprint.catalog.picture_header import UnusablePictureError
-from fingerprint.catalog.tracks import Source, Tags, over
+from fingerprint.catalog.song_tags import Tags, over
+from fingerprint.catalog.tracks import Source
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.worker_pool import Serve, Worker, WorkerError, WorkerPool
 from fingerprint.worker_process import JOB

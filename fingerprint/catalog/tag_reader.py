@@ -15,8 +15,8 @@ from tinytag import TinyTag, TinyTagException
 
 from fingerprint.catalog.ape_tag import read_ape_tag
 from fingerprint.catalog.mojibake import repaired
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.tags import NAMES, RawTags, first_values, tags_of
-from fingerprint.catalog.tracks import Tags
 
 MAX_NAMES: Final = 1_000
 MAX_VALUES: Final = 100

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from fingerprint.catalog.tracks import Tags
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.domain.credits import MAX_NAMES, credits_of
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag

@@ -8,9 +8,6 @@ moving and another container. The *source*: a file, by path, size, times and dig
 import dataclasses
 import hashlib
 import json
-import os
-import re
-import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,63 +18,11 @@ import numpy as np
 from msgspec import convert
 from numpy.typing import NDArray
 
+from fingerprint.catalog.file_stamps import FileStamp, packed_stamp
+from fingerprint.catalog.song_tags import Tags, over, title_from_name
 from fingerprint.domain.identification import METADATA_FIELDS, ExternalIds, SongMetadata
-from fingerprint.domain.text import clean_text, printable
 
 ID_DIGITS: Final = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tags(SongMetadata):
-    """What one origin, a file's tags or a sidecar, says about a song; None or empty where it says nothing."""
-
-    title: str | None = None
-
-    @property
-    def filled(self) -> int:
-        """How many fields say something."""
-        said = [self.title, *self.metadata.values()]
-        return sum(1 for value in said if value and value != ExternalIds())
-
-
-def over(tags: Tags, said: Tags) -> Tags:
-    """The tags, overridden by a sidecar's."""
-    known = {name: getattr(said, name) or value for name, value in tags.metadata.items()}
-    known["ids"] = said.ids.filled(tags.ids)
-    return Tags(title=said.title or tags.title, **known)
-
-
-def title_from_name(path: Path) -> str:
-    """A title for a file without one: its name without the ending and a leading track number.
-
-    Like other titles, it has no control characters, and no bytes that are no UTF-8.
-    """
-    name = " ".join(clean_text(path.stem.replace("_", " ")).split())
-    return re.sub(r"^\d{1,3}(?:\s*[-.]\s*|\s+)(?=\S)", "", name) or clean_text(path.name) or printable(path.name)
-
-
-FileStamp = bytes
-"""A file's size, the times of its content and its status in ns, and its inode; packed, as there are many."""
-
-_STAMP: Final = struct.Struct("<qqqQ")
-_INODES: Final = 1 << 64
-
-
-def file_stamp(status: os.stat_result) -> FileStamp:
-    """What tells whether a file was changed or replaced."""
-    return _stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
-def _stamp(size: int, modified_ns: int, changed_ns: int, inode: int) -> FileStamp:
-    try:
-        return _STAMP.pack(size, modified_ns, changed_ns, inode % _INODES)
-    except struct.error:
-        return b""  # a time beyond the years 1677 to 2262: then the file is looked at each time
-
-
-def changed_seconds(stamp: FileStamp) -> float:
-    """When the status of a file changed last, in seconds since 1970."""
-    return _STAMP.unpack(stamp)[2] / 1e9 if stamp else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +77,7 @@ class Source:
 
     def same_file(self, stamp: FileStamp) -> bool:
         """Whether a file with this stamp is the one that was read, unchanged since."""
-        return bool(stamp) and stamp == _stamp(self.size, self.modified_ns, self.changed_ns, self.inode)
+        return bool(stamp) and stamp == packed_stamp(self.size, self.modified_ns, self.changed_ns, self.inode)
 
     def to_json(self) -> dict[str, Any]:
         """The stored form; what is empty is left out."""

@@ -11,9 +11,9 @@ from typing import Final
 
 from fingerprint.catalog.endings import AUDIO_SUFFIXES, COMPANION_SUFFIXES
 from fingerprint.catalog.file_outcomes import Unreadable
+from fingerprint.catalog.file_stamps import FileStamp, file_stamp
 from fingerprint.catalog.legacy_text import UnknownEncodingError, decode_text
 from fingerprint.catalog.listings import Listings
-from fingerprint.catalog.tracks import FileStamp, file_stamp
 from fingerprint.domain.text import composed
 
 IGNORE_NAME: Final = ".twitchaudioignore"

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from fingerprint.catalog.sidecar import Sidecars
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.table import SidecarError
-from fingerprint.catalog.tracks import Tags
 
 Uploads = Mapping[str, Tags]
 """What is known of a provider's uploads, by the id that its answers carry."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from yarl import URL
 
-from fingerprint.catalog.tracks import Tags, over
+from fingerprint.catalog.song_tags import Tags, over
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.credits import Release, credits_of
 from fingerprint.domain.identification import ExternalIds, Song

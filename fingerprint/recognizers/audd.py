@@ -5,7 +5,7 @@ from typing import Final
 
 from yarl import URL
 
-from fingerprint.catalog.tracks import Tags, over
+from fingerprint.catalog.song_tags import Tags, over
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.credits import Release, ReleaseKind, credits_of, release_orders
 from fingerprint.domain.identification import ExternalIds, Song

@@ -22,7 +22,8 @@ from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.learning import MAX_SONG_SECONDS, CaptureOrigin, LearnedSong, SongCapture, learn
 from fingerprint.catalog.problems import CatalogBusyError, CatalogError
 from fingerprint.catalog.query_print import MAX_PRINT_SECONDS, query_print
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.budgets import BudgetUsage

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final, cast
 
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from tests.bench.catalog_scale import QUERIES, made, make_catalog
 from tests.bench.table import print_table, write_json

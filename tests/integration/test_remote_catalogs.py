@@ -24,7 +24,8 @@ from aiohttp.test_utils import TestServer
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError, ChangedElsewhereError
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.media.small_pictures import small_jpeg
 from fingerprint.pipeline_settings import PipelineSettings

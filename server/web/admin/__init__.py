@@ -20,7 +20,8 @@ from server.channels.watch_store import WatchStore
 from server.web.admin.catalog import AdminCatalog
 from server.web.admin.channel_lists import Reports, SongTokens, UnknownMoments, Watches
 from server.web.admin.common import Operator
-from server.web.admin.lists import Blacklisted, Broadcasters, Codes, Keys, Whitelist
+from server.web.admin.credentials import Codes, Keys
+from server.web.admin.lists import Blacklisted, Broadcasters, Whitelist
 from server.web.admin.pages import AdminPages, AdminServices
 from server.web.admin.queries import AdminQueries
 from server.web.admin.recognizer_choice import RecognizerDesk

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from fingerprint.catalog.index_protocol import FileDescription
-from fingerprint.catalog.tracks import Tags
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.index_worker import serve_indexing

@@ -13,7 +13,7 @@ import pytest
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.catalog.segment_writer import SegmentWriter
-from fingerprint.catalog.tracks import Tags
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import tune
 from tests.unit.catalog.shelf import as_format_1, entry

@@ -19,7 +19,8 @@ from fingerprint.catalog.fingerprint import TrackFingerprint
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from server.cli import main
 from tests.pictures import picture

@@ -19,7 +19,8 @@ from fingerprint.catalog.cover_reader import KeepCover
 from fingerprint.catalog.file_outcomes import FileOutcome, Read, Wanted
 from fingerprint.catalog.fingerprint import fingerprint_track
 from fingerprint.catalog.index import Catalog
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from server.cli import main
 from tests.pictures import picture

@@ -6,7 +6,8 @@ from typing import Final
 import pytest
 
 from fingerprint.catalog.fingerprint import NO_FINGERPRINT
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.song_tags import Tags
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.identification import ExternalIds
 from tests.unit.catalog.shelf import as_format_1, entry

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.ingest import ingest
 from fingerprint.catalog.sidecar import Sidecars, over
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.table import SidecarError, read_table
-from fingerprint.catalog.tracks import Tags, Track, TrackEntry
+from fingerprint.catalog.tracks import Track, TrackEntry
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.links import ids_of_tag
 from tests.unit.catalog.test_ingest import STAND_IN

@@ -12,9 +12,10 @@ import pytest
 
 from fingerprint.catalog.exchange import import_tracks
 from fingerprint.catalog.index import Catalog
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.catalog.tag_reader import read_tags
 from fingerprint.catalog.tags import plain_tags
-from fingerprint.catalog.tracks import Source, Tags, TrackEntry
+from fingerprint.catalog.tracks import Source, TrackEntry
 from fingerprint.catalog.writer import CatalogWriter
 from fingerprint.domain.identification import ExternalIds
 from server.cli import main

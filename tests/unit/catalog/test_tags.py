@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fingerprint.catalog.song_tags import title_from_name
 from fingerprint.catalog.tag_reader import read_tags
 from fingerprint.catalog.tags import date_of
-from fingerprint.catalog.tracks import title_from_name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fingerprint.catalog.tracks import Tags
+from fingerprint.catalog.song_tags import Tags
 from fingerprint.domain.identification import ExternalIds
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.fetch import Fetched
