@@ -16,6 +16,10 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
+Verdict = tuple[Outcome, tuple[str, ...]]
+"""What came of a step, and what is worth saying about it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepResult:
     """A step's outcome, its time in seconds, and what there is to say about it, without secrets."""

@@ -12,12 +12,10 @@ from aiohttp import (
 )
 from yarl import URL
 
-from fingerprint.step_report import Outcome
+from fingerprint.step_report import Outcome, Verdict
 from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
 from server.api.proxy_probe import ASKED, SEEN, Arrival, read_arrival, sealed_question
 from server.settings import ServerSettings
-
-Verdict = tuple[Outcome, tuple[str, ...]]
 
 _SECONDS: Final = 8.0
 _REDIRECTS: Final = (301, 302, 303, 307, 308)

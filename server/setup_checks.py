@@ -14,13 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientSession, ClientTimeout
-from yarl import URL
-
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.problems import CatalogError
 from fingerprint.clock import SystemClock
-from fingerprint.configured_database import SQLITE_FILE, database_url, open_configured_database
+from fingerprint.configured_database import database_url, open_configured_database
 from fingerprint.database_advice import detail_for_operator
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.jobs import open_job_store
@@ -30,20 +27,18 @@ from fingerprint.providers.guard import ProviderGuards
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers import REGISTRY
 from fingerprint.settings import SettingsError, odd_values, unknown_variables
-from fingerprint.step_report import Outcome, StepResult
+from fingerprint.step_report import Outcome, StepResult, Verdict
 from fingerprint.wiring import checked_names, make_guards, open_recognizers
-from server.access.identity.oauth import ApplicationRefusedError, TwitchOAuth
-from server.access.identity.session_keys import FILE, SessionKeys, kept_keys
-from server.access.identity.session_store import SessionStore
 from server.observability import Metrics
-from server.proxy_check import check_public_address, check_redirect
+from server.proxy_check import check_public_address
 from server.readiness import Trial
 from server.readiness_trials import database_trial, job_trial, redis_trial, worker_trials
 from server.recognizer_trial import try_recognizer
 from server.redis_link import open_redis
 from server.setting_formats import is_loopback
 from server.settings import ServerSettings
-from server.store_checks import check_clocks, lossy_texts
+from server.sign_in_check import check_sign_in
+from server.store_checks import check_clocks, is_unmade, lossy_texts
 
 LITTLE_SPACE_BYTES: Final = 1 << 30
 NO_SPACE_BYTES: Final = 50 << 20
@@ -54,7 +49,6 @@ _REMOTE: Final = frozenset(
 _STEP_SECONDS: Final = 20.0
 _PACKAGES: Final = ("aiohttp", "av", "numpy", "SQLAlchemy")
 
-Verdict = tuple[Outcome, tuple[str, ...]]
 _OK: Final = (Outcome.OK, ())
 
 
@@ -121,7 +115,7 @@ async def check_setup(
         ("catalog", lambda: asyncio.to_thread(_catalogs, settings.pipeline.catalog_dirs)),
         ("recognizers", lambda: check_recognizers(settings, paid=paid)),
         ("public address", lambda: check_public_address(settings)),
-        ("sign-in", lambda: _sign_in(settings)),
+        ("sign-in", lambda: check_sign_in(settings)),
         ("versions", lambda: asyncio.to_thread(_versions)),
     )
     return [await _step(name, check) for name, check in steps]
@@ -182,7 +176,7 @@ def _mounts() -> str:
 
 async def _database(settings: ServerSettings) -> Verdict:
     """The database and the job store answer, have their tables, and take writes."""
-    if await asyncio.to_thread(_unmade, settings):
+    if await asyncio.to_thread(is_unmade, settings):
         return Outcome.OK, ("SQLite; the file is made when the server starts for the first time",)
     clock, seconds = SystemClock(), _STEP_SECONDS / 2
     async with open_configured_database(settings.pipeline) as database:
@@ -193,14 +187,6 @@ async def _database(settings: ServerSettings) -> Verdict:
         lossy = await database.read(lossy_texts) if database.remote else []
     note = f"{kind}; jobs in {settings.pipeline.jobs}"
     return Outcome.DIFFERS if lossy else Outcome.OK, (note, *lossy)
-
-
-def _unmade(settings: ServerSettings) -> bool:
-    """Whether the database is a SQLite file that does not exist yet."""
-    address = settings.pipeline.database_url
-    if address is None:
-        return not (settings.pipeline.data_dir / SQLITE_FILE).exists()
-    return address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists()
 
 
 async def _tried(trial: Trial) -> None:
@@ -274,63 +260,11 @@ async def _recognizer(settings: PipelineSettings, name: str, guards: ProviderGua
 @asynccontextmanager
 async def _counting_guards(settings: ServerSettings) -> AsyncGenerator[ProviderGuards]:
     """The providers' guards; a question is counted as the server's own are, if there is a database already."""
-    if await asyncio.to_thread(_unmade, settings):
+    if await asyncio.to_thread(is_unmade, settings):
         yield make_guards(settings.pipeline, SystemClock())
         return
     async with open_configured_database(settings.pipeline) as database:
         yield make_guards(settings.pipeline, SystemClock(), usage=SqlUsage(database))
-
-
-async def _sign_in(settings: ServerSettings) -> Verdict:
-    """What has to be written in the operator's Twitch application."""
-    if settings.twitch_client_id is None:
-        return Outcome.SKIPPED, ("no Twitch application is set, so no one can sign in (TWITCH_CLIENT_ID)",)
-    base = settings.base_url or "http://localhost:8080"
-    redirect = URL(f"{str(base).rstrip('/')}/login/callback")
-    note = f"the Twitch application needs this redirect address: {redirect}"
-    refused = await check_application(settings) or await check_redirect(settings, redirect)
-    if refused is not None:
-        return refused[0], (note, *refused[1])
-    others = await _sessions_of_other_keys(settings)
-    if not others:
-        return Outcome.OK, (note,)
-    advice = (
-        f"{others} of the newest sign-ins in the database were made with another session key, so those people are "
-        "not signed in here: set the same TWITCHAUDIO_SESSION_KEY on all servers, the old ones after a comma."
-    )
-    return Outcome.DIFFERS, (note, advice)
-
-
-async def check_application(settings: ServerSettings) -> Verdict | None:
-    """What is wrong with the Twitch application, as Twitch says; None when nothing is, or there is no secret."""
-    if settings.twitch_client_id is None or settings.twitch_client_secret is None:
-        return None
-    async with ClientSession(timeout=ClientTimeout(total=_STEP_SECONDS / 2)) as session:
-        oauth = TwitchOAuth(
-            session,
-            id_url=settings.twitch_id_url,
-            client_id=settings.twitch_client_id,
-            client_secret=settings.twitch_client_secret,
-        )
-        try:
-            await oauth.application_token()
-        except ApplicationRefusedError:
-            advice = "in Twitch's developer console, take the id again and make a new secret"
-            return Outcome.FAILED, (
-                f"Twitch does not accept TWITCH_CLIENT_ID with TWITCH_CLIENT_SECRET: {advice}.",
-            )
-        except TwitchAudioError as error:
-            return Outcome.DIFFERS, (f"Twitch could not be asked about the application: {error.detail}",)
-    return None
-
-
-async def _sessions_of_other_keys(settings: ServerSettings) -> int:
-    keyless = not settings.session_keys and not (settings.pipeline.data_dir / FILE).exists()
-    if settings.twitch_client_secret is None or keyless or await asyncio.to_thread(_unmade, settings):
-        return 0
-    session_keys = SessionKeys(kept_keys(settings.session_keys, settings.pipeline.data_dir))
-    async with open_configured_database(settings.pipeline) as database:
-        return await SessionStore(database, session_keys).count_of_other_keys()
 
 
 def _versions() -> Verdict:

@@ -3,15 +3,16 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from fingerprint.clock import SystemClock
-from fingerprint.configured_database import open_configured_database
+from fingerprint.configured_database import SQLITE_FILE, open_configured_database
 from fingerprint.setting_formats import Secret
-from fingerprint.step_report import Outcome
+from fingerprint.step_report import Outcome, Verdict
 from server.observability import Metrics
 from server.redis_link import RedisAwayError, open_redis
 from server.settings import ServerSettings
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 CLOCK_SECONDS: Final = (2.0, 10.0)
 """Differences to a store's clock that are worth a word, and that take leases from servers at work."""
-
-Verdict = tuple[Outcome, tuple[str, ...]]
 
 
 async def check_clocks(settings: ServerSettings) -> Verdict:
@@ -110,3 +109,11 @@ def _lax_mode(connection: Connection) -> list[str]:
     if "STRICT_" in mode:
         return []
     return ["The database cuts what is too long without a word: add STRICT_TRANS_TABLES to its sql_mode."]
+
+
+def is_unmade(settings: ServerSettings) -> bool:
+    """Whether the database is a SQLite file that does not exist yet."""
+    address = settings.pipeline.database_url
+    if address is None:
+        return not (settings.pipeline.data_dir / SQLITE_FILE).exists()
+    return address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists()

@@ -28,7 +28,7 @@ from server.app import listening, make_app
 from server.cli import main
 from server.proxy_check import check_redirect
 from server.settings import ServerSettings
-from server.setup_checks import check_application
+from server.sign_in_check import check_application
 from server.web.sign_in import ATTEMPT_SECONDS
 from simulator.accounts import OWN_APPLICATION
 from simulator.faults import Fault, FaultKind, Step
