@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from functools import cached_property, partial
+from functools import partial
 from typing import Final
 
+from fingerprint.catalog.computed_once import computed_once
 from fingerprint.catalog.parameters import DEFAULT, FULL, QUICK, Parameters
 from fingerprint.catalog.query import QueryFingerprint, QueryPeaks, query_landmarks, query_peaks, transforms
 from fingerprint.catalog.query_channels import Levels, QueryChannels
@@ -44,7 +45,7 @@ class AudioQuery:
         self._prepared = prepared
         self._helper = helper
 
-    @cached_property
+    @computed_once
     def _channels(self) -> QueryChannels:
         channels = self._levels or self._begun or transforms(self.pcm, self._parameters)
         samples = self.pcm.samples.shape[1]
@@ -71,24 +72,24 @@ class AudioQuery:
         """The same spectrograms, prepared for looking up peaks."""
         return self._channels.prepared()
 
-    @cached_property
+    @computed_once
     def quick_peaks(self) -> QueryPeaks:
         """The peaks of the first pass."""
         # Where they are given, they may differ in length, as in a sound that is drawn of a fingerprint.
         levels = [self.middle] if self._levels is None else self._levels
         return query_peaks(levels, self._parameters, effort=QUICK)
 
-    @cached_property
+    @computed_once
     def quick(self) -> QueryFingerprint:
         """The landmarks of the first pass."""
         return query_landmarks(self.quick_peaks, self._parameters, fan_out=QUICK.fan_out)
 
-    @cached_property
+    @computed_once
     def full_peaks(self) -> QueryPeaks:
         """The peaks of the second pass."""
         return query_peaks(self.levels, self._parameters, effort=FULL)
 
-    @cached_property
+    @computed_once
     def scout_peaks(self) -> QueryPeaks:
         """The peaks of the middle in two phases, to judge speeds by."""
         return self.full_peaks.only((0, self._parameters.phases // 2))
@@ -97,7 +98,7 @@ class AudioQuery:
         """A fourth of all landmarks, to judge whether another speed or pitch is worth searching."""
         return query_landmarks(self.scout_peaks, self._parameters, fan_out=fan_out, speed=speed, pitch=pitch)
 
-    @cached_property
+    @computed_once
     def full(self) -> QueryFingerprint:
         """The landmarks of the second pass."""
         return self.full_at(1.0)

@@ -4,13 +4,13 @@ import mmap
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.catalog.computed_once import computed_once
 from fingerprint.catalog.packed_peaks import unpack_peaks
 from fingerprint.catalog.problems import DamagedCatalogError
 from fingerprint.catalog.regular_file import open_regular
@@ -24,11 +24,11 @@ class IdTable:
     def __init__(self, records: NDArray[np.void]) -> None:
         self._records = records
 
-    @cached_property
+    @computed_once
     def _order(self) -> NDArray[np.int64]:
         return np.argsort(self._records["id"], kind="stable")
 
-    @cached_property
+    @computed_once
     def _ids(self) -> NDArray[np.bytes_]:
         return self._records["id"][self._order]
 

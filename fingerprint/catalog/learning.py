@@ -10,12 +10,12 @@ in *steps* (`hop / phases` samples, 8 ms), those of what is indexed in frames.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint.catalog.computed_once import computed_once
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_from_peaks
 from fingerprint.catalog.packed_peaks import pack_peaks
 from fingerprint.catalog.parameters import DEFAULT, Parameters
@@ -94,7 +94,7 @@ class SongCapture:
     offset_seconds: float
     origin: CaptureOrigin
 
-    @cached_property
+    @computed_once
     def peaks(self) -> tuple[int, tuple[PrintedPeaks, ...]]:
         """Its length in steps, and its peaks. Raises ValueError for another version's fingerprint."""
         return peaks_of(self.fingerprint)

@@ -8,10 +8,10 @@ nothing, a last attempt tries much higher and lower speeds, and other pitches at
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final
 
 from fingerprint.catalog.audio_query import AudioQuery
+from fingerprint.catalog.computed_once import computed_once
 from fingerprint.catalog.confidence import THRESHOLD, WHOLE_THRESHOLD, prominence
 from fingerprint.catalog.containment import best_aligned
 from fingerprint.catalog.examination import Examiner, Finding
@@ -245,7 +245,7 @@ class Search:
     def _sure(self, enough: float) -> bool:
         return self._best is not None and self._best.finding.confidence >= enough
 
-    @cached_property
+    @computed_once
     def _last_hypotheses(self) -> tuple[Hypothesis, ...]:
         """The speeds and pitches of the last attempt, where one may follow."""
         if self._altered or not self._query.alone or self._query.take > 1:

@@ -202,6 +202,21 @@ def test_peaks_survive_packing(peaks: list[tuple[int, int]]) -> None:
     ]
 
 
+def test_a_part_of_a_long_track_has_the_same_peaks_as_the_whole() -> None:
+    rng = np.random.default_rng(7)
+    for longest_gap, count in ((3, 4_000), (127, 2_048), (900, 1_500), (2, 511)):
+        frames = np.cumsum(rng.integers(1, longest_gap + 1, count)).astype(np.uint32)
+        packed = pack_peaks(frames, rng.integers(1, 512, count).astype(np.uint16))
+        whole, bins = unpack_peaks(packed)
+        last = float(whole[-1])
+        edges = [(-50.0, 0.0), (-50.0, last + 50), (last, last + 1), (last + 1, last + 9), (7.0, 7.0), (9.0, 3.0)]
+        for between in [*edges, *np.sort(rng.uniform(-20, last + 20, (60, 2))).tolist()]:
+            first, end = np.searchsorted(whole, between)
+            part = unpack_peaks(packed, tuple(between))
+            assert part[0].tolist() == whole[first:end].tolist()
+            assert part[1].tolist() == bins[first:end].tolist()
+
+
 def test_directory_and_remainders_take_little_more_than_a_byte_a_posting() -> None:
     for postings in (300_000, 2_000_000, 2**23 - 1, 2**23, 3 << BITS, 10**8):
         bits = directory_bits(postings, BITS)
