@@ -16,6 +16,7 @@ BENCHMARKS: Final = {
     "providers": "tests.bench.providers",
     "cold-start": "tests.bench.cold_start",
     "catalog-scale": "tests.bench.catalog_scale",
+    "false-answers": "tests.bench.false_answers",
     "fit-confidence": "tests.bench.fit_confidence",
     "fleet": "tests.bench.fleet",
     "learned": "tests.bench.learned",

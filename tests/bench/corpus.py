@@ -1,14 +1,16 @@
 """The recognition corpus: clips as viewers of a stream hear them, and the tracks to be indexed."""
 
 import json
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from fingerprint.domain.audio import Pcm
+from fingerprint.domain.audio import SAMPLE_RATE, Pcm
+from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.media.decode import decode_blocks
 
 
@@ -80,3 +82,26 @@ def read_corpus(folder: Path, *, share: int, durations: Sequence[int]) -> Corpus
 def decode(path: Path) -> Pcm:
     """A whole file."""
     return Pcm(np.ascontiguousarray(np.concatenate([block.samples for block in decode_blocks(path)], axis=1)))
+
+
+def track_blocks(folder: Path, track_id: str, path: Path) -> Iterator[Pcm]:
+    """The sound of a corpus's track."""
+    blocks = iter(decode_blocks(path))
+    try:
+        first = next(blocks, None)
+    except TwitchAudioError:
+        # A tracker module: no sound, but notes. The corpus tools may have rendered it.
+        rendered = folder / "pcm" / f"{track_id}.flac"
+        yield from decode_blocks(rendered) if rendered.exists() else [_rendered(path)]
+        return
+    if first is not None:
+        yield first
+        yield from blocks
+
+
+def _rendered(path: Path) -> Pcm:
+    """A tracker module as the system's FFmpeg plays it; the one that comes with PyAV cannot."""
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path)]
+    output = ["-map", "0:a:0", "-ac", "2", "-ar", str(SAMPLE_RATE), "-f", "f32le", "-"]
+    done = subprocess.run([*command, *output], capture_output=True, check=True)
+    return Pcm(np.ascontiguousarray(np.frombuffer(done.stdout, np.float32).reshape(-1, 2).T))

@@ -12,11 +12,7 @@ What is left of 100 % is missed. `cpu_ms_per_query` leaves decoding out for ours
 How true our confidence is, is drawn as `reliability.svg` in `--work`, or where `--plot` says; for each length by
 itself, as `reliability-6s.svg` beside it.
 
-`--questions N` also asks N whole questions about music that is not indexed, clean, evenly spread over it: clips
-of 3, 6, 10 and 30 s, and live ones with all their takes. `false_answers` then says for each kind how many were
-asked, and which share got a name: of a track in another folder (`named`), or only of tracks in the file's own
-folder (`related`), which are mostly by the same composer or on the same samples. Several questions of one track
-are not independent: `tracks` says how many tracks got a name.
+Whole questions about music that is not indexed are asked by `scripts/bench false-answers`.
 
 audfprint comes with the benchmarks' packages. Olaf takes part when its programs are named (`--olaf PATH`,
 repeatable; see `peers`). The peers' indexes and answers are kept in `--work`, too.
@@ -25,31 +21,24 @@ repeatable; see `peers`). The peers' indexes and answers are kept in `--work`, t
 import argparse
 import hashlib
 import os
-import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
 
-import numpy as np
-
 from fingerprint.catalog.confidence import WHOLE_THRESHOLD
 from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
-from fingerprint.catalog.identify import identify, prepare
+from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.search import likeliest
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
-from fingerprint.domain.audio import Pcm
-from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.media.decode import decode_blocks
-from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus
+from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus, track_blocks
 from tests.bench.peers import AUDFPRINT, ask_audfprint, ask_olaf, kept
 from tests.bench.reliability import draw, reliability, table
 from tests.bench.table import median, print_table, write_json
@@ -68,34 +57,23 @@ def catalog_folder(work: Path, corpus: Path) -> Path:
 
 def _read_track(job: tuple[Path, str, Path]) -> tuple[Track, TrackFingerprint]:
     folder, track_id, path = job
-    try:
-        fingerprint = fingerprint_track(decode_blocks(path))
-    except TwitchAudioError:
-        # A tracker module: no sound, but notes. The corpus tools may have rendered it.
-        rendered = folder / "pcm" / f"{track_id}.flac"
-        fingerprint = fingerprint_track(decode_blocks(rendered) if rendered.exists() else _rendered(path))
+    fingerprint = fingerprint_track(track_blocks(folder, track_id, path))
     duration = fingerprint.duration_seconds
     track = Track(id=track_id, title=path.stem, path=str(path), size=0, modified_ns=0, duration_seconds=duration)
     return track, fingerprint
 
 
-def _rendered(path: Path) -> list[Pcm]:
-    """A tracker module as the system's FFmpeg plays it; the one that comes with PyAV cannot."""
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(path)]
-    output = ["-map", "0:a:0", "-ac", "2", "-ar", str(DEFAULT.rate), "-f", "f32le", "-"]
-    done = subprocess.run([*command, *output], capture_output=True, check=True)
-    return [Pcm(np.ascontiguousarray(np.frombuffer(done.stdout, np.float32).reshape(-1, 2).T))]
-
-
 def index(corpus: Corpus, folder: Path, jobs: int) -> None:
-    """Index the corpus, unless `folder` holds just that already."""
-    if Catalog(folder).snapshot().ids() == set(corpus.tracks):
+    """Have `folder` hold just the corpus's tracks; those that it holds already stay."""
+    there = Catalog(folder).snapshot().ids()
+    if there == set(corpus.tracks):
         return
     started = time.perf_counter()
-    work = [(corpus.folder, track_id, path) for track_id, path in sorted(corpus.tracks.items())]
+    missing = sorted((track_id, path) for track_id, path in corpus.tracks.items() if track_id not in there)
+    work = [(corpus.folder, track_id, path) for track_id, path in missing]
     seconds = 0.0
     with CatalogWriter(folder) as writer, ProcessPoolExecutor(jobs) as pool:
-        writer.remove(writer.snapshot().ids())
+        writer.remove(there - set(corpus.tracks))
         for track in pool.map(_read_track, work, chunksize=4):
             writer.add([track])
             seconds += track[0].duration_seconds
@@ -133,82 +111,6 @@ def ask_ours(corpus: Corpus, folder: Path, jobs: int) -> Outcome:
             said[name], costs[name] = answer, cost
     six = [costs[query.file] for query in corpus.queries if query.duration == 6]
     return Outcome(said=said, threshold=WHOLE_THRESHOLD, cpu_ms=median(six or list(costs.values())))
-
-
-# --- Whole questions about music that is not indexed --------------------------------------------------
-
-CLIPS: Final = (3.0, 6.0, 10.0, 30.0)
-LIVE: Final = "live"
-LIVE_TAKES: Final = ((-6.0, 0.0), (-12.0, 0.0), (-24.0, -12.0), (-36.0, -24.0))
-"""The takes of a live question, in seconds from its moment, as `hls.takes` selects them."""
-
-BEFORE_SECONDS: Final = 36.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A whole question about a file: its kind, and the folders of the tracks that it was answered with."""
-
-    kind: str
-    path: Path
-    folders: frozenset[Path]
-
-    @property
-    def related(self) -> bool:
-        """Whether it was answered with tracks in the file's own folder only."""
-        return self.folders == frozenset({self.path.parent})
-
-    @property
-    def named(self) -> bool:
-        """Whether it was answered with another track."""
-        return bool(self.folders) and not self.related
-
-
-def _ask_whole(job: tuple[Path, Path, float]) -> list[_Asked]:
-    """Whole questions about one file, at a moment every so many seconds."""
-    folder, path, every = job
-    snapshot = _catalog(folder).snapshot()
-    try:
-        pcm = decode(path)
-    except TwitchAudioError:
-        return []
-
-    def named(begin: float, end: float, take: int = 1) -> frozenset[Path]:
-        query = prepare(pcm.cut(begin, end - begin))
-        query.take = take
-        return frozenset(Path(found.track.path).parent for found in identify(snapshot, query, take=take))
-
-    asked: list[_Asked] = []
-    at = BEFORE_SECONDS
-    while at < pcm.duration_seconds - 2:
-        asked += [_Asked(f"{seconds:g} s", path, named(at - seconds, at)) for seconds in CLIPS]
-        takes = (named(at + begin, at + end, take) for take, (begin, end) in enumerate(LIVE_TAKES, 1))
-        asked.append(_Asked(LIVE, path, next((found for found in takes if found), frozenset[Path]())))
-        at += every
-    return asked
-
-
-def false_answers(corpus: Corpus, folder: Path, jobs: int, questions: int) -> list[dict[str, object]]:
-    """How often whole questions about unindexed music get a name, by kind."""
-    with ProcessPoolExecutor(jobs) as pool:
-        # A first guess of the time between questions, from the mean length of the corpus's tracks.
-        every = max(5.0, 120.0 * len(corpus.unindexed) / max(1, questions))
-        asked = [
-            one
-            for found in pool.map(_ask_whole, [(folder, path, every) for path in corpus.unindexed])
-            for one in found
-        ]
-    return [
-        {
-            "kind": kind,
-            "n": len(own),
-            "named": _share([one.named for one in own]),
-            "related": _share([one.related for one in own]),
-            "tracks": len({one.path for one in own if one.folders}),
-        }
-        for kind in (*(f"{seconds:g} s" for seconds in CLIPS), LIVE)
-        if (own := [one for one in asked if one.kind == kind])
-    ]
 
 
 # --- Figures ------------------------------------------------------------------------------------------
@@ -368,7 +270,6 @@ def main(argv: Sequence[str]) -> int:
         "--audfprint", type=Path, default=Path(sys.executable).parent / "audfprint", metavar="PATH"
     )
     parser.add_argument("--olaf", type=Path, action="append", default=[], metavar="PATH")
-    parser.add_argument("--questions", type=int, default=0, metavar="N", help="whole questions about other music")
     parser.add_argument("--no-peers", action="store_true", help="ask ours only")
     arguments = parser.parse_args(argv)
     durations = cast("list[int]", arguments.durations)
@@ -396,9 +297,6 @@ def main(argv: Sequence[str]) -> int:
     if len(systems) > 1:
         print_comparison(found)
     print_negatives(corpus, systems[OURS])
-    if questions := cast("int", arguments.questions):
-        found["false_answers"] = false_answers(corpus, catalog, jobs, questions)
-        print_table("whole questions about music that is not indexed", found["false_answers"])
     true = reliability(corpus, systems[OURS])
     print_table("reliability of our confidence (negatives are never right)", table(true))
     plot = cast("Path | None", arguments.plot) or work / "reliability.svg"
