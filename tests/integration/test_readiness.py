@@ -19,7 +19,7 @@ from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from fingerprint.pipeline_settings import PipelineSettings
-from server import migrations, readiness
+from server import migrations, readiness, readiness_trials
 from server.app import listening, make_app
 from server.readiness import PartState, Readiness, Trial
 from server.readiness_trials import database_trial, worker_trials
@@ -51,7 +51,7 @@ async def test_a_full_disk_is_not_ready_and_the_last_error_stays_to_be_seen(
             "last_error_at": None,
         }
         # The folder has room for nothing, as a full disk has.
-        monkeypatch.setattr(readiness, "ROOM_BYTES", 1 << 62)
+        monkeypatch.setattr(readiness_trials, "ROOM_BYTES", 1 << 62)
         monkeypatch.setattr(os, "write", _no_room)
         found = (await until_ready(api, 503))["database"]
         assert found["detail"] == "Nothing can be written in the database's folder: No space left on device."
@@ -171,8 +171,8 @@ async def test_a_clock_that_is_not_the_database_servers_is_named(
     mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_database(mariadb.new_database()) as database:
-        trial = readiness.clock_trial(database, seconds=20.0)
+        trial = readiness_trials.clock_trial(database, seconds=20.0)
         await trial.attempt()
-        monkeypatch.setattr(readiness, "_SERVER_TIME", text("SELECT UTC_TIMESTAMP(6) - INTERVAL 1 HOUR"))
+        monkeypatch.setattr(readiness_trials, "_SERVER_TIME", text("SELECT UTC_TIMESTAMP(6) - INTERVAL 1 HOUR"))
         with pytest.raises(TwitchAudioError, match=r"3[56]\d\d s apart"):
             await trial.attempt()

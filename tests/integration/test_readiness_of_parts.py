@@ -21,7 +21,7 @@ from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.setting_formats import S3Address
 from fingerprint.worker_process import HEAD, READY
-from server import readiness
+from server import readiness_trials
 from server.app import listening, make_app
 from server.readiness import PartState, Readiness
 from server.readiness_trials import worker_trials
@@ -57,7 +57,7 @@ async def stopped_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Asyn
         async with Readiness(trials, clock=clock, wait_seconds=20.0) as parts:
 
             async def look() -> PartState:
-                await clock.advance(readiness.WORKER_FRESH_SECONDS)
+                await clock.advance(readiness_trials.WORKER_FRESH_SECONDS)
                 states = await parts.states()
                 return states["catalog"]
 
@@ -65,7 +65,7 @@ async def stopped_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Asyn
             for pid in catalog.pids:
                 os.kill(pid, signal.SIGSTOP)
             with monkeypatch.context() as patched:
-                patched.setattr(readiness, "WORKER_SECONDS", 1.1)
+                patched.setattr(readiness_trials, "WORKER_SECONDS", 1.1)
                 state = await look()
             assert state.detail == "The processes that search the catalog do not answer."
             assert state.last_error == state.detail

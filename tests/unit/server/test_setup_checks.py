@@ -16,7 +16,7 @@ from fingerprint.database_backends import parse_address
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.settings import SettingsError, read_settings, unknown_variables
-from fingerprint.step_report import Outcome, StepResult
+from fingerprint.step_report import Outcome, StepResult, Verdict
 from server import setup_checks
 from server.readiness import Trial
 from server.settings import ServerSettings
@@ -168,7 +168,7 @@ async def test_a_part_that_does_not_answer_is_named() -> None:
     async def attempt() -> None:
         await asyncio.Event().wait()
 
-    async def check() -> setup_checks.Verdict:
+    async def check() -> Verdict:
         trial = Trial(name="jobs", attempt=attempt, silent="The job store does not answer.", seconds=0.01)
         await setup_checks._tried(trial)  # pyright: ignore[reportPrivateUsage] - no real part is silent on demand
         return Outcome.OK, ()
