@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy import BigInteger, Column, Index, or_, select, update
+from sqlalchemy import BigInteger, Column, Index, case, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import exact_text, from_us, sql_table, to_us
 from fingerprint.domain.identification import Identification
 from fingerprint.ports import Broadcaster
 from fingerprint.upserts import insert_new
+from server.leases import CLOCKS_APART
 
 channel_names: Final = sql_table(
     "channel_names",
@@ -69,13 +70,21 @@ class HeardName:
     seen: datetime
 
 
-def write_name(connection: Connection, heard: HeardName, followers: Sequence[Follower]) -> bool:
-    """Write one name; whether it is news. Followers are changed in the same transaction."""
+def write_name(connection: Connection, heard: HeardName, followers: Sequence[Follower], now: datetime) -> bool:
+    """Write one name; whether it is news. Followers are changed in the same transaction.
+
+    What a clock noted that was ahead counts as noted just before, so that it is not the newest until that time.
+    """
     table, account = channel_names, heard.account
     same = (table.c.login == account.login, table.c.channel_id == account.id)
-    rows = connection.execute(
-        select(table).where(or_(table.c.login == account.login, table.c.channel_id == account.id))
-    ).all()
+    concerned = or_(table.c.login == account.login, table.c.channel_id == account.id)
+    ahead_us, before_us = to_us(now + CLOCKS_APART), to_us(heard.seen) - 1
+    rows = connection.execute(select(table).where(concerned)).all()
+    if any(row.seen_us > ahead_us for row in rows):
+        since = case((table.c.since_us > ahead_us, before_us), else_=table.c.since_us)
+        change = update(table).where(concerned, table.c.seen_us > ahead_us)
+        connection.execute(change.values(since_us=since, seen_us=before_us))
+        rows = connection.execute(select(table).where(concerned)).all()
     holders = [row for row in rows if row.login == account.login]
     names = [row for row in rows if row.channel_id == account.id]
     known = any(row.channel_id == account.id for row in holders)

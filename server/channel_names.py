@@ -145,7 +145,8 @@ class ChannelNames:
         await self._store(HeardName(account, since or now, now))
 
     async def _store(self, heard: HeardName) -> None:
-        if await self._database.transact(lambda connection: write_name(connection, heard, self._followers)):
+        now = self._clock.now()
+        if await self._database.transact(lambda connection: write_name(connection, heard, self._followers, now)):
             self._spans.invalidate_all()
             self._by_login.invalidate(heard.account.login)
             _log.info("channel_named", extra={"channel": heard.account.login, "channel_id": heard.account.id})
@@ -172,7 +173,7 @@ class ChannelNames:
 
     async def _find(self, login: str) -> Broadcaster | None:
         before = await self._newest(login)
-        if before is not None and self._clock.now() - before[1] < FRESH:
+        if before is not None and abs(self._clock.now() - before[1]) < FRESH:
             return before[0]
         return await self._ask_login(login, None if before is None else before[0])
 

@@ -1,4 +1,4 @@
-"""When the lease of a row is over, by which one server at a time works on it."""
+"""When the lease of a row is over, by which one server at a time works on it, and what clocks are believed."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -6,6 +6,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, or_
 
 from fingerprint.database import to_us
+
+CLOCKS_APART: Final = timedelta(minutes=1)
+"""How far apart the clocks of servers may be: a clock that was ahead noted what comes later than that."""
 
 LONGEST: Final = timedelta(minutes=10)
 """No lease lasts longer; it is renewed meanwhile."""

@@ -328,6 +328,10 @@ def seconds_ago(identification: Identification) -> float | None:
     return max(0.0, (identification.created_at - identification.asked_at).total_seconds())
 
 
+CLOCKS_AGREE: Final = timedelta(seconds=2)
+"""How far the clocks of servers that share a database may be apart."""
+
+
 def answer_age(identification: Identification, now: datetime) -> float:
     """How many seconds old an answer is: since its newest sound was captured if live, else since it was made.
 
@@ -340,6 +344,12 @@ def answer_age(identification: Identification, now: datetime) -> float:
         timings = identification.timings
         age += ((timings.fingerprint_ms or 0.0) + (timings.recognize_ms or 0.0)) / 1000
     return max(0.0, age)
+
+
+def is_fresh(identification: Identification, now: datetime, seconds: float) -> bool:
+    """Whether an answer is at most so many seconds old. How old one is that comes later is not known."""
+    ahead = identification.finished_at is not None and identification.finished_at - now > CLOCKS_AGREE
+    return not ahead and answer_age(identification, now) <= seconds
 
 
 def reusable(identification: Identification, now: datetime) -> bool:

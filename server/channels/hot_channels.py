@@ -12,7 +12,13 @@ from typing import Final, Self
 from cachetools import TTLCache
 
 from fingerprint.background import Background
-from fingerprint.domain.identification import Identification, Status, answer_age, new_identification_id
+from fingerprint.domain.identification import (
+    Identification,
+    Status,
+    answer_age,
+    is_fresh,
+    new_identification_id,
+)
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, asked_now
 from fingerprint.pipeline import Pipeline
@@ -261,8 +267,9 @@ class HotChannels:
         """How long until the channel has to be listened to: its newest answer may be of a question."""
         newest = await self._service.answer(target)
         ages = [] if heard_at is None else [self._clock.monotonic() - heard_at]
-        if newest is not None and not newest.disputed:
-            ages.append(answer_age(newest, self._clock.now()))
+        now = self._clock.now()
+        if newest is not None and not newest.disputed and is_fresh(newest, now, self._limits.every_seconds):
+            ages.append(answer_age(newest, now))
         return self._limits.every_seconds - min(ages, default=self._limits.every_seconds)
 
     async def _listen_once(self, target: ChannelTarget, pipeline: Pipeline) -> Identification | None:

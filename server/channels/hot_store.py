@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, to_us
 from fingerprint.upserts import insert_new, lock, upsert
 from server.channels.tables import channel_askers as askers
 from server.channels.tables import hot_channels as table
-from server.leases import lease_is_over
+from server.leases import CLOCKS_APART, lease_is_over
 
 ASKED: Final = timedelta(minutes=1)
 """The time within which askers are counted."""
@@ -39,9 +39,11 @@ class HotStore:
             for channel, names in asked.items()
             for asker in names
         ]
+        # Of a clock that was ahead, too.
+        old = or_(askers.c.seen_us <= to_us(now - ASKED), askers.c.seen_us > to_us(now + CLOCKS_APART))
         enough = (
             select(askers.c.channel)
-            .where(askers.c.channel.in_(list(asked)), askers.c.seen_us > to_us(now - ASKED))
+            .where(askers.c.channel.in_(list(asked)), not_(old))
             .group_by(askers.c.channel)
             .having(func.count() >= needed)
             .order_by(func.count().desc())
@@ -49,8 +51,8 @@ class HotStore:
 
         def work(connection: Connection) -> Collection[str]:
             lock(connection, "hot-channels")
-            connection.execute(delete(askers).where(askers.c.seen_us <= to_us(now - ASKED)))
-            over = (table.c.until_us <= to_us(now), lease_is_over(table.c.lease_us, now))
+            connection.execute(delete(askers).where(old))
+            over = (not_(_is_hot(now)), lease_is_over(table.c.lease_us, now))
             connection.execute(delete(table).where(*over))
             for row in rows:
                 upsert(connection, askers, row)
@@ -64,7 +66,7 @@ class HotStore:
 
     async def take(self, *, owner: str, limit: int, now: datetime, lease_seconds: float) -> Sequence[str]:
         """Lease at most `limit` hot channels to which no server listens."""
-        free = (table.c.until_us > to_us(now), lease_is_over(table.c.lease_us, now))
+        free = (_is_hot(now), lease_is_over(table.c.lease_us, now))
         found = select(table.c.channel).where(*free).order_by(table.c.until_us).limit(limit)
         channels = [row.channel for row in await self._database.rows(found)]
         lease = {"owner": owner, "lease_us": to_us(now + timedelta(seconds=lease_seconds))}
@@ -82,7 +84,7 @@ class HotStore:
 
     async def renew(self, channel: str, *, owner: str, now: datetime, lease_seconds: float) -> bool:
         """Keep the lease; False when the channel is not hot any more, or was taken over."""
-        mine = (table.c.channel == channel, table.c.owner == owner, table.c.until_us > to_us(now))
+        mine = (table.c.channel == channel, table.c.owner == owner, _is_hot(now))
         lease_us = to_us(now + timedelta(seconds=lease_seconds))
         return bool(await self._database.change(update(table).where(*mine).values(lease_us=lease_us)))
 
@@ -115,6 +117,11 @@ class HotStore:
                 connection.execute(delete(askers).where(askers.c.channel == channel))
 
         await self._database.transact(work)
+
+
+def _is_hot(now: datetime) -> ColumnElement[bool]:
+    """Whether a channel is to be listened to; not for as long as a clock was ahead that said so."""
+    return and_(table.c.until_us > to_us(now), table.c.until_us <= to_us(now + LISTENED + CLOCKS_APART))
 
 
 def _heat(connection: Connection, channel: str, *, most: int, until: int) -> bool:

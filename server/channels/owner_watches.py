@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from fingerprint.domain.identification import Identification, Status, answer_age, new_identification_id
+from fingerprint.domain.identification import Identification, Status, is_fresh, new_identification_id
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, asked_now
 from fingerprint.pipeline import Pipeline
@@ -124,7 +124,7 @@ class OwnerTries:
     async def _listen(self, target: ChannelTarget, watch: Watch, owner_id: str) -> Identification:
         """Ask the free recognizers, and store the song that they find; no "no song", as others may know it."""
         newest = await self._service.answer(target)
-        if newest is not None and answer_age(newest, self._clock.now()) < watch.every_seconds / 2:
+        if newest is not None and is_fresh(newest, self._clock.now(), watch.every_seconds / 2):
             return newest
         if self._free is None or await self._free.unavailable_reason() is not None:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, "No free recognizer can be asked here.")

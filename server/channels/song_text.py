@@ -5,11 +5,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from fingerprint.database import Database
-from fingerprint.domain.identification import Identification
+from fingerprint.domain.identification import Identification, is_fresh
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, channel_target, earlier
 from fingerprint.ports import Clock
@@ -32,7 +31,7 @@ STARTS_PER_MINUTE: Final = 12
 STARTS_PER_DAY: Final = 5_000
 """New identifications that the tokens of one channel may start. Joining a running one is not counted."""
 
-_RECENT: Final = timedelta(minutes=1)
+_RECENT_SECONDS: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -162,7 +161,7 @@ class SongText:
     async def _recent(self, login: str) -> Identification | None:
         """An answer that is at most a minute old, for a token that is used too often."""
         for answer in await self._service.recent_answers(login, limit=1):
-            if answer.finished_at is not None and self._clock.now() - answer.finished_at < _RECENT:
+            if is_fresh(answer, self._clock.now(), _RECENT_SECONDS):
                 return answer
         return None
 

@@ -20,6 +20,7 @@ from fingerprint.domain.text import clean_text
 from fingerprint.records import clips_and_videos_of, record_of
 from fingerprint.upserts import insert_new, lock
 from server.channels.tables import unknowns as table
+from server.leases import lease_is_over
 
 MAX_ROWS: Final = 10_000
 MAX_BYTES: Final = 100 << 20
@@ -149,7 +150,7 @@ class UnknownStore:
 
     async def take(self, unknown_id: str, generations: Mapping[str, int], *, now: datetime) -> Unknown | None:
         """Lease an unknown that is due; None when it is not any more, or another server searches for it."""
-        free = (table.c.id == unknown_id, _WAITING, table.c.lease_us <= to_us(now))
+        free = (table.c.id == unknown_id, _WAITING, lease_is_over(table.c.lease_us, now))
 
         def work(connection: Connection) -> Unknown | None:
             taken = update(table).where(*free).values(lease_us=to_us(now + _LEASE))

@@ -16,7 +16,7 @@ from server.access.revocations import UNDO_WITHIN
 from server.audit.changes import ChangeLog
 from server.channels.tables import watches as table
 from server.channels.watch import OWNER, Ended, Next, Watch, WatchState
-from server.leases import lease_is_over
+from server.leases import CLOCKS_APART, lease_is_over
 
 _RUNNING: Final = table.c.state == str(WatchState.RUNNING)
 _BY_OWNER: Final = table.c.made_by.startswith(OWNER, autoescape=True)
@@ -149,7 +149,7 @@ class WatchStore:
 
     async def due(self, now: datetime, *, limit: int) -> Sequence[str]:
         """Up to `limit` channels whose watches are due and not leased, the longest due first."""
-        free = (_RUNNING, table.c.next_us <= to_us(now), lease_is_over(table.c.lease_us, now))
+        free = _free(now)
         statement = select(table.c.channel).where(*free).order_by(table.c.next_us).limit(limit)
         return [row.channel for row in await self._database.rows(statement)]
 
@@ -159,7 +159,7 @@ class WatchStore:
         Those of a watch by the channel's owner are counted by the day.
         """
         lease = to_us(now + timedelta(seconds=lease_seconds))
-        free = (_RUNNING, table.c.next_us <= to_us(now), lease_is_over(table.c.lease_us, now))
+        free = _free(now)
         change = update(table).where(table.c.channel == channel, *free)
         values = {
             "owner": owner,
@@ -183,7 +183,8 @@ class WatchStore:
         if not after.counted:
             values["used"] = table.c.used - 1
         if after.reason is None:
-            due = max(now, (watch.last_at or now) + timedelta(seconds=after.wait_seconds))
+            tried_at = min(now, watch.last_at or now)
+            due = max(now, tried_at + timedelta(seconds=after.wait_seconds))
             values["next_us"] = to_us(due)
         else:
             values |= {"state": str(WatchState.ENDED), "reason": after.reason}
@@ -228,6 +229,13 @@ class WatchFollower:
         if taken is not None:
             connection.execute(delete(table).where(here))
         connection.execute(update(table).where(there).values(channel=account.login))
+
+
+def _free(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Which watches are due and not leased. A try that is yet to come was noted by a clock that was ahead."""
+    tried = func.coalesce(table.c.last_us, table.c.created_us)
+    due = or_(table.c.next_us <= to_us(now), tried > to_us(now + CLOCKS_APART))
+    return _RUNNING, due, lease_is_over(table.c.lease_us, now)
 
 
 def most_owner_watches(most: int) -> int:

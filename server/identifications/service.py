@@ -5,10 +5,18 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Final, Self, assert_never
+from datetime import datetime
+from typing import Self, assert_never
 
-from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, answer_age, reusable
+from fingerprint.domain.identification import (
+    Identification,
+    IdentificationId,
+    Kind,
+    Stage,
+    answer_age,
+    is_fresh,
+    reusable,
+)
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
 from fingerprint.ports import Clock, JobOutcome, JobStore
@@ -24,10 +32,6 @@ from server.identifications.runners.queued import QueuedRunner
 from server.observability import Metrics
 from server.owner_choices.choices import ChannelChoices
 from server.owner_choices.service import OwnerChoices
-
-CLOCKS_AGREE: Final = timedelta(seconds=2)
-"""How far the clocks of servers that share a database may be apart. How old an answer is that seems to come later
-than that is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,11 +346,9 @@ class IdentificationService:
         if stored is None or stored.disputed:
             return None
         now = self._clock.now()
-        if live and stored.finished_at is not None and stored.finished_at - now > CLOCKS_AGREE:
-            return None
         if live and max_age is None:
             max_age = self._live_fresh_seconds
-        if max_age is not None and answer_age(stored, now) > max_age:
+        if max_age is not None and not is_fresh(stored, now, max_age):
             return None
         return stored if live or reusable(stored, now) else None
 

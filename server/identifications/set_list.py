@@ -56,7 +56,7 @@ def plays(newest_first: Iterable[Identification]) -> Iterator[Play]:
 
 def plays_of_now(newest_first: Sequence[Play], now: datetime) -> Sequence[Play]:
     """The play of the song that plays now; none when the newest was heard a while ago."""
-    return [play for play in newest_first[:1] if now - play.last_heard <= NOW]
+    return [play for play in newest_first if abs(now - play.last_heard) <= NOW][:1]
 
 
 def _continues(later: tuple[Song, Identification], earlier: tuple[Song, Identification]) -> bool:

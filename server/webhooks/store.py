@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, case, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, from_us, to_us
@@ -17,7 +17,7 @@ from fingerprint.records import record_of
 from fingerprint.setting_formats import Secret
 from fingerprint.upserts import insert_new, lock
 from server.audit.changes import ChangeLog
-from server.leases import lease_is_over
+from server.leases import CLOCKS_APART, lease_is_over
 from server.webhooks.messages import EventType, Message, Webhook, new_secret
 from server.webhooks.tables import webhook_deliveries, webhooks
 
@@ -36,6 +36,8 @@ LEASE_SECONDS: Final = 30.0
 
 WAITS: Final = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0)
 """Seconds from each failed attempt to the next one; after the last, a message is given up."""
+
+_WAITS_US: Final = {attempts: int(seconds * 1e6) for attempts, seconds in enumerate((0.0, *WAITS))}
 
 _Channel = tuple[str, str | None]
 """A channel's login, and its id where Twitch has named it."""
@@ -179,7 +181,10 @@ class WebhookStore:
     ) -> Sequence[Delivery]:
         """Lease up to `limit` messages that are due, of each owner at most `at_once` less what is `under_way`."""
         table = webhook_deliveries
-        free = (table.c.due_us <= to_us(now), lease_is_over(table.c.lease_us, now))
+        # One that waits for longer than any after so many attempts was put off by a clock that was ahead.
+        waits = case(_WAITS_US, value=table.c.attempts, else_=max(_WAITS_US.values()))
+        due = or_(table.c.due_us <= to_us(now), table.c.due_us > to_us(now + CLOCKS_APART) + waits)
+        free = (due, lease_is_over(table.c.lease_us, now))
         lease = to_us(now + timedelta(seconds=LEASE_SECONDS))
         place = func.row_number().over(partition_by=webhooks.c.owner, order_by=(table.c.due_us, table.c.id))
         ranked = (

@@ -163,6 +163,15 @@ async def test_when_a_job_ends_the_next_is_let_in_at_once_on_its_server_and_on_o
         world.end(await world.start(server, TWO), TWO)
 
 
+async def test_p9_a_slot_that_a_killed_server_took_whose_clock_was_ahead_is_free(world: World) -> None:
+    killed, server = await world.server(), await world.server()
+    world.clock.ahead = 3_600.0
+    await world.start(killed, ONE)
+    del world.jobs[ONE.key]
+    world.clock.ahead = 0.0
+    await world.start(server, TWO)
+
+
 async def test_others_are_not_concerned(world: World) -> None:
     server = await world.server()
     await world.start(server, ONE)

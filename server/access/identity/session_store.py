@@ -20,12 +20,10 @@ from server.access.identity.session_keys import SessionKeys
 from server.access.identity.twitch_user import ID_PREFIX, TwitchUser
 from server.access.tables import web_sessions as table
 from server.audit.changes import ChangeLog
+from server.leases import CLOCKS_APART
 
 NEWEST: Final = 20
 """Sessions that `count_of_other_keys` looks at."""
-
-_CLOCKS_APART: Final = timedelta(minutes=1)
-"""How far apart the clocks of servers may be, for a claim to count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +123,7 @@ class SessionStore:
 
         False when another server has it. A claim that ends much later than a new one is of a clock that was ahead.
         """
-        if now < session.refreshing_until <= until + _CLOCKS_APART:
+        if now < session.refreshing_until <= until + CLOCKS_APART:
             return False
         where = (table.c.sha256 == session.sha256, table.c.refreshing_us == to_us(session.refreshing_until))
         return bool(await self._database.change(update(table).where(*where).values(refreshing_us=to_us(until))))

@@ -41,6 +41,7 @@ from server.access.identity.oauth import RefusedError, TwitchOAuth
 from server.access.identity.session_store import SessionStore, StoredSession, session_hash
 from server.access.identity.tokens import TokenValidator
 from server.access.identity.twitch_user import TwitchUser
+from server.leases import CLOCKS_APART
 
 _STORE_RETRY: Final = RetryPolicy(max_attempts=3, min_wait_seconds=0.5, max_wait_seconds=1.0)
 
@@ -201,7 +202,7 @@ class Sessions:
         try:
             if now >= session.token_expires_at - REFRESH_MARGIN:
                 return await self._refreshed_session(session)
-            if now < session.validated_at + SESSION_VALIDATED:
+            if -CLOCKS_APART <= now - session.validated_at < SESSION_VALIDATED:
                 return session
             return await self._validated(session)
         except TwitchAudioError as error:

@@ -29,6 +29,7 @@ from server.access.quotas import slots
 from server.access.quotas.rate_limits import RateLimitedError
 from server.access.quotas.slots import AllTakenError, JobInProgressError, SharedError, Slot
 from server.access.quotas.store import QuotaRequest, QuotaStore
+from server.leases import CLOCKS_APART
 
 Running = Callable[[AskedTarget], Awaitable[Identification | None]]
 """Returns the running identification of a target, on any server; None when there is none."""
@@ -205,12 +206,13 @@ class Admissions:
     async def _check_slots(self, taken: Sequence[Slot]) -> tuple[str | None, set[str], bool]:
         """The id of a running job, the tokens of slots whose job has ended, and whether any slot is undecided."""
         running, ended, unclear = None, set[str](), False
-        claimed_by = self._clock.now() - timedelta(seconds=CLAIM_SECONDS)
+        now = self._clock.now()
+        claimed_by, ahead = now - timedelta(seconds=CLAIM_SECONDS), now + CLOCKS_APART
         for slot in taken:
             found = await self._running(slot.target)
             if found is not None:
                 running = running or found.id
-            elif slot.taken_at < claimed_by:
+            elif not claimed_by <= slot.taken_at <= ahead:
                 ended.add(slot.token)
             else:
                 unclear = True

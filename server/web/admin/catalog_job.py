@@ -102,7 +102,7 @@ class CatalogJob:
             state = CatalogJobState(**values, failures=failures)
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        lost = state.is_running and time.time() - state.seen > LOST_SECONDS
+        lost = state.is_running and abs(time.time() - state.seen) > LOST_SECONDS
         return replace(state, outcome="interrupted") if lost else state
 
     def _write(self, state: CatalogJobState) -> None:
@@ -210,7 +210,7 @@ class CatalogJob:
         written: CatalogJobState | None = None
         while not await asyncio.to_thread((self._data_dir / CANCEL_FILE).exists):
             now = time.time()
-            if written is None or running.state != written or now - running.state.seen >= BEAT_SECONDS:
+            if written is None or running.state != written or abs(now - running.state.seen) >= BEAT_SECONDS:
                 running.state = written = replace(running.state, seen=now)
                 await asyncio.to_thread(self._say, written)
             await asyncio.sleep(LOOK_SECONDS)

@@ -38,7 +38,6 @@ BACK = URL("http://127.0.0.1/login/callback")
 VIC = TwitchUser(id="7", login="vic", scopes=frozenset({"s"}))
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-FAR = timedelta(days=3_000)
 
 
 def tokens(number: int, seconds: int = 10 * 86_400, scopes: frozenset[str] = VIC.scopes) -> Tokens:
@@ -246,8 +245,8 @@ async def test_what_is_known_of_a_session_costs_nothing(stage: Stage) -> None:
 
 
 async def test_use_is_recorded_once_an_hour(stage: Stage) -> None:
-    stage.put(validated_at=NOON + FAR)
     await stage.pass_time(SESSION_SEEN_STEP - timedelta(seconds=2 * SESSION_CACHE_SECONDS))
+    stage.put(validated_at=stage.clock.now())
     assert await stage.login() == "vic"
     assert stage.store.calls == []
     await stage.pass_time(timedelta(seconds=2 * SESSION_CACHE_SECONDS))
@@ -411,6 +410,16 @@ async def test_a_refresh_elsewhere_is_waited_for_for_some_seconds_whatever_the_c
     await _claimed_again_and_again(stage, asking)
     with pytest.raises(UpstreamError, match="is being renewed"):
         await asking
+
+
+@pytest.mark.parametrize(("ahead", "asked"), [(timedelta(0), 0), (timedelta(seconds=50), 0), (HOUR, 1)])
+async def test_p9_what_a_clock_confirmed_that_was_ahead_is_confirmed_again(
+    stage: Stage, ahead: timedelta, asked: int
+) -> None:
+    stage.put(validated_at=NOON + ahead)
+    stage.twitch.asked.clear()
+    assert await stage.login() == "vic"
+    assert len(stage.twitch.asked) == asked
 
 
 async def test_a_session_that_ends_meanwhile_is_not_waited_for(stage: Stage) -> None:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from fingerprint.domain.identification import Kind, Status, heard_elsewhere, reusable
-from tests.builders import NOON, identification, song
+from fingerprint.domain.identification import Kind, Status, heard_elsewhere, is_fresh, reusable
+from tests.builders import NOON, answered, identification, song
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,12 @@ def test_sound_beside_the_moment_is_reused_only_briefly(
 def test_the_sound_of_a_clip_is_never_elsewhere() -> None:
     answer = identification(kind=Kind.CLIP, at_seconds=3.0, captured_from_seconds=8.0, captured_seconds=2.0)
     assert not heard_elsewhere(answer)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fresh"),
+    [(0.0, True), (60.0, True), (61.0, False), (-1.5, True), (-2.5, False), (-3_600.0, False)],
+)
+def test_p9_how_old_an_answer_is_that_comes_later_is_not_known(seconds: float, fresh: bool) -> None:
+    answer = answered(finished_at=NOON)
+    assert is_fresh(answer, NOON + timedelta(seconds=seconds), 60.0) is fresh

@@ -283,6 +283,17 @@ async def test_an_answer_of_a_server_whose_clock_is_ahead_is_not_taken_for_a_fre
         await settle()
 
 
+async def test_p9_an_answer_of_a_clock_that_was_ahead_is_not_young_for_all_that_time(world: World) -> None:
+    async with world.server() as (service, _):
+        world.clock.jump(3_600)
+        first = await service.wait(await service.ask(CLIP), 10)
+        await settle()
+        world.clock.jump(-3_600)
+        assert (await service.ask(CLIP)).identification == first, "a clip's song does not change"
+        second = await service.wait(await service.ask(CLIP, max_age=60), 10)
+        assert second.id != first.id
+
+
 async def nobody() -> None:
     raise AssertionError("a stored answer needs no admission")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fingerprint.domain.identification import CatalogRef, Identification, Song, Status
-from server.identifications.set_list import plays
+from server.identifications.set_list import plays, plays_of_now
 from tests.builders import NOON, answered, song
 
 ONE = CatalogRef(track_id="1", path="a.flac")
@@ -88,3 +88,10 @@ def test_no_answer_is_lost_and_neighbors_differ(titles: list[str]) -> None:
     found = list(plays(history))
     assert [answer for play in found for answer in play.answers] == [row.id for row in history]
     assert all(one.song.title != other.song.title for one, other in pairwise(found))
+
+
+def test_p9_what_a_clock_heard_that_was_ahead_does_not_play_now_for_all_that_time() -> None:
+    ahead, now = answered("A", minutes=60), answered("B", minutes=0)
+    assert [play.song.title for play in plays_of_now(list(plays([ahead, now])), NOON)] == ["B"]
+    assert [play.song.title for play in plays_of_now(list(plays([now])), NOON)] == ["B"]
+    assert plays_of_now(list(plays([answered("C", minutes=-60)])), NOON) == []
