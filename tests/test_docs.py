@@ -1,5 +1,6 @@
 """The docs say what the code does: generated parts are fresh, dependencies are named, links lead somewhere."""
 
+import argparse
 import itertools
 import json
 import os
@@ -121,6 +122,8 @@ OTHERS: Final = {
     "curl",
     "cp",
     "docker",
+    "ffmpeg",
+    "ffprobe",
     "npm",
     "npx",
     "openapi-python-client",
@@ -142,6 +145,43 @@ def documented_commands() -> list[tuple[str, list[str]]]:
         for line in re.sub(r"\\\n\s*", "", block).splitlines()
         if (words := shlex.split(line, comments=True))
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_block_says_what_it_is_written_in(page: Path) -> None:
+    """Those that do not are not looked at by the tests of examples."""
+    fences = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(fences[::2]), "a block of code without a language"
+    assert not any(fences[1::2]), "a block of code that does not end"
+
+
+WITHIN_TEXT: Final = re.compile(r"(?<!`)`((?:\.venv/bin/)?(?:twitchaudio|scripts/[\w-]+)(?: [^`]*)?)`(?!`)")
+EITHER: Final = re.compile(r"\[[^]]*\]|\.\.\.|\|.*")
+"""What is written for readers: optional words, "and so on", a choice."""
+
+
+def test_each_command_within_a_sentence_is_one_that_there_is() -> None:
+    parser = make_parser(tuple(GROUPS))
+    found = 0
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for text in WITHIN_TEXT.findall(" ".join(page.read_text(encoding="utf-8").split())):
+            found += 1
+            program, *words = shlex.split(EITHER.sub("", text))
+            if program.startswith("scripts/"):
+                assert (ROOT / program).exists(), f"{page.name}: {text}"
+                continue
+            command: argparse.ArgumentParser | None = parser
+            while command is not None and words and not words[0].startswith("-"):
+                name = words.pop(0)
+                actions = [each for each in command._actions if isinstance(each, argparse._SubParsersAction)]
+                if not actions:
+                    break
+                assert name in actions[0].choices, f"{page.name}: {text}"
+                command = actions[0].choices[name]
+            options = {option for each in (command or parser)._actions for option in each.option_strings}
+            for word in words:
+                assert not word.startswith("--") or word in options, f"{page.name}: {text}"
+    assert found > 100
 
 
 def test_each_command_in_the_docs_is_one_that_there_is() -> None:

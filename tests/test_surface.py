@@ -119,7 +119,7 @@ COMMANDS: Final = [
     ["admin", "plays", "correct", "somechannel", "abc", "--title", "Night Drive", "--artist", "The Builders"],
     ["admin", "plays", "hide", "somechannel", "abc"],
     ["admin", "plays", "corrections", "somechannel", "--json"],
-    ["admin", "plays", "take-back", "somechannel", "abc"],
+    ["admin", "plays", "undo", "somechannel", "abc"],
     ["admin", "plays", "public", "somechannel", "now"],
     ["admin", "reports"],
     ["admin", "reports", "done", "abc"],

@@ -243,7 +243,10 @@ class Identification:
     songs: Annotated[tuple[Song, ...], Meta(description="Every song found.")] = ()
     score: Annotated[
         float | None,
-        Meta(description="How sure the song is, 0 to 1, alike for all recognizers; up to 0.85 it is probable."),
+        Meta(
+            description="How sure the song is, 0 to 1, alike for all recognizers; up to 0.85 it is probable. Null "
+            "without a song, and for a corrected one."
+        ),
     ] = None
     recognizer: str | None = None
     captured_seconds: Annotated[float | None, Meta(description="Length of the audio that was identified.")] = None

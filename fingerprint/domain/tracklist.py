@@ -78,6 +78,11 @@ class TracklistEntry:
     live: bool = False
 
     @property
+    def shown_score(self) -> float | None:
+        """How sure we are of the song as it is shown; None for one that was named by its channel."""
+        return None if self.song.corrected else self.score
+
+    @property
     def counts(self) -> bool:
         """Whether it is more than a possible chance match."""
         if self.pieces > 1:

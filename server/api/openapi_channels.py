@@ -133,7 +133,7 @@ CHANNELS: Final = (
         summary="Hide a play",
         description=f"{_FOR_OWNERS_AND_OPERATORS} The play is not shown any more; its answers have found no "
         "song. Likewise the answer about a clip or a VOD of the channel. It is among the corrections, where it "
-        "can be taken back.",
+        "can be undone.",
         responses={"204": {"description": "Hidden."}},
         problems=(*OWNER, ProblemCode.NOT_FOUND, ProblemCode.INVALID_INPUT),
     ),

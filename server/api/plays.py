@@ -66,12 +66,12 @@ async def corrections(request: web.Request) -> web.Response:
     return json_response(CorrectionsJson(corrections=[CorrectionJson.of(each) for each in found]))
 
 
-async def take_back(request: web.Request) -> web.Response:
+async def undo(request: web.Request) -> web.Response:
     """Show a play again as it was recognized."""
     no_unknown_query(request)
     login = await channel_login(request)
     _, changes = await may_decide(request, login)
-    await request.app[keys.PLAYS].take_back(login, request.match_info["correction"], changes=changes)
+    await request.app[keys.PLAYS].undo(login, request.match_info["correction"], changes=changes)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 
@@ -98,7 +98,7 @@ ROUTES: Final = (
     web.patch(f"{_CHANNEL}/songs/{{play}}", correct),
     web.delete(f"{_CHANNEL}/songs/{{play}}", hide),
     web.get(f"{_CHANNEL}/corrections", corrections),
-    web.delete(f"{_CHANNEL}/corrections/{{correction}}", take_back),
+    web.delete(f"{_CHANNEL}/corrections/{{correction}}", undo),
     web.get(f"{_CHANNEL}/visibility", visibility),
     web.put(f"{_CHANNEL}/visibility", choose),
 )

@@ -103,7 +103,7 @@ def as_csv(named: NamedTracklist) -> str:
                 f"{entry.end:.1f}",
                 *map(_cell, texts),
                 "" if song.offset_seconds is None else f"{song.offset_seconds:.1f}",
-                f"{entry.score:.2f}",
+                "" if entry.shown_score is None else f"{entry.shown_score:.2f}",
                 *map(_cell, [entry.recognizer, *places, "yes" if song.corrected else ""]),
             ]
         )

@@ -121,7 +121,7 @@ class TracklistSongJson(Struct, kw_only=True):
     end: float
     offset: Annotated[float | None, Meta(description="How far into the song its start here is, in seconds.")]
     song: SongJson
-    score: float
+    score: Annotated[float | None, Meta(description="How sure the song is, 0 to 1; null for a corrected one.")]
     recognizer: str | None
     heard: Annotated[
         Literal["live", "video"] | None,
@@ -186,7 +186,7 @@ def _tracklist_song(named: NamedTracklist, entry: TracklistEntry) -> TracklistSo
         end=round(entry.end, 3),
         offset=entry.song.offset_seconds,
         song=song_to_json(entry.song, paths=named.paths),
-        score=round(entry.score, 4),
+        score=None if entry.shown_score is None else round(entry.shown_score, 4),
         recognizer=entry.recognizer,
         heard=heard if named.kind == "video" else None,
         link=named.link(entry.start),

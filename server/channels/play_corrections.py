@@ -91,10 +91,10 @@ class PlayCorrections:
             raise invalid_input(f"A song has at most {MAX_ARTISTS} artists.")
         return await self._write(login, answers, new_title, names, made_by=made_by, changes=changes)
 
-    async def take_back(self, login: str, number: str, *, changes: ChangeLog) -> None:
+    async def undo(self, login: str, number: str, *, changes: ChangeLog) -> None:
         """Show a play again as it was recognized. Raises TwitchAudioError `not-found`."""
         store = ChoiceStore(self._database, changes=changes)
-        found = await store.take_back(login, await self._choices.id_of(login), number)
+        found = await store.undo(login, await self._choices.id_of(login), number)
         if found.title is not None:
             title, artists = found.title, found.artists
             old = corrected_song(Song(title=found.was_title, artists=found.was_artists), title, artists)

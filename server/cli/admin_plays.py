@@ -134,15 +134,15 @@ def list_corrections(arguments: argparse.Namespace) -> None:
     print_list(rows, as_json=arguments.json)
 
 
-def take_back(arguments: argparse.Namespace) -> None:
+def undo(arguments: argparse.Namespace) -> None:
     """Show plays as they were recognized."""
     with checked_arguments():
         login = channel_target(arguments.channel).login
 
     async def work(plays: _Plays) -> None:
         for number in arguments.ids:
-            await plays.corrections.take_back(login, number, changes=operator_changes())
-            print(f"{number} is taken back.")
+            await plays.corrections.undo(login, number, changes=operator_changes())
+            print(f"{number} is undone.")
 
     _with_plays(work)
 

@@ -131,7 +131,8 @@ class _Demo:
             + as_typed(
                 "In another terminal, `twitchaudio --demo admin settings` and other commands work on this demo.\n"
             )
-            + f"The simulated Twitch is at {twitch.url} (docs/simulator.md). Ctrl-C stops everything."
+            + f"The simulated Twitch is at {twitch.url} (docs/simulator.md).\n"
+            "Ctrl-C stops everything, and deletes the demo's answers, API keys, webhooks and settings."
         )
 
     @asynccontextmanager

@@ -237,7 +237,9 @@ def _song_lines(song: Song, identification: Identification) -> list[str]:
     facts: list[str] = []
     if song.album:
         facts.append(f"album {song.album}")
-    if identification.score is not None:
+    if song.corrected:
+        facts.append("corrected by the channel")
+    elif identification.score is not None:
         facts.append(f"{identification.score:.0%} sure")
     if song.offset_seconds is not None:
         length = f" of {clock_text(song.duration_seconds)}" if song.duration_seconds else ""

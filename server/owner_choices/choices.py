@@ -208,7 +208,8 @@ class ChannelChoices:
             return replace(
                 answer, status=Status.NO_MATCH, song=None, songs=(), score=None, recognizer=None, disputed=False
             )
-        return replace(answer, song=song, songs=left, score=1.0 if song.corrected else answer.score)
+        # How sure we were says nothing about the name that was given.
+        return replace(answer, song=song, songs=left, score=None if song.corrected else answer.score)
 
     def _shown(self, answer: Identification, song: Song) -> Song | None:
         correction = self.of_answer(answer, song)

@@ -109,7 +109,7 @@ class ChoiceStore:
         else:
             if connection.execute(select(func.count()).where(mine)).scalar_one() >= MAX_CORRECTIONS:
                 raise invalid_input(
-                    f"This channel has {MAX_CORRECTIONS:,} corrections, which is the most. Take one back first."
+                    f"This channel has {MAX_CORRECTIONS:,} corrections, which is the most. Undo one first."
                 )
             number = secrets.token_hex(8)
             was = {"was_title": wanted.song.title, "was_artists": json.dumps(wanted.song.artists)}
@@ -119,7 +119,7 @@ class ChoiceStore:
         self._changes.record(connection, what, login, before=before, after=after)
         return number
 
-    async def take_back(self, login: str, channel_id: str | None, number: str) -> Correction:
+    async def undo(self, login: str, channel_id: str | None, number: str) -> Correction:
         """Delete a correction, and return it. Raises TwitchAudioError `not-found`."""
         table = play_corrections
         mine = (_of(table, login, channel_id), table.c.id == number)
@@ -130,7 +130,7 @@ class ChoiceStore:
                 raise TwitchAudioError(ProblemCode.NOT_FOUND, "This channel has no correction with this id.")
             connection.execute(delete(table).where(*mine))
             found = _correction(row)
-            self._changes.record(connection, "take back correction", login, before=_shown(found))
+            self._changes.record(connection, "undo correction", login, before=_shown(found))
             return found
 
         return await self._database.transact(work)

@@ -169,7 +169,7 @@ class ChannelPages:
         raise web.HTTPSeeOther(location=f"/channels/{login}#watch")
 
     async def change_plays(self, request: web.Request) -> web.Response:
-        """Correct or hide a play, or take that back, for the channel's owner and operators."""
+        """Correct or hide a play, or undo that, for the channel's owner and operators."""
         login = await self._current_login(request)
         form = await read_form(request, self._seconds)
         async with in_time(self._seconds):

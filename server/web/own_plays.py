@@ -126,7 +126,7 @@ def _row(correction: Correction, language: Language) -> CorrectionRow:
 
 
 async def change_plays(request: web.Request, login: str, form: Mapping[str, str]) -> str:
-    """Hide or correct a play, or take that back, as a form says; the id of the correction, if one was made.
+    """Hide or correct a play, or undo that, as a form says; the id of the correction, if one was made.
 
     Raises TwitchAudioError `invalid-input`, and what `may_decide` and `PlayCorrections` raise.
     """
@@ -143,11 +143,11 @@ async def change_plays(request: web.Request, login: str, form: Mapping[str, str]
                 login, number, title=title, artists=artists, made_by=made_by, changes=changes
             )
             return found.id
-        case "take-back":
-            await plays.take_back(login, number, changes=changes)
+        case "undo":
+            await plays.undo(login, number, changes=changes)
             return ""
         case _:
-            raise invalid_input("`action` is correct, hide or take-back.")
+            raise invalid_input("`action` is correct, hide or undo.")
 
 
 async def choose_public(request: web.Request, login: str, form: Mapping[str, str]) -> None:

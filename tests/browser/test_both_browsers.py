@@ -158,8 +158,10 @@ async def test_a_song_that_is_found_appears_in_set_list_and_overlay(visitor: Vis
         assert await overlay.text("#artists") == "Vela Coast, Mira Sol"
     await visitor.tab.fill("#q", "mira")
     assert await visitor.tab.visible(".plays li")
+    assert await visitor.tab.visible(".timeline a")
     await visitor.tab.fill("#q", "nothing such")
     await visitor.tab.wait_for("document.querySelector('#count').textContent === 'No songs match “nothing such”.'")
+    assert not await visitor.tab.visible(".timeline a"), "the time line shows what the list does not"
     assert await visitor.tab.attribute("#count", "role") == "status"
 
 

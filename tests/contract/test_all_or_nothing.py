@@ -125,7 +125,7 @@ CHANGES: dict[str, Change] = {
     "blocked": lambda db, _: ListStore(db).block(BlacklistKind.CHANNEL, "another", reason="", now=NOON),
     "unblocked": lambda db, _: ListStore(db).unblock(BlacklistKind.CHANNEL, "blocked"),
     "plays corrected": lambda db, _: correct(db, 60),
-    "correction taken back": lambda db, ids: ChoiceStore(db).take_back("somechannel", "7", ids["correction"]),
+    "correction undone": lambda db, ids: ChoiceStore(db).undo("somechannel", "7", ids["correction"]),
     "visibility": lambda db, _: ChoiceStore(db).choose(
         "somechannel", "7", Visibility.NOTHING, made_by="user:7", now=NOON
     ),

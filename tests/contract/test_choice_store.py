@@ -57,13 +57,13 @@ async def test_a_play_has_one_correction_which_is_changed_and_taken_back(
     assert (newest.hidden, mine.title, mine.artists, mine.was_title) == (True, "Harbor", ("İpek",), "Night Drive")
     before = await store.read("somechannel", "7")
     assert await store.read("somechannel", "7", before) is before
-    await store.take_back("somechannel", "7", number)
+    await store.undo("somechannel", "7", number)
     assert [each.id for each in await corrections(store)] == [newest.id]
     with pytest.raises(TwitchAudioError, match="no correction"):
-        await store.take_back("somechannel", "8", newest.id)
+        await store.undo("somechannel", "8", newest.id)
     logged = await database.rows(select(log_entries.c.what, log_entries.c.subject).order_by(log_entries.c.id))
     assert sorted(row.what for row in logged) == [
-        "correct play", "hide play", "hide play", "take back correction"
+        "correct play", "hide play", "hide play", "undo correction"
     ]  # fmt: skip
 
 

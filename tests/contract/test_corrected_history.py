@@ -77,6 +77,6 @@ async def test_a_play_is_hidden_and_another_corrected(jobs: JobStore, database: 
         newest = await history.recent_answers("somechannel", limit=2)
         assert [answer.song and answer.song.title for answer in newest] == ["Sand", "Quay"]
         for correction in await plays.all("somechannel"):
-            await plays.take_back("somechannel", correction.id, changes=ChangeLog())
+            await plays.undo("somechannel", correction.id, changes=ChangeLog())
         page = await history.set_list("somechannel", limit=10)
         assert [play.song.title for play in page.plays] == ["Sand", "Dawn", "Dusk", "Dawn"]

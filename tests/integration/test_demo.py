@@ -70,6 +70,7 @@ async def test_the_demo_names_a_live_channel_and_a_clip_and_stops_on_ctrl_c(tmp_
         assert process.returncode is None, text
         song = r"^  \S.* - \S.*\n  album .*\n  search: https://.*\n(?:          https://.*\n){3}"
         answer = rf"{song}  resolve \d+ ms, capture \d+ ms,.* total$"
+        assert "deletes the demo's answers, API keys, webhooks and settings" in text
         answers = re.findall(answer, text, re.MULTILINE)
         assert len(answers) == 2, text
         address = re.search(r"^Open (http://127\.0\.0\.1:\d+)", text, re.MULTILINE)

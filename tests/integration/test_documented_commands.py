@@ -1,5 +1,6 @@
 """Each command in the docs is run: here, one after another as a reader would, or by the test that is named."""
 
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ from tests.test_docs import ROOT, documented_commands
 RUN_ELSEWHERE: Final = {
     r"(\.venv/bin/)?twitchaudio serve": "tests/faults/test_workers.py",
     r"(\.venv/bin/)?twitchaudio identify": "tests/integration/test_whole_files.py",
+    r"ffmpeg": "tests/integration/test_whole_files.py",
+    r"ffprobe": "tests/integration/test_playlists.py",
+    r"twitchaudio catalog add \S+ --catalog s3:": "tests/integration/test_remote_catalogs.py",
     r"twitchaudio doctor --twitch": "tests/integration/test_canary.py",
     r"twitchaudio (backup|restore) s3://": "tests/integration/test_remote_catalogs.py",
     r"TWITCHAUDIO_DATABASE_URL=\S+ twitchaudio db upgrade": "tests/integration/test_migrations.py",
@@ -41,6 +45,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "Music").mkdir()
     (folder / "Music" / "song.wav").write_bytes(tone("wav", seconds=4.0))
+    (folder / "Music" / "Low Tide.wav").write_bytes(tone("wav", seconds=4.0, hertz=660.0))
     (folder / "backups").mkdir()
     return folder
 
@@ -63,9 +68,13 @@ class Shell:
             self._made[words[1]] = made[1]
         return said.out
 
+    def _track(self) -> str:
+        tracks = map(json.loads, self.run(["catalog", "list", "--json"]).splitlines())
+        return str(next(track["id"] for track in tracks if track["path"].endswith("song.wav")))
+
     def _own(self, word: str, group: str) -> str:
         if re.fullmatch(r"[0-9a-f]{12}", word):
-            return self._made[group]
+            return self._track() if group == "remove" else self._made[group]
         if word in ("somestreamer", "somelogin") and group in ("broadcasters", "whitelist"):
             return f"id:{STREAMER_ID}"  # a login is looked up at Twitch
         for known in ("~/Music", "/music", "/backups"):
@@ -91,6 +100,7 @@ def test_each_command_of_ours_does_what_its_page_says(
     reader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(reader / "data"))
+    monkeypatch.chdir(reader)
     shell = Shell(reader, capsys)
     shell.run(["db", "upgrade"])
     commands = [words for _, line in documented_commands() if (words := ours(line)) is not None]

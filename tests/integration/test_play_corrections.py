@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import html
 import io
 import json
 import re
@@ -75,7 +76,7 @@ class Stage:
         ]
         return found
 
-    async def take_back(self, number: str) -> None:
+    async def undo(self, number: str) -> None:
         answer = await self.api.delete(f"{API}/corrections/{number}", headers=self.headers)
         assert answer.status == 204
 
@@ -135,7 +136,7 @@ async def test_a_hidden_play_is_shown_nowhere_until_that_is_taken_back(stage: St
     (correction,) = await stage.corrections()
     assert (correction["hidden"], correction["title"]) == (True, None)
     assert correction["recognized"] == {"title": "Night Drive", "artists": ["The Builders"]}
-    await stage.take_back(correction["id"])
+    await stage.undo(correction["id"])
     assert await stage.titles() == ["Night Drive", "Harbor"]
     assert "Night Drive" in await stage.text(page)
     await assert_problem(
@@ -159,6 +160,9 @@ async def test_a_corrected_play_has_its_new_names_everywhere_without_the_others_
     assert "Night Drive" not in await stage.text("/songs/USRC17607839")
     for path in (f"/?id={play}", new):
         assert "Corrected by the channel" in await stage.text(path), path
+    answer = await (await stage.api.get(f"{ASK}/{play}")).json()
+    assert (answer["song"]["corrected"], answer["score"]) == (True, None)
+    assert re.search(r'<div data-if="sure" hidden>', await stage.text(f"/?id={play}"))
     (heard,) = (await (await stage.api.get(f"/api/v1{new}")).json())["heard"]
     assert heard["corrected"] is True
     rows = list(csv.DictReader(io.StringIO((await stage.text(f"{PAGE}/songs.csv")).lstrip("\ufeff"))))
@@ -175,7 +179,7 @@ async def test_a_corrected_play_has_its_new_names_everywhere_without_the_others_
     body = await stage.correct(play, artists=["İpek Öz"])
     assert (body["title"], body["artists"]) == ("Harbor Lights", ["İpek Öz"])
     assert len(await stage.corrections()) == 1
-    await stage.take_back(body["id"])
+    await stage.undo(body["id"])
     assert await stage.titles() == ["Night Drive", "Quay", "Night Drive"]
     assert (await stage.api.get(f"/api/v1{new}")).status == 404
 
@@ -192,7 +196,7 @@ async def test_a_hidden_play_leaves_the_others_of_its_hearing_on_the_songs_page(
     assert (left["identification"], left["last_heard"]) == (before, left["first_heard"])
     assert f"/?id={before}" in await stage.text(page)
     # An earlier play that is hidden leaves the later one, from when that was heard.
-    await stage.take_back((await stage.corrections())[0]["id"])
+    await stage.undo((await stage.corrections())[0]["id"])
     await stage.hide(before)
     (left,) = (await (await stage.api.get(f"/api/v1{page}")).json())["heard"]
     assert (left["identification"], left["first_heard"]) == (hidden, joined["last_heard"])
@@ -250,7 +254,7 @@ async def test_on_the_page_without_javascript(stage: Stage) -> None:
     assert "Tyler, The Creator, June Alder" in text
     number = re.search(r'name="id" value="([0-9a-f]{16})"', text)
     assert number is not None
-    assert (await stage.post("plays", id=number[1], action="take-back")).status == 303
+    assert (await stage.post("plays", id=number[1], action="undo")).status == 303
     assert await stage.titles() == ["Night Drive"]
     answer = await stage.post("plays", id=play, action="hide")
     text = await (await stage.browser.get(answer.headers["Location"])).text()
@@ -278,7 +282,7 @@ async def test_open_overlays_drop_it_and_a_reconnect_does_not_bring_it_back(stag
         name, event_id, body = await next_event_with_id(events)
         assert (name, event_id, body["song"]["title"]) == ("play", new, "Sandbank")
         (last,) = [each for each in await stage.corrections() if each["hidden"]]
-        await stage.take_back(last["id"])
+        await stage.undo(last["id"])
         name, _, body = await next_event_with_id(events)
         assert (name, body["song"]["title"]) == ("updated", "Night Drive")
         await stage.hide(hidden)
@@ -302,7 +306,7 @@ async def test_listeners_are_told_when_the_only_play_is_shown_again(stage: Stage
         assert (await next_event_with_id(events))[0] == "play"
         await stage.hide(play)
         assert (await next_event_with_id(events))[0] == "removed"
-        await stage.take_back((await stage.corrections())[0]["id"])
+        await stage.undo((await stage.corrections())[0]["id"])
         name, _, body = await next_event_with_id(events)
         assert (name, body["song"]["title"]) == ("play", "Night Drive")
 
@@ -334,7 +338,7 @@ async def test_the_answer_of_a_clip_is_corrected_hidden_and_taken_back(stage: St
     await stage.hide("clip-answer")
     assert await shown() == []
     for correction in await stage.corrections():
-        await stage.take_back(correction["id"])
+        await stage.undo(correction["id"])
     assert await shown() == ["Night Drive", "Quay"]
     assert "OwnSlug-1" in await stage.text("/songs/USRC17607839")
     # What another channel's clip was identified as stays as it is.
@@ -370,7 +374,11 @@ async def test_a_moment_of_a_vod_is_corrected_beside_it_and_in_the_set_list(stag
     body = await stage.correct("at-65.0", title="Harbor Lights")
     assert body["recording"] == {"kind": "video", "target": VIDEO, "at": 65}
     assert await titles() == ["Harbor Lights", "Harbor Lights", "Night Drive", "Harbor Lights", "Night Drive"]
-    await stage.take_back(body["id"])
+    body_of_list = await (await stage.api.get(f"/api/v1/videos/{VIDEO}/set-list")).json()
+    rows = list(csv.DictReader(io.StringIO((await stage.text(VIDEO_FILES[0])).lstrip("\ufeff"))))
+    assert [each["score"] for each in body_of_list["songs"]] == [None, 1.0]
+    assert [(row["score"], row["corrected"]) for row in rows] == [("", "yes"), ("1.00", "")]
+    await stage.undo(body["id"])
     assert await titles() == ["Night Drive"] * 5
 
 
@@ -387,6 +395,9 @@ async def test_the_owner_finds_it_on_the_answers_page(stage: Stage) -> None:
         answer = await stage.post("plays", action="correct", id=number, title="Harbor Lights", artists="")
         assert answer.status == 303
         assert "Harbor Lights" in await stage.text(f"/?id={number}")
+        text = await (await stage.browser.get(answer.headers["Location"])).text()
+        said = "The play is corrected." if number == play else "Clip OwnSlug-1: the song is corrected."
+        assert said in html.unescape(re.sub(r"<[^>]*>", "", text))
     text = await (await stage.browser.get(PAGE)).text()
     assert "Clip OwnSlug-1" in text
 
@@ -504,7 +515,7 @@ def test_on_the_command_line(
     assert said("list", "somechannel", "--json") == ""
     correction = json.loads(said("corrections", "somechannel", "--json"))
     assert (correction["hidden"], correction["made_by"]) == ("yes", "operator")
-    assert "is taken back" in said("take-back", "somechannel", correction["id"])
+    assert "is undone" in said("undo", "somechannel", correction["id"])
     assert json.loads(said("list", "somechannel", "--json"))["title"] == "Night Drive"
     assert json.loads(said("public", "somechannel", "nothing", "--json")) == {
         "channel": "somechannel",

@@ -39,6 +39,11 @@ async def history(api: ClientSession, identifier: str, **query: str) -> dict[str
     return body
 
 
+async def facts(api: ClientSession, identifier: str) -> dict[str, str]:
+    html = await (await api.get(f"/songs/{identifier}", headers={"Accept": "text/html"})).text()
+    return dict(re.findall(r"<dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd>", html))
+
+
 def places(body: dict[str, Any]) -> list[tuple[str, str]]:
     return [(each["kind"], each["target"]) for each in body["heard"]]
 
@@ -99,8 +104,22 @@ async def test_a_song_and_where_it_was_heard(api: ClientSession, parts: FakePipe
         assert known.status == 304
     for wrong in ("answers/nothing", "songs/t-nothing", "channels/otherchannel", "videos/2210"):
         await assert_problem(await api.get(f"/cards/{wrong}.png"), "not-found", 404)
+    assert await facts(api, "0123456789ab") == {"ISRC": "QZES71982312"}
     missing = await api.get("/songs/t-nothing", headers={"Accept": "text/html"})
     assert (missing.status, missing.content_type) == (404, "text/html")
+
+
+@pytest.mark.parametrize(
+    ("date", "shown"), [("2021-05-14", "14 May 2021"), ("2021-05", "May 2021"), ("2021", "2021"), (None, None)]
+)
+async def test_the_page_tells_what_is_known_of_the_song(
+    api: ClientSession, parts: FakePipeline, date: str | None, shown: str | None
+) -> None:
+    found = song("Night Drive", album="Roads", label="Pier", release_date=date, duration_seconds=201.4)
+    parts.recognizers.matches = [Match(song=found, score=0.9)]
+    answer = await (await ask(api, wait=30)).json()
+    told = await facts(api, answer["song"]["id"])
+    assert told == {"Album": "Roads", "Label": "Pier", **({"Released": shown} if shown else {}), "Length": "3:21"}
 
 
 async def test_what_is_not_shown_in_set_lists_is_not_shown_here(

@@ -23,11 +23,11 @@ def register(groups: Subparsers) -> None:
     corrections = add_command(
         actions, "corrections", "corrected and hidden plays of a channel", "admin_plays.list_corrections"
     )
-    back = add_command(actions, "take-back", "show plays as they were recognized", "admin_plays.take_back")
+    undo = add_command(actions, "undo", "show plays as they were recognized", "admin_plays.undo")
     public = add_command(
         actions, "public", "what of a channel is public", "admin_plays.public", more="; shows or sets it"
     )
-    for command in (newest, correct, hide, corrections, back, public):
+    for command in (newest, correct, hide, corrections, undo, public):
         command.add_argument("channel", metavar="CHANNEL")
     for command in (newest, corrections, public):
         command.add_argument("--json", action="store_true", help=JSON_HELP)
@@ -35,5 +35,5 @@ def register(groups: Subparsers) -> None:
     correct.add_argument("--title", metavar="TEXT")
     correct.add_argument("--artist", action="append", metavar="NAME", help="may be repeated")
     hide.add_argument("ids", nargs="+", metavar="ID", help="of a play, as in the list")
-    back.add_argument("ids", nargs="+", metavar="ID", help="of a correction")
+    undo.add_argument("ids", nargs="+", metavar="ID", help="of a correction")
     public.add_argument("public", nargs="?", choices=PUBLIC, metavar="WHAT", help=", ".join(PUBLIC))

@@ -109,10 +109,10 @@ def prune_tracks(arguments: argparse.Namespace) -> int:
 
 
 def exclude_files(arguments: argparse.Namespace) -> int:
-    """List, add or take back the patterns of files that are left out."""
+    """List, add or remove the patterns of files that are left out."""
     patterns = cast("list[str]", arguments.patterns)
     if not patterns and arguments.remove:
-        print("twitchaudio: name the patterns to take back", file=sys.stderr)
+        print("twitchaudio: name the patterns to remove", file=sys.stderr)
         return 2
     useless = [] if arguments.remove else [pattern for pattern in patterns if not is_pattern(pattern)]
     if useless:

@@ -199,7 +199,7 @@ def test_a_shell_without_a_script_is_refused(capsys: pytest.CaptureFixture[str])
         ("admin plays correct somechannel 1", "--title"),
         ("admin plays hide a.b 1", "'a.b'"),
         ("admin plays corrections a.b", "'a.b'"),
-        ("admin plays take-back a.b 1", "'a.b'"),
+        ("admin plays undo a.b 1", "'a.b'"),
         ("admin plays public a.b", "'a.b'"),
         ("admin recognizers order nothing", "nothing"),
         ("admin recognizers budgets audd=many", "'audd=many' is not one."),

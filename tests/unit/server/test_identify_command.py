@@ -159,6 +159,14 @@ def test_a_song_that_is_not_sure_is_probable(score: float, line: str) -> None:
     assert identify.describe(answered(score=score, song=song("A"))).splitlines()[1] == line
 
 
+def test_a_corrected_song_says_who_named_it_instead_of_how_sure_we_are() -> None:
+    found = answered(score=None, song=song("A", album="Roads", corrected=True))
+    assert identify.describe(found).splitlines()[1:3] == [
+        "  The Builders - A",
+        "  album Roads, corrected by the channel",
+    ]
+
+
 def test_several_songs_in_a_file_are_listed_where_they_begin() -> None:
     one, other = song("One"), song("Two", position_seconds=3_725.0)
     text = identify.describe(answered(kind=Kind.FILE, target="mix.mp3", song=one, songs=(one, other)))

@@ -70,10 +70,10 @@ def test_a_hidden_play_has_found_no_song() -> None:
     assert shown(other) is other
 
 
-def test_a_corrected_one_has_no_links_of_another_song_and_is_sure() -> None:
+def test_a_corrected_one_has_no_links_of_another_song_and_no_score_of_ours() -> None:
     found = shown(answer(1), title="Harbor Lights")
     assert found.song == Song(title="Harbor Lights", artists=("June Alder",), corrected=True)
-    assert (found.songs, found.score, found.is_probable) == ((found.song,), 1.0, False)
+    assert (found.songs, found.score, found.is_probable) == ((found.song,), None, False)
     spelled = corrected_song(NIGHT, "night drive", ("Marlow  Quay",))
     assert (spelled.title, spelled.isrc, spelled.album, spelled.corrected) == (
         "night drive",

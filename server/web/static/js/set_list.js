@@ -41,6 +41,11 @@ function filter() {
     shown += 1;
     songs.add(row.querySelector("a.title")?.getAttribute("href") ?? undefined);
   }
+  // The time line's bars lead to the rows.
+  for (const bar of list.querySelectorAll(".timeline a")) {
+    const row = document.getElementById((bar.getAttribute("href") ?? "").slice(1));
+    bar.classList.toggle("away", words.length > 0 && row?.hidden !== false);
+  }
   const count = document.getElementById("count");
   if (!count) return;
   if (!shown) {
