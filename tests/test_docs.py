@@ -11,7 +11,7 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -160,6 +160,15 @@ EITHER: Final = re.compile(r"\[[^]]*\]|\.\.\.|\|.*")
 """What is written for readers: optional words, "and so on", a choice."""
 
 
+def actions_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The commands of a command; none for the last one."""
+    for action in parser._actions:  # pyright: ignore[reportPrivateUsage]
+        choices = cast("object", vars(action).get("choices"))
+        if isinstance(choices, dict):
+            return cast("dict[str, argparse.ArgumentParser]", choices)
+    return {}
+
+
 def test_each_command_within_a_sentence_is_one_that_there_is() -> None:
     parser = make_parser(tuple(GROUPS))
     found = 0
@@ -170,17 +179,14 @@ def test_each_command_within_a_sentence_is_one_that_there_is() -> None:
             if program.startswith("scripts/"):
                 assert (ROOT / program).exists(), f"{page.name}: {text}"
                 continue
-            command: argparse.ArgumentParser | None = parser
-            while command is not None and words and not words[0].startswith("-"):
-                name = words.pop(0)
-                actions = [each for each in command._actions if isinstance(each, argparse._SubParsersAction)]
-                if not actions:
+            command = parser
+            while words and (actions := actions_of(command)):
+                if words[0].startswith("-"):
                     break
-                assert name in actions[0].choices, f"{page.name}: {text}"
-                command = actions[0].choices[name]
-            options = {option for each in (command or parser)._actions for option in each.option_strings}
-            for word in words:
-                assert not word.startswith("--") or word in options, f"{page.name}: {text}"
+                assert words[0] in actions, f"{page.name}: {text}"
+                command = actions[words.pop(0)]
+            said = command.format_help()
+            assert all(word in said for word in words if word.startswith("--")), f"{page.name}: {text}"
     assert found > 100
 
 
