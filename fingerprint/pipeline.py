@@ -7,10 +7,11 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from fingerprint.asked_ahead import AskedAhead
 from fingerprint.broadcast_moments import answer_from_time_line, channel_of, moment_of, rounded
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.broadcasts import at_edge, before_edge
@@ -36,6 +37,7 @@ from fingerprint.ports import (
     JobStore,
     LearnedCatalog,
     Lease,
+    Listing,
     LiveSource,
     Match,
     MediaResolver,
@@ -48,7 +50,7 @@ from fingerprint.ports import (
     VideoSource,
     ignore_stage,
 )
-from fingerprint.retry import retry_budget, time_limit
+from fingerprint.retry import RetryBudget, retry_budget, time_limit
 from fingerprint.standstill import Standstill
 from fingerprint.takes import TakesSoFar
 from fingerprint.whole import WholeRecordings
@@ -174,6 +176,25 @@ class Pipeline:
         """None when a recognizer can answer; otherwise what is missing and how to add it."""
         return await self._recognizers.unavailable_reason()
 
+    @asynccontextmanager
+    async def asked_ahead(self, target: Target) -> AsyncGenerator[AskedAhead | None]:
+        """Ask Twitch about what a live channel plays now, for an `identify` inside the block."""
+        if not isinstance(target, ChannelTarget) or target.at is not None:
+            yield None
+            return
+        ahead = AskedAhead(
+            target,
+            resolver=self._resolver,
+            capture=self._capture,
+            clock=self._clock,
+            budget=RetryBudget(MAX_RETRIES),
+            seconds=self._job_seconds,
+        )
+        try:
+            yield ahead
+        finally:
+            await ahead.close()
+
     async def identify(
         self,
         identification: Identification,
@@ -181,17 +202,20 @@ class Pipeline:
         on_stage: OnStage = ignore_stage,
         *,
         heard_before: HeardBefore | None = None,
+        ahead: AskedAhead | None = None,
     ) -> Identification:
         """The finished identification. Raises nothing but cancellation: problems are part of the answer.
 
-        `heard_before` has the time lines of broadcasts, which may have the answer already.
+        `heard_before` has the time lines of broadcasts, which may have the answer already. `ahead`: what Twitch
+        was asked already, see `asked_ahead`.
         """
         started = self._clock.monotonic()
         still = Standstill()
+        budget = RetryBudget(MAX_RETRIES) if ahead is None else ahead.budget
         try:
-            with still, retry_budget(MAX_RETRIES), time_limit(self._job_seconds):
+            with still, retry_budget(budget), time_limit(self._job_seconds):
                 async with asyncio.timeout(self._job_seconds):
-                    finished = await self._identify(identification, target, on_stage, heard_before)
+                    finished = await self._identify(identification, target, on_stage, heard_before, ahead)
         except TwitchAudioError as error:
             # Limits that end together with the job's own are its own.
             over = error.code in _WITHOUT_ANSWER and self._clock.monotonic() - started >= self._job_seconds
@@ -212,13 +236,19 @@ class Pipeline:
         return Problem(code=ProblemCode.TIMEOUT, detail=detail, retry_after_seconds=5.0)
 
     async def _identify(
-        self, identification: Identification, target: Target, on_stage: OnStage, heard_before: HeardBefore | None
+        self,
+        identification: Identification,
+        target: Target,
+        on_stage: OnStage,
+        heard_before: HeardBefore | None,
+        ahead: AskedAhead | None,
     ) -> Identification:
         clock = self._clock
         on_stage(Stage.RESOLVING)
         before_resolve = clock.monotonic()
         further_until = before_resolve + FURTHER_SHARE * self._job_seconds
-        source = await self._resolver.resolve(target)
+        source = await (self._resolver.resolve(target) if ahead is None else ahead.source())
+        listing = None if ahead is None else ahead.listing
         if isinstance(source, LiveSource) and isinstance(target, ChannelTarget):
             source = await self._at_moment(source, target, identification)
         if isinstance(source, ClipSource) and source.broadcast is not None and source.offset_seconds is not None:
@@ -235,7 +265,7 @@ class Pipeline:
         on_stage(Stage.CAPTURING)
         before_capture = clock.monotonic()
         async with AsyncExitStack() as stack:
-            source, takes, recording = await self._first_take(source, stack)
+            source, takes, recording = await self._first_take(source, stack, listing)
             capture_ms = (clock.monotonic() - before_capture) * 1000
             heard = TakesSoFar(recording, await self._recognizers.identify(recording, on_stage))
             if not heard.answer.matches and self._further is not None:
@@ -307,13 +337,13 @@ class Pipeline:
         return dataclasses.replace(source, at=at, behind=behind)
 
     async def _first_take(
-        self, source: MediaSource, stack: AsyncExitStack
+        self, source: MediaSource, stack: AsyncExitStack, listing: Listing | None
     ) -> tuple[MediaSource, AsyncGenerator[Recording], Recording]:
         """The first take, and the source that has it: the recording of a broadcast, if the live stream lacks it.
 
         Raises what `Capture.takes` raises; TwitchAudioError `moment-gone` when the recording lacks it, too.
         """
-        takes = await stack.enter_async_context(aclosing(self._capture.takes(source, CAPTURE_SECONDS)))
+        takes = await stack.enter_async_context(aclosing(self._capture.takes(source, CAPTURE_SECONDS, listing)))
         try:
             return source, takes, await anext(takes)
         except TwitchAudioError as error:
@@ -382,12 +412,14 @@ class Pipeline:
         *,
         store: JobStore,
         heard_before: HeardBefore | None = None,
+        ahead: AskedAhead | None = None,
         on_stage: OnStage = ignore_stage,
         on_heard: Callable[[], None] | None = None,
     ) -> JobOutcome | None:
         """Identify under a lease that is renewed meanwhile, record each stage, and store the answer.
 
-        `heard_before`: the time lines of broadcasts; without it, those that the store's answers make.
+        `heard_before`: the time lines of broadcasts; without it, those that the store's answers make. `ahead`: as
+        for `identify`.
         `on_heard` is called when only storing is left, which takes up to `STORE_SECONDS` of `leased_job.py` while
         the store is away.
 
@@ -396,7 +428,7 @@ class Pipeline:
         before = HeardInAnswers(store) if heard_before is None else heard_before
 
         def work(on_stage: OnStage) -> Coroutine[Any, Any, Identification]:
-            return self.identify(identification, target, on_stage, heard_before=before)
+            return self.identify(identification, target, on_stage, heard_before=before, ahead=ahead)
 
         return await LeasedJob(store, self._clock).run(lease, work, on_stage=on_stage, on_heard=on_heard)
 

@@ -5,12 +5,13 @@ caller should handle. What a caller must tell apart in normal work (held by anot
 All waits inside an adapter have a limit of their own.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from yarl import URL
 
@@ -170,11 +171,19 @@ class MediaResolver(Protocol):
         ...
 
 
+Listing = asyncio.Task[Any]
+"""A live source's playlist that is being fetched; only the capture that began it knows what it is."""
+
+
 class Capture(Protocol):
     """Captures sound from a source."""
 
-    def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+    def takes(
+        self, source: MediaSource, seconds: float, listing: Listing | None = None
+    ) -> AsyncGenerator[Recording]:
         """Pieces of sound to recognize, one by one, for as long as the caller wants more. Close the generator.
+
+        `listing`: what `list_ahead` has returned for the source.
 
         The first take is the newest `seconds` of a live source, `seconds` around a video's moment, all of a clip
         or a file. It uses sound that is already available and waits for more only when that is too short; it may
@@ -186,6 +195,13 @@ class Capture(Protocol):
         `timeout`, `internal` when the decoder died twice on the same input; `moment-gone` when a live source is to
         be heard `at` a moment that its playlist does not have (any more). A further take that cannot be
         captured raises nothing; there are fewer.
+        """
+        ...
+
+    def list_ahead(self, source: LiveSource) -> Listing | None:
+        """Begin to fetch the playlist that the first take of a live source needs.
+
+        The caller ends the task where nothing has awaited it.
         """
         ...
 

@@ -35,11 +35,11 @@ _job_budget: ContextVar[RetryBudget | None] = ContextVar("job_retry_budget", def
 
 
 @contextmanager
-def retry_budget(retries: int) -> Generator[None]:
+def retry_budget(retries: int | RetryBudget) -> Generator[None]:
     """Allows at most `retries` retries inside the block, in this task and those that it starts: when everything
     fails, a job does not multiply the load by the retries of each of its calls.
     """
-    token = _job_budget.set(RetryBudget(retries))
+    token = _job_budget.set(RetryBudget(retries) if isinstance(retries, int) else retries)
     try:
         yield
     finally:

@@ -14,8 +14,11 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any] | None) -> None:
     """Cancel tasks and wait until all have ended, whatever they end with; None stands for one that never began."""
     begun = [task for task in tasks if task is not None]
     for task in begun:
-        task.cancel()
-    await asyncio.gather(*begun, return_exceptions=True)
+        if not task.cancel() and not task.cancelled():
+            task.exception()  # it is known, so it is not logged as lost
+    unfinished = [task for task in begun if not task.done()]
+    if unfinished:
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
 
 @asynccontextmanager

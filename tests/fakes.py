@@ -34,6 +34,7 @@ from fingerprint.ports import (
     Finished,
     Held,
     Lease,
+    Listing,
     LiveSource,
     Match,
     MediaSource,
@@ -131,7 +132,12 @@ class FakeCapture:
     async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
         return True
 
-    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+    def list_ahead(self, source: LiveSource) -> Listing | None:
+        return None
+
+    async def takes(
+        self, source: MediaSource, seconds: float, listing: Listing | None = None
+    ) -> AsyncGenerator[Recording]:
         self.captures += 1
         self.running += 1
         self.started.set()

@@ -33,7 +33,16 @@ from fingerprint.media.placing import placed_clip, placed_file
 from fingerprint.media.refusals import permanent_refusal
 from fingerprint.media.video import VideoCapture
 from fingerprint.media.whole import open_whole_file, open_whole_video
-from fingerprint.ports import ClipSource, Clock, FileSource, LiveSource, MediaSource, VideoSource, WholeSound
+from fingerprint.ports import (
+    ClipSource,
+    Clock,
+    FileSource,
+    Listing,
+    LiveSource,
+    MediaSource,
+    VideoSource,
+    WholeSound,
+)
 
 MAX_CLIP_SECONDS: Final = 90.0
 _CLIP_LIMIT_SECONDS: Final = 20.0
@@ -60,10 +69,12 @@ class StreamCapture:
         self._live = LiveCapture(fetcher, decoder, clock, sources, hear_ahead)
         self._video = VideoCapture(fetcher, decoder, sources)
 
-    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+    async def takes(
+        self, source: MediaSource, seconds: float, listing: Listing | None = None
+    ) -> AsyncGenerator[Recording]:
         match source:
             case LiveSource():
-                async with aclosing(self._live_takes(source, seconds)) as recordings:
+                async with aclosing(self._live_takes(source, seconds, listing)) as recordings:
                     async for recording in recordings:
                         yield recording
             case VideoSource():
@@ -72,6 +83,10 @@ class StreamCapture:
                 yield await self._clip(source)
             case FileSource(path=path, max_seconds=max_seconds):
                 yield await self._file(path, max_seconds or MAX_FILE_SECONDS)
+
+    def list_ahead(self, source: LiveSource) -> Listing | None:
+        """Begin to fetch the playlist of a live source: part of the `Capture` port."""
+        return asyncio.create_task(self._live.playlist(source))
 
     async def live_edge(self, source: LiveSource) -> datetime | None:
         """When the newest sound of a live source ends: part of the `Capture` port."""
@@ -95,11 +110,15 @@ class StreamCapture:
         finally:
             await video.close()
 
-    async def _live_takes(self, source: LiveSource, seconds: float) -> AsyncGenerator[Recording]:
+    async def _live_takes(
+        self, source: LiveSource, seconds: float, listing: Listing | None
+    ) -> AsyncGenerator[Recording]:
         """The takes that are not silent. Raises the first take's error, or `no-audio` when all are silent."""
         heard = False
         number = 0
-        async with aclosing(self._live.takes(source, seconds, worth_waiting=lambda: heard)) as takes:
+        async with aclosing(
+            self._live.takes(source, seconds, worth_waiting=lambda: heard, listing=listing)
+        ) as takes:
             async for take in takes:
                 if _is_silent(take.sound.pcm):
                     continue

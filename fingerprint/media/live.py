@@ -119,18 +119,23 @@ class LiveCapture:
         self._newest_seen: LRUCache[str, tuple[int, float]] = LRUCache(_MAX_CHANNELS)
 
     async def takes(
-        self, source: LiveSource, seconds: float, *, worth_waiting: Callable[[], bool]
+        self,
+        source: LiveSource,
+        seconds: float,
+        *,
+        worth_waiting: Callable[[], bool],
+        listing: asyncio.Task[MediaPlaylist] | None = None,
     ) -> AsyncGenerator[LiveTake]:
         """The first take is the newest `seconds`, with the waits and errors that the `Capture` port describes.
 
         Then takes of up to 12 s each: first one with the same end that began earlier, then what was played before,
         as far as the playlist goes back, and last, if `worth_waiting` says so, new sound within NEW_SOUND_SECONDS.
-        These raise nothing.
+        These raise nothing. `listing`: the playlist of the source that is being fetched already.
         """
         try:
             async with asyncio.timeout(LIVE_LIMIT_SECONDS + PLAYLIST_SECONDS):
                 with time_limit(LIVE_LIMIT_SECONDS):
-                    take, segments, playlist = await self._first_of_channel(source, seconds)
+                    take, segments, playlist = await self._first_of_channel(source, seconds, listing)
         except TimeoutError as error:
             raise too_slow() from error
         try:
@@ -162,9 +167,13 @@ class LiveCapture:
                 return
             await self._clock.sleep(pause)
             try:
-                playlist = await fetch_playlist(self._fetcher, source.playlist, began=_beginning(source))
+                playlist = await self.playlist(source)
             except (TwitchAudioError, PlaylistRefusedError):
                 return
+
+    async def playlist(self, source: LiveSource) -> MediaPlaylist:
+        """The playlist of a source's first rendition. Raises as `fetch_playlist` does."""
+        return await fetch_playlist(self._fetcher, source.playlist, began=_beginning(source))
 
     async def edge(self, source: LiveSource) -> datetime | None:
         """When the newest sound that is listed ends, by the dates of the first rendition that can be had.
@@ -173,7 +182,7 @@ class LiveCapture:
         """
         for rendition in _renditions(source)[:EDGE_RENDITIONS]:
             try:
-                playlist = await fetch_playlist(self._fetcher, rendition.playlist, began=_beginning(source))
+                playlist = await self.playlist(rendition)
             except (TwitchAudioError, PlaylistRefusedError):
                 continue
             if playlist.ended or not playlist.segments or self._has_stalled(source, playlist):
@@ -197,18 +206,20 @@ class LiveCapture:
         except TwitchAudioError:
             return None
 
-    async def _first_of_channel(self, source: LiveSource, seconds: float) -> FirstTake:
+    async def _first_of_channel(
+        self, source: LiveSource, seconds: float, listing: asyncio.Task[MediaPlaylist] | None
+    ) -> FirstTake:
         """The first take of the channel that has the login now, which is found out while a cached source is used.
 
         Raises as `_first` does, and the errors of `StreamSources.renew`.
         """
         if not source.cached or self._sources is None:
-            return await self._first(source, seconds)
+            return await self._first(source, seconds, listing)
         confirming = asyncio.create_task(self._sources.is_current(source))
         found: FirstTake | None = None
         current = False
         try:
-            found = await self._first(source, seconds)
+            found = await self._first(source, seconds, listing)
             current = not found[0].source.cached or await confirming
             if current:
                 return found
@@ -231,7 +242,9 @@ class LiveCapture:
             raise TwitchAudioError(ProblemCode.MOMENT_GONE, "Another broadcast has begun since.")
         return dataclasses.replace(found, at=source.at, behind=source.behind)
 
-    async def _first(self, source: LiveSource, seconds: float) -> FirstTake:
+    async def _first(
+        self, source: LiveSource, seconds: float, listing: asyncio.Task[MediaPlaylist] | None = None
+    ) -> FirstTake:
         """The first take. Renditions are tried in their order, also when the segments of one fail.
 
         When a cached source has ended or is refused, or no rendition of a new one plays, the stream is resolved
@@ -249,7 +262,10 @@ class LiveCapture:
                 patient = rendition is renditions[-1] and not unheard
                 try:
                     probing = renewed or unheard
-                    return await self._newest(rendition, seconds, deadline, patient=patient, probing=probing)
+                    listed, listing = listing, None
+                    return await self._newest(
+                        rendition, seconds, deadline, patient=patient, probing=probing, listing=listed
+                    )
                 except PlaylistRefusedError as error:
                     refused += 1
                     refusal = refusal or permanent_refusal(STEP, self._fetcher.upstream, error.status)
@@ -281,7 +297,14 @@ class LiveCapture:
         )
 
     async def _newest(
-        self, source: LiveSource, seconds: float, deadline: float, *, patient: bool, probing: bool
+        self,
+        source: LiveSource,
+        seconds: float,
+        deadline: float,
+        *,
+        patient: bool,
+        probing: bool,
+        listing: asyncio.Task[MediaPlaylist] | None,
     ) -> FirstTake:
         """The newest content of a rendition, as soon as there is enough of it.
 
@@ -293,7 +316,8 @@ class LiveCapture:
         segments = SegmentCache(self._fetcher, source.playlist)
         failure: UpstreamError | None = None
         while True:
-            playlist = await fetch_playlist(self._fetcher, source.playlist, began=_beginning(source))
+            playlist = await (self.playlist(source) if listing is None else listing)
+            listing = None
             if not (playlist.segments or playlist.ended or patient):
                 raise UpstreamError(STEP, "Twitch's list of segments is empty.")
             if self._has_stalled(source, playlist):

@@ -37,10 +37,11 @@ import random
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Final
 
 from cachetools import TTLCache
 
+from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, Target
@@ -341,25 +342,28 @@ class JobRegistry:
         if missing is not None:
             raise TwitchAudioError(ProblemCode.RECOGNIZER_UNAVAILABLE, missing)
         with self._runner.reserve(job.caller) as reservation:
-            # Admission has just read the store.
-            claim = await self._claim_lease(
-                job.target, looked=job.admission is not None, skip_stored=job.skip_stored
-            )
-            match claim:
-                case Claimed(lease, identification):
+            async with self._runner.asked_ahead(job.target) as ahead:
+                # Admission has just read the store.
+                claim = await self._claim_lease(
+                    job.target, looked=job.admission is not None, skip_stored=job.skip_stored
+                )
+                if isinstance(claim, Claimed):
                     if job.admission is not None:
                         job.admission.job_started()
-                    await self._work(job, reservation, lease, identification)
-                case Held(identification) | Finished(identification):
-                    job.end_admission()
-                    job.elsewhere = isinstance(claim, Held)
-                    job.state = JobState.FOLLOWING
-                    self._publish(job, identification)
-                case _:
-                    assert_never(claim)
+                    await self._work(job, reservation, claim.lease, claim.identification, ahead)
+                    return
+            job.end_admission()
+            job.elsewhere = isinstance(claim, Held)
+            job.state = JobState.FOLLOWING
+            self._publish(job, claim.identification)
 
     async def _work(
-        self, job: Job, reservation: Reservation, lease: Lease, identification: Identification
+        self,
+        job: Job,
+        reservation: Reservation,
+        lease: Lease,
+        identification: Identification,
+        ahead: AskedAhead | None = None,
     ) -> None:
         """RUNNING -> ENDED with an answer, or FOLLOWING when the lease was lost to another owner."""
         job.state = JobState.RUNNING
@@ -374,7 +378,7 @@ class JobRegistry:
             self._news.tell(identification.id)
 
         try:
-            outcome = await self._runner.run(reservation, lease, identification, job.target, on_stage)
+            outcome = await self._runner.run(reservation, lease, identification, job.target, on_stage, ahead=ahead)
         except asyncio.CancelledError:
             await self._release(lease)
             raise

@@ -41,7 +41,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.pipeline import Pipeline
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import MediaSource, OnStage, Recognition
+from fingerprint.ports import Listing, MediaSource, OnStage, Recognition
 from fingerprint.upstream_settings import DynamoDbSettings
 from server import keys
 from server.app import BACKLOG, listening, make_app, running
@@ -77,7 +77,9 @@ class TimedCapture(FakeCapture):
         super().__init__()
         self._seconds = seconds
 
-    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+    async def takes(
+        self, source: MediaSource, seconds: float, listing: Listing | None = None
+    ) -> AsyncGenerator[Recording]:
         await asyncio.sleep(self._seconds)
         async for take in super().takes(source, seconds):
             yield take

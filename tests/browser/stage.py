@@ -16,6 +16,7 @@ from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import (
     ClipSource,
     FileSource,
+    Listing,
     LiveSource,
     Match,
     MediaSource,
@@ -62,7 +63,12 @@ class OnStageNow:
     async def is_continuous(self, source: VideoSource | ClipSource) -> bool:
         return True
 
-    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+    def list_ahead(self, source: LiveSource) -> Listing | None:
+        return None
+
+    async def takes(
+        self, source: MediaSource, seconds: float, listing: Listing | None = None
+    ) -> AsyncGenerator[Recording]:
         await self._reach(Stage.CAPTURING)
         yield recording(seconds)
 

@@ -43,7 +43,7 @@ class Prints:
 class MusicCapture(FakeCapture):
     """Gives music that can have a fingerprint."""
 
-    async def takes(self, source: Any, seconds: float) -> AsyncGenerator[Recording]:
+    async def takes(self, source: Any, seconds: float, listing: Any = None) -> AsyncGenerator[Recording]:
         yield Recording(pcm=tune(41).cut(2.0, 6.0))
 
 

@@ -19,6 +19,7 @@ from fingerprint.ports import (
     Claim,
     Claimed,
     Lease,
+    Listing,
     LiveSource,
     Match,
     MediaSource,
@@ -262,7 +263,9 @@ class LiveListening:
     async def resolve(self, target: Target) -> MediaSource:
         return LiveSource(channel=target.name, playlist=URL("https://a.example/"), broadcast=BROADCAST)
 
-    async def takes(self, source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+    async def takes(
+        self, source: MediaSource, seconds: float, listing: Listing | None = None
+    ) -> AsyncGenerator[Recording]:
         self.heard_of.append(source)
         yield recording(seconds, self._begun)
 

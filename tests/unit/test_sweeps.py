@@ -417,10 +417,11 @@ def test_p6_wherever_a_request_is_cancelled_others_are_answered(others: str, lis
     raise AssertionError("it never ran to its end")
 
 
+@pytest.mark.parametrize("target", [TARGETS["clip"], TARGETS["live"]], ids=["clip", "live"])
 @pytest.mark.parametrize("drain_seconds", [0.0, 60.0])
-def test_p6_whenever_the_server_stops_each_request_gets_an_answer_or_a_reason(drain_seconds: float) -> None:
-    target = TARGETS["clip"]
-
+def test_p6_whenever_the_server_stops_each_request_gets_an_answer_or_a_reason(
+    drain_seconds: float, target: Target
+) -> None:
     async def stopped(server: Server, number: int) -> bool:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)

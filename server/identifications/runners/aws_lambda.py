@@ -19,6 +19,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.recognizer_override import RecognizerOverride
@@ -88,7 +89,10 @@ class LambdaWork:
         target: Target,
         on_stage: OnStage,
         on_heard: Callable[[], None],
+        *,
+        ahead: AskedAhead | None = None,
     ) -> JobOutcome | None:
+        assert ahead is None, "the function asks Twitch by itself"
         del on_heard  # the function stores the answer, and its invocation ends after that
         assert not isinstance(target, FileTarget | UploadTarget), "a function cannot read files of this machine"
         chosen = await self._chosen()

@@ -51,6 +51,11 @@ class FairQueue:
         """Jobs that wait for their turn."""
         return sum(map(len, self._queues.values()))
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether the next job would have its turn at once."""
+        return self._running < self._max_running and not self.queued
+
     @contextmanager
     def reserve(self, caller: str | None) -> Generator[Reservation]:
         """Room for one job while the block runs. Raises TwitchAudioError `busy` when the caller gets none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.pipeline import Pipeline
@@ -29,6 +30,8 @@ class InProcessRunner(QueuedRunner):
             target: Target,
             on_stage: OnStage,
             on_heard: Callable[[], None],
+            *,
+            ahead: AskedAhead | None,
         ) -> JobOutcome | None:
             return await pipeline.run(
                 lease,
@@ -36,12 +39,14 @@ class InProcessRunner(QueuedRunner):
                 target,
                 store=store,
                 heard_before=heard_before,
+                ahead=ahead,
                 on_stage=on_stage,
                 on_heard=on_heard,
             )
 
         super().__init__(
             work,
+            ask_ahead=pipeline.asked_ahead,
             store=store,
             clock=clock,
             max_running=max_running,

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Final, Protocol
 
+from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
@@ -30,12 +31,19 @@ class Work(Protocol):
         target: Target,
         on_stage: OnStage,
         on_heard: Callable[[], None],
+        *,
+        ahead: AskedAhead | None,
     ) -> JobOutcome | None:
         """The finished identification; None when the lease was lost to another owner.
 
-        It calls `on_heard` when only storing is left, for which no other job should have to wait.
+        It calls `on_heard` when only storing is left, for which no other job should have to wait. `ahead`: what
+        was asked for while the lease was claimed.
         """
         ...
+
+
+AskAhead = Callable[[Target], AbstractAsyncContextManager[AskedAhead | None]]
+"""Asks Twitch about a target while the lease of its job is claimed; see `Pipeline.asked_ahead`."""
 
 
 class QueuedRunner:
@@ -50,7 +58,9 @@ class QueuedRunner:
         max_running: int,
         max_queued: int,
         max_queue_seconds: float = MAX_QUEUE_SECONDS,
+        ask_ahead: AskAhead | None = None,
     ) -> None:
+        self._ask_ahead = ask_ahead
         self._work = work
         self._store = store
         self._clock = clock
@@ -74,6 +84,15 @@ class QueuedRunner:
         """
         return self._queue.reserve(caller)
 
+    @asynccontextmanager
+    async def asked_ahead(self, target: Target) -> AsyncGenerator[AskedAhead | None]:
+        """What is asked for ahead of a job that need not wait for its turn; None otherwise."""
+        if self._ask_ahead is None or not self._queue.has_turn:
+            yield None
+            return
+        async with self._ask_ahead(target) as ahead:
+            yield ahead
+
     async def run(
         self,
         reservation: Reservation,
@@ -81,6 +100,8 @@ class QueuedRunner:
         identification: Identification,
         target: Target,
         on_stage: OnStage,
+        *,
+        ahead: AskedAhead | None = None,
     ) -> JobOutcome | None:
         """Do the job: the finished identification, or None when the lease was lost to another owner."""
         with self._queue.turn(reservation) as turn:
@@ -90,7 +111,7 @@ class QueuedRunner:
             if not turn.done():
                 return await self._give_up(current, identification)
             on_heard = partial(self._queue.only_stores, reservation)
-            return await self._work(current, identification, target, on_stage, on_heard)
+            return await self._work(current, identification, target, on_stage, on_heard, ahead=ahead)
 
     async def _wait(self, turn: asyncio.Future[None], lease: Lease) -> Lease | None:
         """Keep the lease alive until it is the job's turn or too late; None when the lease was lost."""
