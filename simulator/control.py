@@ -1,29 +1,90 @@
 """The control endpoint: switches faults and settings over HTTP, and lists the requests so far."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from simulator.accounts import OWN_APPLICATION, Accounts
+from simulator.accounts import OWN_APPLICATION
 from simulator.channel import Channel
 from simulator.clip import Clip
 from simulator.clock import iso
-from simulator.faults import Fault, FaultKind, FaultPlan, Step
+from simulator.faults import Fault, Step
 from simulator.program import NowPlaying
-from simulator.switches import SwitchError
 from simulator.transport import Transport
 from simulator.video import Video
 from simulator.world import World
 
 Json = dict[str, Any]
-W = TypeVar("W", Step, FaultKind)
+T = TypeVar("T")
 
-_FAULT_FIELDS: Final = frozenset(
-    {"step", "kind", "status", "seconds", "times", "only", "retry_after", "retry_after_date"}
-)
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What a request sends, all of it known."""
+
+
+class _Ad(_Body):
+    seconds: float = 30.0
+    started_ago: float = 0.0
+
+
+class _Plan(msgspec.Struct):
+    """What every channel, clip and VOD takes beside its switches."""
+
+    faults: list[Fault] | None = None
+
+
+class _ChannelPlan(_Plan):
+    ad: _Ad | None = None
+
+
+class _Faults(_Body):
+    faults: list[Fault] | None = None
+
+
+class _Removed(_Body):
+    removed: list[str]
+
+
+class _Demands(_Body):
+    demands: list[str]
+
+
+class _Latency(_Body):
+    all_ms: float = 0.0
+    by_step: dict[Step, float] = {}
+
+
+class _Clock(_Body):
+    reset: bool | None = None
+    frozen: bool | None = None
+    advance: float | None = None
+
+
+class _Subscription(_Body):
+    login: str
+    broadcaster: str
+    tier: str | None = "1000"
+
+
+class _Token(_Body):
+    login: str
+    scopes: list[str] = []
+    client_id: str = OWN_APPLICATION.client_id
+
+
+class _Accounts(_Body):
+    viewer: str | msgspec.UnsetType | None = msgspec.UNSET
+    subscription: _Subscription | None = None
+    disconnect: str | None = None
+    rename: dict[str, str] | None = None
+    recycle: dict[str, str] | None = None
+    redirect: dict[str, str] | None = None
+    points_per_minute: float | None = None
+    token: _Token | None = None
 
 
 class ControlRoutes:
@@ -36,38 +97,33 @@ class ControlRoutes:
     def add_to(self, app: web.Application) -> None:
         """Register the control routes with the application."""
         router = app.router
-        router.add_get("/_control", self._state)
-        router.add_post("/_control/channels/{name}", self._channel)
-        router.add_post("/_control/clips/{name}", self._clip)
-        router.add_post("/_control/videos/{name}", self._video)
-        router.add_post("/_control/faults", self._faults)
-        router.add_post("/_control/gql", self._gql)
-        router.add_post("/_control/accounts", self._accounts)
-        router.add_post("/_control/browser", self._browser)
-        router.add_post("/_control/latency", self._latency)
-        router.add_post("/_control/clock", self._clock)
-        router.add_post("/_control/reset", self._reset)
-        router.add_get("/_control/requests", self._requests)
-        router.add_delete("/_control/requests", self._forget)
+        router.add_get("/_control", _answering(self._state))
+        router.add_post("/_control/channels/{name}", _answering(self._channel))
+        router.add_post("/_control/clips/{name}", _answering(self._clip))
+        router.add_post("/_control/videos/{name}", _answering(self._video))
+        router.add_post("/_control/faults", _answering(self._faults))
+        router.add_post("/_control/gql", _answering(self._gql))
+        router.add_post("/_control/accounts", _answering(self._accounts))
+        router.add_post("/_control/browser", _answering(self._browser))
+        router.add_post("/_control/latency", _answering(self._latency))
+        router.add_post("/_control/clock", _answering(self._clock))
+        router.add_post("/_control/reset", _answering(self._reset))
+        router.add_get("/_control/requests", _answering(self._requests))
+        router.add_delete("/_control/requests", _answering(self._forget))
 
-    async def _state(self, _request: web.Request) -> web.Response:
+    async def _state(self, _request: web.Request) -> Json:
         world = self._world
-        return web.json_response(
-            {
-                "time": iso(world.clock.now()),
-                "frozen": world.clock.frozen,
-                "latency": {
-                    "all_ms": self._transport.latency.all_ms,
-                    "by_step": self._transport.latency.by_step or {},
-                },
-                "faults": _faults_json(world.faults),
-                "browser": self._browser_json(),
-                "gql": self._gql_json(),
-                "channels": {name: self._channel_json(channel) for name, channel in world.channels.items()},
-                "clips": {name: _clip_json(clip) for name, clip in world.clips.items()},
-                "videos": {name: _video_json(video) for name, video in world.videos.items()},
-            }
-        )
+        return {
+            "time": iso(world.clock.now()),
+            "frozen": world.clock.frozen,
+            "latency": self._latency_json(),
+            "faults": world.faults.active,
+            "browser": self._browser_json(),
+            "gql": self._gql_json(),
+            "channels": {name: self._channel_json(channel) for name, channel in world.channels.items()},
+            "clips": {name: _clip_json(clip) for name, clip in world.clips.items()},
+            "videos": {name: _video_json(video) for name, video in world.videos.items()},
+        }
 
     def _channel_json(self, channel: Channel) -> Json:
         return {
@@ -80,68 +136,44 @@ class ControlRoutes:
                 "recording": channel.recording_id if channel.live and channel.switches.recorded else None,
             },
             "now_playing": _playing_json(channel.playing_at()),
-            "switches": asdict(channel.switches),
-            "faults": _faults_json(channel.faults),
+            "switches": channel.switches,
+            "faults": channel.faults.active,
         }
 
-    async def _channel(self, request: web.Request) -> web.Response:
+    async def _channel(self, request: web.Request) -> Json:
         channel = self._world.channels.get(request.match_info["name"].lower())
         if channel is None:
-            return _refused(404, "there is no such channel")
-        body = await _body(request)
-        ad = body.pop("ad", None)
-        faults = _faults_from(body.pop("faults", None))
-        _apply(channel.configure, body)
-        if ad is not None:
-            _start_ad(channel, ad)
-        if faults is not None:
-            channel.faults.set(*faults)
-        return web.json_response(self._channel_json(channel))
+            raise _refused(404, "there is no such channel")
+        plan = await _configure(request, channel, _ChannelPlan)
+        if plan.ad is not None:
+            channel.start_ad(plan.ad.seconds, started_ago=plan.ad.started_ago)
+        return self._channel_json(channel)
 
-    async def _clip(self, request: web.Request) -> web.Response:
+    async def _clip(self, request: web.Request) -> Json:
         clip = self._world.clips.get(request.match_info["name"])
         if clip is None:
-            return _refused(404, "there is no such clip")
-        await _configure(request, clip)
-        return web.json_response(_clip_json(clip))
+            raise _refused(404, "there is no such clip")
+        await _configure(request, clip, _Plan)
+        return _clip_json(clip)
 
-    async def _video(self, request: web.Request) -> web.Response:
+    async def _video(self, request: web.Request) -> Json:
         video = self._world.video(request.match_info["name"])
         if video is None:
-            return _refused(404, "there is no such video")
-        await _configure(request, video)
-        return web.json_response(_video_json(video))
+            raise _refused(404, "there is no such video")
+        await _configure(request, video, _Plan)
+        return _video_json(video)
 
-    async def _faults(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        faults = _faults_from(body.pop("faults", []))
-        _nothing_else(body, "faults")
-        self._world.faults.set(*(faults or ()))
-        return web.json_response(_faults_json(self._world.faults))
+    async def _faults(self, request: web.Request) -> object:
+        self._world.faults.set(*((await _read(request, _Faults)).faults or ()))
+        return self._world.faults.active
 
-    async def _gql(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        removed = body.pop("removed", None)
-        _nothing_else(body, "removed")
-        if not isinstance(removed, list):
-            raise _bad("removed takes a list of fields, such as Clip.assets")
-        try:
-            self._world.remove_fields(*map(str, cast("list[object]", removed)))
-        except ValueError as error:
-            raise _bad(str(error)) from error
-        return web.json_response(self._gql_json())
+    async def _gql(self, request: web.Request) -> Json:
+        self._world.remove_fields(*(await _read(request, _Removed)).removed)
+        return self._gql_json()
 
-    async def _browser(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        demands = body.pop("demands", None)
-        _nothing_else(body, "demands")
-        if not isinstance(demands, list):
-            raise _bad("demands takes a list of names, such as page")
-        try:
-            self._transport.demand(*map(str, cast("list[object]", demands)))
-        except ValueError as error:
-            raise _bad(str(error)) from error
-        return web.json_response(self._browser_json())
+    async def _browser(self, request: web.Request) -> Json:
+        self._transport.demand(*(await _read(request, _Demands)).demands)
+        return self._browser_json()
 
     def _browser_json(self) -> Json:
         return {"demands": sorted(self._transport.demands)}
@@ -149,197 +181,106 @@ class ControlRoutes:
     def _gql_json(self) -> Json:
         return {"removed": sorted(self._world.removed_fields)}
 
-    async def _accounts(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        known = "viewer, subscription, redirect, points_per_minute, token, disconnect, rename, recycle"
-        _nothing_else({name: 0 for name in body if name not in known.split(", ")}, known)
+    def _latency_json(self) -> Json:
+        latency = self._transport.latency
+        return {"all_ms": latency.all_ms, "by_step": latency.by_step or {}}
+
+    async def _accounts(self, request: web.Request) -> Json:
+        body = await _read(request, _Accounts)
+        try:
+            return self._change_accounts(body)
+        except KeyError as error:
+            raise _refused(400, f"unknown: {error}") from error
+
+    def _change_accounts(self, body: _Accounts) -> Json:
         accounts = self._world.accounts
-        answer: Json = {}
-        try:
-            if "viewer" in body:
-                accounts.sign_in(body["viewer"])
-            if "subscription" in body:
-                _subscribe(accounts, body["subscription"])
-            if "disconnect" in body:
-                accounts.disconnect(body["disconnect"])
-            if "rename" in body:
-                self._world.rename(str(body["rename"]["login"]), str(body["rename"]["to"]))
-            if "recycle" in body:
-                self._world.recycle(str(body["recycle"]["login"]), str(body["recycle"]["like"]))
-            if "redirect" in body:
-                accounts.allow_redirect(body["redirect"]["client_id"], str(body["redirect"]["uri"]))
-            if "points_per_minute" in body:
-                accounts.limit(_number(body["points_per_minute"], "points_per_minute"))
-            if "token" in body:
-                wanted = cast("Json", body["token"])
-                client_id = wanted.get("client_id", OWN_APPLICATION.client_id)
-                scopes = [str(scope) for scope in wanted.get("scopes", [])]
-                answer["token"] = accounts.token_for(wanted["login"], *scopes, client_id=client_id)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise _bad(f"unknown or missing: {error}") from error
-        return web.json_response(answer)
+        if body.viewer is not msgspec.UNSET:
+            accounts.sign_in(body.viewer)
+        if (wanted := body.subscription) is not None:
+            if wanted.tier is None:
+                accounts.unsubscribe(wanted.login, wanted.broadcaster)
+            else:
+                accounts.subscribe(wanted.login, wanted.broadcaster, wanted.tier)
+        if body.disconnect is not None:
+            accounts.disconnect(body.disconnect)
+        if body.rename is not None:
+            self._world.rename(body.rename["login"], body.rename["to"])
+        if body.recycle is not None:
+            self._world.recycle(body.recycle["login"], body.recycle["like"])
+        if body.redirect is not None:
+            accounts.allow_redirect(body.redirect["client_id"], body.redirect["uri"])
+        if body.points_per_minute is not None:
+            accounts.limit(body.points_per_minute)
+        if (token := body.token) is None:
+            return {}
+        return {"token": accounts.token_for(token.login, *token.scopes, client_id=token.client_id)}
 
-    async def _latency(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        all_ms = _number(body.pop("all_ms", 0), "all_ms")
-        by_step: dict[Step, float] = {}
-        steps = body.pop("by_step", {})
-        _nothing_else(body, "all_ms, by_step")
-        if not isinstance(steps, dict):
-            raise _bad("by_step takes an object of milliseconds by step")
-        for name, value in cast("Json", steps).items():
-            by_step[_word(Step, name, "step")] = _number(value, name)
-        try:
-            self._transport.latency.set(all_ms, by_step)
-        except ValueError as error:
-            raise _bad(str(error)) from error
-        return web.json_response({"all_ms": all_ms, "by_step": by_step})
+    async def _latency(self, request: web.Request) -> Json:
+        body = await _read(request, _Latency)
+        self._transport.latency.set(body.all_ms, body.by_step)
+        return self._latency_json()
 
-    async def _clock(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        reset, frozen, advance = body.pop("reset", None), body.pop("frozen", None), body.pop("advance", None)
-        _nothing_else(body, "advance, frozen, reset")
-        for name, value in (("reset", reset), ("frozen", frozen)):
-            if value is not None and not isinstance(value, bool):
-                raise _bad(f"{name} takes true or false")
+    async def _clock(self, request: web.Request) -> Json:
+        body = await _read(request, _Clock)
         clock = self._world.clock
-        if reset:
+        if body.reset:
             clock.reset()
-        if frozen is not None:
-            (clock.freeze if frozen else clock.resume)()
-        if advance is not None:
-            clock.advance(_number(advance, "advance"))
-        return web.json_response({"time": iso(clock.now()), "frozen": clock.frozen})
+        if body.frozen is not None:
+            (clock.freeze if body.frozen else clock.resume)()
+        if body.advance is not None:
+            clock.advance(body.advance)
+        return {"time": iso(clock.now()), "frozen": clock.frozen}
 
-    async def _reset(self, _request: web.Request) -> web.Response:
+    async def _reset(self, _request: web.Request) -> Json:
         self._world.reset()
         self._transport.latency.set()
         self._transport.demand()
         self._transport.log.clear()
-        return web.json_response({"reset": True})
+        return {"reset": True}
 
-    async def _requests(self, request: web.Request) -> web.Response:
+    async def _requests(self, request: web.Request) -> Json:
         limit = request.query.get("limit", "100")
         if not limit.isdecimal() or not int(limit):
-            return _refused(400, "limit takes a whole number of at least 1")
-        records = self._transport.log.records[-int(limit) :]
-        return web.json_response(
-            {"counts": self._transport.log.counts, "requests": [record.to_json() for record in records]}
-        )
+            raise _refused(400, "limit takes a whole number of at least 1")
+        return {"counts": self._transport.log.counts, "requests": self._transport.log.records[-int(limit) :]}
 
-    async def _forget(self, _request: web.Request) -> web.Response:
+    async def _forget(self, _request: web.Request) -> Json:
         self._transport.log.clear()
-        return web.json_response({"counts": {}})
+        return {"counts": {}}
 
 
-def _bad(text: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=json.dumps({"error": text}), content_type="application/json")
+def _answering(handler: Callable[[web.Request], Awaitable[object]]) -> Handler:
+    """Sends what a handler gives as JSON, and the reason as 400 where it refuses what it was given."""
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            body = await handler(request)
+        except (ValueError, RecursionError) as error:
+            raise _refused(400, str(error)) from error
+        return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+
+    return answer
 
 
-def _refused(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)
+def _refused(status: int, text: str) -> web.HTTPException:
+    kind = web.HTTPNotFound if status == 404 else web.HTTPBadRequest
+    return kind(text=json.dumps({"error": text}), content_type="application/json")
 
 
-async def _body(request: web.Request) -> Json:
-    try:
-        body = json.loads(await request.read() or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise _bad("the body is no JSON") from error
-    if not isinstance(body, dict):
-        raise _bad("the body takes a JSON object")
-    return cast("Json", body)
+async def _read(request: web.Request, kind: type[T]) -> T:
+    return msgspec.json.decode(await request.read() or b"{}", type=kind)
 
 
-def _nothing_else(body: Mapping[str, object], known: str) -> None:
-    if body:
-        raise _bad(f"unknown: {', '.join(sorted(body))}; known: {known}")
+P = TypeVar("P", bound=_Plan)
 
 
-def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _bad(f"{name} takes a number")
-    return float(value)
-
-
-def _word(kind: type[W], value: object, name: str) -> W:
-    try:
-        return kind(str(value))
-    except ValueError as error:
-        raise _bad(f"{name} takes one of {', '.join(kind)}, not {value!r}") from error
-
-
-def _faults_from(value: object) -> list[Fault] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise _bad("faults takes a list")
-    return [_fault_from(item) for item in cast("list[object]", value)]
-
-
-def _fault_from(item: object) -> Fault:
-    if not isinstance(item, dict):
-        raise _bad("a fault is an object with step and kind")
-    given = cast("Json", item)
-    _nothing_else(dict.fromkeys(given.keys() - _FAULT_FIELDS, 0), ", ".join(sorted(_FAULT_FIELDS)))
-    step = _word(Step, given.get("step"), "step")
-    kind = _word(FaultKind, given.get("kind"), "kind")
-    times, only, retry_after = given.get("times"), given.get("only"), given.get("retry_after")
-    as_date = given.get("retry_after_date")
-    if not isinstance(as_date, (bool, type(None))):
-        raise _bad("retry_after_date takes true or false")
-    try:
-        return Fault(
-            step=step,
-            kind=kind,
-            status=int(_number(given.get("status", 503), "status")),
-            seconds=_number(given.get("seconds", 1.0), "seconds"),
-            times=None if times is None else int(_number(times, "times")),
-            only=None if only is None else str(only),
-            retry_after=None if retry_after is None else int(_number(retry_after, "retry_after")),
-            retry_after_date=bool(as_date),
-        )
-    except ValueError as error:
-        raise _bad(str(error)) from error
-
-
-def _apply(configure: Callable[..., None], changes: Json) -> None:
-    try:
-        configure(**changes)
-    except SwitchError as error:
-        raise _bad(str(error)) from error
-
-
-async def _configure(request: web.Request, thing: Clip | Video) -> None:
-    body = await _body(request)
-    faults = _faults_from(body.pop("faults", None))
-    _apply(thing.configure, body)
-    if faults is not None:
-        thing.faults.set(*faults)
-
-
-def _start_ad(channel: Channel, ad: object) -> None:
-    if not isinstance(ad, dict):
-        raise _bad("ad takes an object with seconds and started_ago")
-    given = dict(cast("Json", ad))
-    seconds = _number(given.pop("seconds", 30.0), "seconds")
-    started_ago = _number(given.pop("started_ago", 0.0), "started_ago")
-    _nothing_else(given, "seconds, started_ago")
-    try:
-        channel.start_ad(seconds, started_ago=started_ago)
-    except ValueError as error:
-        raise _bad(str(error)) from error
-
-
-def _subscribe(accounts: Accounts, wanted: Json) -> None:
-    tier = wanted.get("tier", "1000")
-    if tier is None:
-        accounts.unsubscribe(wanted["login"], wanted["broadcaster"])
-    else:
-        accounts.subscribe(wanted["login"], wanted["broadcaster"], str(tier))
-
-
-def _faults_json(plan: FaultPlan) -> list[Json]:
-    return [asdict(fault) for fault in plan.active]
+async def _configure(request: web.Request, thing: Channel | Clip | Video, kind: type[P]) -> P:
+    """Set switches and faults; returns what the body has beside its switches."""
+    plan, body = await _read(request, kind), await _read(request, Json)
+    thing.configure(**{name: value for name, value in body.items() if name not in kind.__struct_fields__})
+    if plan.faults is not None:
+        thing.faults.set(*plan.faults)
+    return plan
 
 
 def _playing_json(playing: NowPlaying | None) -> Json | None:
@@ -355,8 +296,8 @@ def _clip_json(clip: Clip) -> Json:
         "channel": clip.plan.login,
         "seconds": round(clip.seconds, 3),
         "songs": [item.song.title for item in clip.plan.playlist.items],
-        "switches": asdict(clip.switches),
-        "faults": _faults_json(clip.faults),
+        "switches": clip.switches,
+        "faults": clip.faults.active,
     }
 
 
@@ -366,6 +307,6 @@ def _video_json(video: Video) -> Json:
         "channel": video.plan.login,
         "seconds": round(video.program.seconds, 3),
         "songs": [item.song.title for item in video.plan.playlist.items],
-        "switches": asdict(video.switches),
-        "faults": _faults_json(video.faults),
+        "switches": video.switches,
+        "faults": video.faults.active,
     }

@@ -1,9 +1,10 @@
 """Faults that can be simulated for a channel, a clip, a VOD or everything."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from simulator.renditions import RENDITION_NAMES
 
@@ -151,8 +152,7 @@ TRAITS: Final = {
 the names of its token, a rendition."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A fault at a step. `times`: how often, None for always. `seconds`: the duration of slow and drip.
 
     `only`: one of the step's TRAITS; other requests are spared. `retry_after`: seconds in a `Retry-After` header

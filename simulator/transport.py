@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import gzip
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -46,10 +46,6 @@ class RequestRecord:
     status: int
     delay_seconds: float
     fault: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The record in the control endpoint's JSON form."""
-        return asdict(self)
 
 
 _LOGGED_HEADERS: Final = (

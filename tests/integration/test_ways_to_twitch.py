@@ -1,11 +1,11 @@
 """What is sent to Twitch, request by request, and the ways around what fails, on the simulated Twitch."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from msgspec.structs import replace
 from yarl import URL
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
