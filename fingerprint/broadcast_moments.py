@@ -23,13 +23,8 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import Target
 from fingerprint.domain.time_line import TimeLine
-from fingerprint.ports import (
-    ClipSource,
-    HeardBefore,
-    LiveSource,
-    MediaSource,
-    VideoSource,
-)
+from fingerprint.job_ports import HeardBefore
+from fingerprint.ports import ClipSource, LiveSource, MediaSource, VideoSource
 from fingerprint.takes import TakesSoFar
 
 NEAR_SECONDS: Final = 600.0

@@ -8,7 +8,7 @@ from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.domain.time_line import Span, broadcast_of, span_of
-from fingerprint.ports import JobStore
+from fingerprint.job_ports import JobStore
 
 NEAR: Final = timedelta(minutes=2)
 """How long after a time what was heard then may have been asked for."""
@@ -18,7 +18,7 @@ NEAR_ANSWERS: Final = 10
 
 
 class HeardInAnswers:
-    """The time lines that a store's answers make. Satisfies `fingerprint.ports.HeardBefore`."""
+    """The time lines that a store's answers make. Satisfies `fingerprint.job_ports.HeardBefore`."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store

@@ -27,7 +27,7 @@ from fingerprint.domain.targets import (
     clip_target,
     video_target,
 )
-from fingerprint.ports import Lease
+from fingerprint.job_ports import Lease
 from fingerprint.wire import Json
 
 

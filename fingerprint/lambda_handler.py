@@ -21,13 +21,14 @@ from typing import Final, Protocol
 from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import Identification, abandoned
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
+from fingerprint.job_ports import LEASE_SECONDS, Claimed, JobOutcome, JobStore
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.clean import clean
 from fingerprint.lambda_event import JobEvent, event_from_json
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, JobOutcome, JobStore
+from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderGuards
 from fingerprint.recognizer_choice import RecognizerChoice, chosen_instead, unusable_reason
 from fingerprint.remote_catalogs.follower import CatalogFollower

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from fingerprint.domain.identification import Identification, Stage
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.job_ports import LEASE_SECONDS, JobOutcome, JobStore, Lease
+from fingerprint.ports import Clock, OnStage
 from fingerprint.tasks import cancel_and_wait
 
 STORE_SECONDS: Final = 3 * LEASE_SECONDS

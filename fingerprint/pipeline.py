@@ -26,17 +26,14 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, yet_to_come
 from fingerprint.heard_before import HeardInAnswers
+from fingerprint.job_ports import HeardBefore, JobOutcome, JobStore, Lease
 from fingerprint.leased_job import LeasedJob
 from fingerprint.ports import (
     Capture,
     ClipSource,
     Clock,
     FileSource,
-    HeardBefore,
-    JobOutcome,
-    JobStore,
     LearnedCatalog,
-    Lease,
     Listing,
     LiveSource,
     Match,

@@ -21,8 +21,8 @@ from fingerprint.domain.targets import FileTarget, VideoTarget
 from fingerprint.domain.text import clock_text
 from fingerprint.domain.time_line import TimeLine, speed_of
 from fingerprint.domain.tracklist import HeardPiece, Tracklist
+from fingerprint.job_ports import HeardBefore
 from fingerprint.ports import (
-    HeardBefore,
     Match,
     MediaResolver,
     Recognition,

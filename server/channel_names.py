@@ -21,7 +21,8 @@ from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError, channel_renamed
-from fingerprint.ports import Broadcaster, ChannelDirectory, Clock, JobOutcome
+from fingerprint.job_ports import JobOutcome
+from fingerprint.ports import Broadcaster, ChannelDirectory, Clock
 from fingerprint.single_flight import SingleFlightCache
 from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.channel_name_table import (

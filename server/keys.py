@@ -8,9 +8,10 @@ from yarl import URL
 
 from fingerprint.background import Background
 from fingerprint.database import Database
+from fingerprint.job_ports import JobStore
 from fingerprint.links.media import LinkMedia
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Clock, JobStore
+from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderGuards
 from server.access.identity.forwarding import UntrustedForwarding
 from server.access.identity.operator_link import OperatorLink

@@ -20,8 +20,9 @@ from fingerprint.background import Background
 from fingerprint.catalog.recognition_pool import RecognitionPool
 from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.job_ports import JobStore
 from fingerprint.media.decoder import DecoderPool
-from fingerprint.ports import Clock, JobStore
+from fingerprint.ports import Clock
 from fingerprint.upserts import insert_all, lock
 from fingerprint.worker_pool import WorkerPool
 from server import migrations

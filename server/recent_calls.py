@@ -7,7 +7,8 @@ from typing import Final
 
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Clock, JobOutcome
+from fingerprint.job_ports import JobOutcome
+from fingerprint.ports import Clock
 
 IN_A_ROW: Final = 5
 """So many questions one after the other have to fail, before it is more than one channel's trouble."""

@@ -18,7 +18,8 @@ from fingerprint.background import Background
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.ports import Clock, JobOutcome
+from fingerprint.job_ports import JobOutcome
+from fingerprint.ports import Clock
 from fingerprint.providers.guard import ProviderStatus
 from fingerprint.worker_pool import WorkerPool
 from server.observability import Histogram, Metrics

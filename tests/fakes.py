@@ -22,18 +22,13 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.domain.time_line import span_of
+from fingerprint.job_ports import MAX_LEASE_AHEAD_SECONDS, Claim, Claimed, Finished, Held, Lease
 from fingerprint.jobs.clean import clean
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import (
-    MAX_LEASE_AHEAD_SECONDS,
-    Claim,
-    Claimed,
     ClipSource,
     Clock,
     FileSource,
-    Finished,
-    Held,
-    Lease,
     Listing,
     LiveSource,
     Match,

@@ -11,8 +11,9 @@ from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
+from fingerprint.job_ports import JobStore
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import Clock, JobStore
+from fingerprint.ports import Clock
 
 if TYPE_CHECKING:
     from fingerprint.database import Database

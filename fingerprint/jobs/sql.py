@@ -29,12 +29,13 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, Target, asked_now
 from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
+from fingerprint.job_ports import Claim, Claimed, Finished, Held, Lease
 from fingerprint.jobs import sql_statements as statements
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.sql_forget import forget_channel
 from fingerprint.jobs.sql_rows import identification_of, moment_column, target_key
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
+from fingerprint.ports import Clock
 from fingerprint.upserts import insert_new
 from fingerprint.wire import to_json
 

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Select, Update, bindparam, insert, or_, selec
 
 from fingerprint.database import heard_spans, identifications, leases
 from fingerprint.domain.identification import Stage, Status
-from fingerprint.ports import MAX_HEARD, MAX_LEASE_AHEAD_SECONDS, Lease
+from fingerprint.job_ports import MAX_HEARD, MAX_LEASE_AHEAD_SECONDS, Lease
 
 _OF_TARGET: Final = leases.c.target_key == bindparam("key")
 # The lease's row, while no other owner has claimed the target.

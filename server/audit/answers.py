@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Final
 
 from fingerprint.domain.identification import Status
-from fingerprint.ports import Clock, JobOutcome
+from fingerprint.job_ports import JobOutcome
+from fingerprint.ports import Clock
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.writer import AuditWriter
 

@@ -14,7 +14,8 @@ from typing import Final, Self
 
 from fingerprint.domain.identification import Identification, Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Clock, JobOutcome
+from fingerprint.job_ports import JobOutcome
+from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from server.access.identity.addresses import Address, sources_of
 from server.access.quotas.budgets import WIDER

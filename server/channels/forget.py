@@ -15,7 +15,8 @@ from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Broadcaster, Clock, JobStore
+from fingerprint.job_ports import JobStore
+from fingerprint.ports import Broadcaster, Clock
 from fingerprint.tasks import cancel_and_wait
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.blacklist_kinds import BlacklistKind

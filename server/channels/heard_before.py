@@ -7,7 +7,7 @@ from fingerprint.domain.broadcasts import Broadcast
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
 from fingerprint.domain.time_line import Span
-from fingerprint.ports import HeardBefore
+from fingerprint.job_ports import HeardBefore
 from server.channels.video_set_list_store import VideoSetListStore
 
 

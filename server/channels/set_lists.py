@@ -11,7 +11,8 @@ from typing import Final, Self
 from cachetools import LRUCache
 
 from fingerprint.domain.identification import Kind
-from fingerprint.ports import Clock, JobOutcome
+from fingerprint.job_ports import JobOutcome
+from fingerprint.ports import Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.access.identity.addresses import Address
 from server.access.quotas.budgets import Allowance, CostBudget

@@ -22,8 +22,9 @@ from fingerprint.catalog.query_print import MAX_PRINT_SECONDS, query_print
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song, Status, song_key
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.job_ports import JobStore
 from fingerprint.jobs.clean import clean_song
-from fingerprint.ports import Clock, JobStore, Match, PrintRecognizer
+from fingerprint.ports import Clock, Match, PrintRecognizer
 from fingerprint.tasks import cancel_and_wait
 from server.channels.unknown_store import SoundPrint, Unknown, UnknownStore
 from server.identifications.jobs import AnswerEnricher

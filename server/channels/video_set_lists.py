@@ -16,8 +16,9 @@ from fingerprint.background import Background, log_unexpected
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
+from fingerprint.job_ports import HeardBefore
 from fingerprint.jobs.clean import clean_song
-from fingerprint.ports import Clock, HeardBefore
+from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait, wait_until_woken
 from fingerprint.whole import WholeRecordings
 from server.channels.video_set_list import VideoSetList

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fingerprint.domain.identification import Identification, IdentificationId, Kind
-from fingerprint.ports import JobStore
+from fingerprint.job_ports import JobStore
 from server.channel_name_table import NameSpan
 from server.channel_names import ChannelNames
 from server.identifications.limits import ServiceLimits

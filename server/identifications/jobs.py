@@ -45,8 +45,9 @@ from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, Target
+from fingerprint.job_ports import LEASE_SECONDS, Claimed, Finished, Held, JobOutcome, JobStore, Lease
 from fingerprint.jobs.clean import clean
-from fingerprint.ports import LEASE_SECONDS, Claimed, Clock, Finished, Held, JobOutcome, JobStore, Lease
+from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait
 from server.identifications.admission import Admit, JobAdmission
 from server.identifications.limits import ServiceLimits

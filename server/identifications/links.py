@@ -8,11 +8,12 @@ from typing import Final, Self
 
 from fingerprint.domain.identification import ExternalIds, Identification, Song
 from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.job_ports import JobStore
 from fingerprint.jobs.clean import clean
 from fingerprint.links.finder import LinkFinder, wanting
 from fingerprint.links.media import FoundMedia, LinkMedia
 from fingerprint.links.store import FoundLinks, LinkStore, song_key
-from fingerprint.ports import Clock, JobStore
+from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait
 
 AT_ONCE_SECONDS: Final = 0.25

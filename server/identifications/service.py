@@ -19,7 +19,8 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
-from fingerprint.ports import Clock, JobOutcome, JobStore
+from fingerprint.job_ports import JobOutcome, JobStore
+from fingerprint.ports import Clock
 from fingerprint.single_flight import SingleFlightCache
 from server.channel_names import ChannelNames
 from server.identifications.admission import Admit

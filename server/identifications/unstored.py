@@ -7,7 +7,8 @@ from typing import Final
 
 from fingerprint.domain.identification import Identification, IdentificationId
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.ports import Clock, JobStore, Lease
+from fingerprint.job_ports import JobStore, Lease
+from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait
 from server.observability import Metrics
 

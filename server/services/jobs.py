@@ -11,11 +11,12 @@ from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.heard_before import HeardInAnswers
+from fingerprint.job_ports import HeardBefore, JobStore
 from fingerprint.jobs import open_job_store
 from fingerprint.jobs.sql_retention import old_answers_deleted
 from fingerprint.links.store import LinkStore
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import ChannelDirectory, HeardBefore, JobStore
+from fingerprint.ports import ChannelDirectory
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.whole import WholeRecordings
 from fingerprint.wiring import make_guards, open_link_finder, open_link_media

@@ -8,9 +8,9 @@ from importlib import import_module
 from aiohttp import web
 
 from fingerprint.catalog.recognition_pool import RecognitionPool
+from fingerprint.job_ports import HeardBefore
 from fingerprint.media.decoder import DecoderPool
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import HeardBefore
 from fingerprint.remote_catalogs.follower import CatalogFollower
 from fingerprint.settings import SettingsError
 from fingerprint.whole import WholeRecordings

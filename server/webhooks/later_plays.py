@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from fingerprint.domain.identification import Identification, Kind
-from fingerprint.ports import JobStore
+from fingerprint.job_ports import JobStore
 from server.identifications.set_list import LONGEST_GAP, plays
 from server.owner_choices.choices import ChannelChoices, Visibility
 from server.webhooks.messages import EventType, Webhook, play_message

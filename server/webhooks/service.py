@@ -14,7 +14,8 @@ from typing import Final, Self, TypeVar
 from fingerprint.background import Background, log_unexpected
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.ports import Clock, JobOutcome, JobStore
+from fingerprint.job_ports import JobOutcome, JobStore
+from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.scopes import WEBHOOKS

@@ -4,7 +4,7 @@ import dataclasses
 
 from fingerprint.domain.identification import BroadcastMoment, Heard
 from fingerprint.domain.targets import Target
-from fingerprint.ports import Claimed, JobStore
+from fingerprint.job_ports import Claimed, JobStore
 from tests.builders import NOON, answered
 
 

@@ -10,7 +10,7 @@ import pytest
 from fingerprint.database import Database, open_database
 from fingerprint.domain.identification import Stage, Status
 from fingerprint.domain.targets import ChannelTarget
-from fingerprint.ports import Claimed, JobStore
+from fingerprint.job_ports import Claimed, JobStore
 from server import migrations
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames

@@ -1,4 +1,4 @@
-"""What every job store promises (`fingerprint.ports.JobStore`), for each adapter."""
+"""What every job store promises (`fingerprint.job_ports.JobStore`), for each adapter."""
 
 import asyncio
 import dataclasses
@@ -27,12 +27,12 @@ from fingerprint.domain.identification import (
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget, ago_target
 from fingerprint.domain.time_line import span_of
+from fingerprint.job_ports import Claim, Claimed, Finished, Held, JobStore
 from fingerprint.jobs import sql
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.ports import Claim, Claimed, Finished, Held, JobStore
 from server import migrations
 from tests.builders import NOON, song
 from tests.emulators import Emulator, create_lasting_tables

@@ -21,11 +21,11 @@ from fingerprint import database
 from fingerprint.database import open_database
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, Status
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
+from fingerprint.job_ports import Claimed, Finished, JobStore
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.ports import Claimed, Finished, JobStore
 from server import migrations
 from tests.builders import NOON, song
 from tests.emulators import Emulator, create_lasting_tables

@@ -20,9 +20,10 @@ from fingerprint.domain.budgets import Budget, Counted, Period
 from fingerprint.domain.identification import ExternalIds, Identification, IdentificationId
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget
+from fingerprint.job_ports import Claimed, Held
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.links.store import FoundLinks, LinkStore
-from fingerprint.ports import Broadcaster, Claimed, Held
+from fingerprint.ports import Broadcaster
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.setting_formats import Secret
 from server import migrations

@@ -12,10 +12,10 @@ from fingerprint.configured_database import database_url
 from fingerprint.database import Database, heard_spans, identifications, leases, open_database, to_us
 from fingerprint.domain.identification import BroadcastMoment, Heard, Identification, Stage, Status
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
+from fingerprint.job_ports import Claimed, Lease
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.jobs.sql_retention import FAILED_STAY, delete_excess_failures, delete_old_answers
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import Claimed, Lease
 from fingerprint.upserts import insert_all
 from server import migrations
 from server.access.tables import clip_owners

@@ -15,13 +15,13 @@ from botocore.exceptions import BotoCoreError
 from fingerprint.domain.identification import Identification, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
+from fingerprint.job_ports import Claimed, Finished, Held
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, open_client, translated
 from fingerprint.jobs.dynamodb.expiry import Expiry
 from fingerprint.jobs.dynamodb.job_items import JobItems
 from fingerprint.jobs.dynamodb.places import JobTables
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
-from fingerprint.ports import Claimed, Finished, Held
 from fingerprint.settings import SettingsError
 from tests.builders import NOON, song
 from tests.dynamodb_proxy import Break, DynamoDbProxy, standing_before

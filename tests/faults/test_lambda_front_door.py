@@ -15,10 +15,10 @@ from aiohttp import ClientSession, web
 
 from fingerprint.clock import SystemClock
 from fingerprint.domain.identification import Stage, Status
+from fingerprint.job_ports import JobStore
 from fingerprint.jobs import open_job_store
 from fingerprint.lambda_event import event_from_json
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import JobStore
 from fingerprint.wire import to_json
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits

@@ -24,11 +24,11 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target
+from fingerprint.job_ports import Claimed, Finished
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.items import seat_key, song_attributes
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
-from fingerprint.ports import Claimed, Finished
 from tests.builders import NOON, song
 from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock

@@ -15,8 +15,9 @@ from fingerprint.clock import SystemClock
 from fingerprint.database import Database, heard_spans, identifications
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Status
 from fingerprint.domain.targets import ClipTarget, Target, VideoTarget
+from fingerprint.job_ports import Claimed
 from fingerprint.jobs.sql import SqlJobStore
-from fingerprint.ports import Broadcaster, Claimed
+from fingerprint.ports import Broadcaster
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames
 from server.channels.forget import ChannelForgetter

@@ -17,10 +17,10 @@ from fingerprint.configured_database import open_configured_database
 from fingerprint.domain.identification import Identification, IdentificationId, Status
 from fingerprint.domain.problems import ProblemCode
 from fingerprint.domain.targets import ClipTarget
+from fingerprint.job_ports import Claimed, JobStore
 from fingerprint.jobs import open_job_store
 from fingerprint.lambda_handler import Function
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import Claimed, JobStore
 from fingerprint.settings import read_settings
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits

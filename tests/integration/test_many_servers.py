@@ -19,9 +19,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientResponse, ClientSession
 
+from fingerprint.job_ports import LEASE_SECONDS
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
-from fingerprint.ports import LEASE_SECONDS
 from tests.api_client import ASK, next_event
 from tests.bench.herd import Client, Server, connect, post, started
 from tests.emulators import Emulator

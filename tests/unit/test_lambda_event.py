@@ -10,8 +10,8 @@ from fingerprint.domain.budgets import parse_budgets
 from fingerprint.domain.identification import IdentificationId
 from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, TwitchTarget, VideoTarget
+from fingerprint.job_ports import Lease
 from fingerprint.lambda_event import InvalidEventError, JobEvent, event_from_json, event_to_json
-from fingerprint.ports import Lease
 
 ID = IdentificationId("job-1")
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)

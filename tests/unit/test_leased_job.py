@@ -11,8 +11,9 @@ import pytest
 
 from fingerprint.domain.identification import Identification, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.job_ports import LEASE_SECONDS, JobOutcome, JobStore, Lease
 from fingerprint.leased_job import LeasedJob
-from fingerprint.ports import LEASE_SECONDS, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.ports import OnStage
 from tests.builders import NOON, identification
 from tests.fakes import FakeClock
 

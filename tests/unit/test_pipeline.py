@@ -13,19 +13,9 @@ from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, ago_target, moment_target
+from fingerprint.job_ports import LEASE_SECONDS, Claim, Claimed, Lease
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import (
-    LEASE_SECONDS,
-    Claim,
-    Claimed,
-    Lease,
-    Listing,
-    LiveSource,
-    Match,
-    MediaSource,
-    OnStage,
-    Recognition,
-)
+from fingerprint.ports import Listing, LiveSource, Match, MediaSource, OnStage, Recognition
 from tests.builders import NOON, identification, recording, song
 from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
 from tests.virtual_time import run_virtually

@@ -23,12 +23,13 @@ from fingerprint.domain.audio import Recording
 from fingerprint.domain.identification import Identification, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, FileTarget, Target, VideoTarget
+from fingerprint.job_ports import LEASE_SECONDS, Claimed, JobOutcome, Lease
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import Fetched
 from fingerprint.media.host_pauses import HostPauses
 from fingerprint.media.pcm import Decoded
 from fingerprint.pipeline import JOB_SECONDS, Pipeline
-from fingerprint.ports import LEASE_SECONDS, Claimed, JobOutcome, Lease, OnStage, Recognition
+from fingerprint.ports import OnStage, Recognition
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
 from fingerprint.upstream_settings import TwitchSettings

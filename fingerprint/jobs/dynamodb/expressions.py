@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
+from fingerprint.job_ports import Lease
 from fingerprint.jobs.dynamodb.client import Item
 from fingerprint.jobs.dynamodb.items import number, text
-from fingerprint.ports import Lease
 
 MINE: Final = "#Fence = :fence AND #Owner = :owner"
 WORKING: Final = "#Fence = :fence AND attribute_not_exists(#FinishedAt)"

@@ -46,8 +46,8 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.targets import ChannelTarget, Target, VideoTarget
 from fingerprint.domain.text import clean_text
+from fingerprint.job_ports import MAX_LEASE_AHEAD_SECONDS
 from fingerprint.jobs.dynamodb.client import Item
-from fingerprint.ports import MAX_LEASE_AHEAD_SECONDS
 from fingerprint.wire import from_json, time_from_json, time_to_json, to_json
 
 SEAT: Final = "target#"

@@ -7,6 +7,7 @@ from typing import Any
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import Problem, ProblemCode
 from fingerprint.domain.targets import Target
+from fingerprint.job_ports import Lease
 from fingerprint.jobs.dynamodb.client import JobTable
 from fingerprint.jobs.dynamodb.expiry import Expiry
 from fingerprint.jobs.dynamodb.expressions import BEFORE, EARLIER, WORKING, setting, values_of
@@ -27,7 +28,7 @@ from fingerprint.jobs.dynamodb.items import (
 )
 from fingerprint.jobs.dynamodb.places import JobTables
 from fingerprint.jobs.dynamodb.tables import BY_CHANNEL
-from fingerprint.ports import Clock, Lease
+from fingerprint.ports import Clock
 
 
 class JobItems:

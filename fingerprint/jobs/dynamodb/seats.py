@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fingerprint.domain.identification import Identification, Kind, Status
 from fingerprint.domain.targets import Target
+from fingerprint.job_ports import MAX_LEASE_AHEAD_SECONDS, Lease
 from fingerprint.jobs.dynamodb.expiry import Expiry
 from fingerprint.jobs.dynamodb.expressions import MINE, mine, setting, values_of
 from fingerprint.jobs.dynamodb.items import (
@@ -21,7 +22,7 @@ from fingerprint.jobs.dynamodb.items import (
     to_us,
 )
 from fingerprint.jobs.dynamodb.places import JobTables
-from fingerprint.ports import MAX_LEASE_AHEAD_SECONDS, Clock, Lease
+from fingerprint.ports import Clock
 
 ANSWERS: Final = (Status.SUCCESSFUL, Status.NO_MATCH)
 

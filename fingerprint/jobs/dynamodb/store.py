@@ -22,6 +22,7 @@ from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target, asked_now
+from fingerprint.job_ports import Claim, Claimed, Finished, Held, Lease
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, open_client
 from fingerprint.jobs.dynamodb.expiry import Expiry
@@ -32,7 +33,7 @@ from fingerprint.jobs.dynamodb.seats import ANSWERS, Seats, lease_of
 from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
 from fingerprint.jobs.dynamodb.time_line import TimeLines
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import Claim, Claimed, Clock, Finished, Held, Lease
+from fingerprint.ports import Clock
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.time_line import MAX_SPAN_SECONDS, span_of
+from fingerprint.job_ports import MAX_HEARD
 from fingerprint.jobs.dynamodb.client import JobTable
 from fingerprint.jobs.dynamodb.expiry import Expiry
 from fingerprint.jobs.dynamodb.expressions import values_of
@@ -20,7 +21,7 @@ from fingerprint.jobs.dynamodb.items import (
     number,
     stretch_keys,
 )
-from fingerprint.ports import MAX_HEARD, Clock
+from fingerprint.ports import Clock
 
 _log = logging.getLogger(__name__)
 

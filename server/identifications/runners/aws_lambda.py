@@ -24,10 +24,11 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import FileTarget, Target, UploadTarget
+from fingerprint.job_ports import LEASE_SECONDS, JobOutcome, JobStore, Lease
 from fingerprint.jobs.dynamodb.client import region_of
 from fingerprint.lambda_event import JobEvent, event_to_json
 from fingerprint.pipeline import JOB_SECONDS
-from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.ports import Clock, OnStage
 from fingerprint.tasks import cancel_and_wait
 from fingerprint.wire import from_json
 from server.identifications.limits import ServiceLimits

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.targets import Target
+from fingerprint.job_ports import HeardBefore, JobOutcome, JobStore, Lease
 from fingerprint.pipeline import Pipeline
-from fingerprint.ports import Clock, HeardBefore, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.ports import Clock, OnStage
 from server.identifications.runners.queued import MAX_QUEUE_SECONDS, QueuedRunner
 
 

@@ -11,7 +11,8 @@ from fingerprint.asked_ahead import AskedAhead
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import Target
-from fingerprint.ports import LEASE_SECONDS, Clock, JobOutcome, JobStore, Lease, OnStage
+from fingerprint.job_ports import LEASE_SECONDS, JobOutcome, JobStore, Lease
+from fingerprint.ports import Clock, OnStage
 from fingerprint.standstill import Standstill
 from server.identifications.runners.fair_queue import FairQueue, Reservation
 

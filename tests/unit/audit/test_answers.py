@@ -4,7 +4,7 @@ from collections import Counter
 from typing import cast
 
 from fingerprint.domain.problems import Problem, ProblemCode
-from fingerprint.ports import JobOutcome
+from fingerprint.job_ports import JobOutcome
 from server.audit import figures
 from server.audit.answers import FAILURES, WINDOW_SECONDS, AnswerRecords
 from server.audit.entries import AuditEntry

@@ -12,10 +12,10 @@ from yarl import URL
 from fingerprint.domain.identification import Identification, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, Target
+from fingerprint.job_ports import LEASE_SECONDS, Claim, Claimed, Held
 from fingerprint.media.capture import StreamCapture
 from fingerprint.media.fetch import Fetched
 from fingerprint.pipeline import MAX_RETRIES, Pipeline
-from fingerprint.ports import LEASE_SECONDS, Claim, Claimed, Held
 from fingerprint.twitch.live_source_cache import LiveSourceCache
 from fingerprint.twitch.resolve import TwitchResolver
 from server.identifications.runners.inprocess import InProcessRunner

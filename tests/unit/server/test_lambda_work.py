@@ -7,7 +7,7 @@ import pytest
 
 from fingerprint.domain.recognizer_override import RecognizerOverride
 from fingerprint.domain.targets import ChannelTarget
-from fingerprint.ports import LEASE_SECONDS, Claimed
+from fingerprint.job_ports import LEASE_SECONDS, Claimed
 from fingerprint.wire import to_json
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners.aws_lambda import LambdaWork

@@ -8,7 +8,7 @@ import pytest
 
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
-from fingerprint.ports import JobOutcome
+from fingerprint.job_ports import JobOutcome
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners.aws_lambda import LambdaWork
 from server.recent_calls import IN_A_ROW, LATELY_SECONDS, TwitchAnswers

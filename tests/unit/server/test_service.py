@@ -19,7 +19,8 @@ from fingerprint.domain.identification import (
 )
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, VideoTarget
-from fingerprint.ports import LEASE_SECONDS, Claimed, Held, JobOutcome, Lease, MediaSource
+from fingerprint.job_ports import LEASE_SECONDS, Claimed, Held, JobOutcome, Lease
+from fingerprint.ports import MediaSource
 from server.identifications.jobs import Job
 from server.identifications.limits import ServiceLimits
 from server.identifications.runners import queued

@@ -10,7 +10,7 @@ import pytest
 
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import TwitchAudioError
-from fingerprint.ports import JobOutcome
+from fingerprint.job_ports import JobOutcome
 from server.access.identity.addresses import parse_address
 from server.access.quotas.budgets import Allowance
 from server.channels.set_lists import AT_ONCE, FRESH_SECONDS, SetLists
