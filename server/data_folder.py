@@ -16,10 +16,16 @@ if sys.platform != "win32":
 LOCK: Final = "server.lock"
 """Held, not only there: the system frees the lock of a process that ends, however it ends."""
 
+UNFINISHED: Final = "restore-unfinished.txt"
+"""There while a restore puts things in their places: what is in the folder may be half of it."""
+
 
 @contextmanager
 def served(folder: Path) -> Generator[None]:
-    """A server uses the folder during the block. Raises TwitchAudioError while a restore works on it."""
+    """A server uses the folder during the block.
+
+    Raises TwitchAudioError while a restore works on it, and when one was interrupted.
+    """
     with contextlib.ExitStack() as stack:
         # A folder that cannot be written is reported by the parts that write to it.
         with contextlib.suppress(OSError):
@@ -27,6 +33,12 @@ def served(folder: Path) -> Generator[None]:
             stack.callback(os.close, handle)
             if not _locked(handle, alone=False):
                 detail = f"A backup is being restored to {folder}: start the server when that is done."
+                raise TwitchAudioError(ProblemCode.INTERNAL, detail)
+            if os.path.lexists(folder / UNFINISHED):
+                detail = (
+                    f"A restore to {folder} was interrupted, so half of it may be there: restore once more, with "
+                    f"--force. {folder / UNFINISHED} says how to take it back instead."
+                )
                 raise TwitchAudioError(ProblemCode.INTERNAL, detail)
         yield
 

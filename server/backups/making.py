@@ -21,6 +21,7 @@ from server.access.identity.admins import FILE as ADMINS
 from server.access.identity.session_keys import FILE as SESSION_KEY
 from server.backups.archive import DATABASES, Archive, BackupContent, BackupError, our_version, write
 from server.backups.mysql import MySql
+from server.data_folder import UNFINISHED
 from server.settings import ServerSettings
 from server.sqlite_copies import copy_database
 from server.vitals import record_backup
@@ -87,6 +88,8 @@ def note_backup(settings: ServerSettings, content: BackupContent) -> None:
 
 def write_backup(settings: ServerSettings, destination: Path, *, force: bool, keep: int | None = None) -> Made:
     """As `make_backup`, without a note of it."""
+    if os.path.lexists(mark := settings.pipeline.data_dir / UNFINISHED):
+        raise BackupError(f"A restore was interrupted, so half of it may be there: see {mark}. Restore once more.")
     folder = destination if destination.is_dir() else None
     if folder is not None:
         destination = folder / free_name(lambda name: os.path.lexists(folder / name))

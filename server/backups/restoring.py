@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from server import migrations
 from server.backups.archive import DATABASES, Archive, BackupContent, BackupError
 from server.backups.making import DATA_FILES, sqlite_schema
 from server.backups.mysql import MySql
-from server.data_folder import replaced
+from server.data_folder import UNFINISHED, replaced
 from server.settings import ServerSettings
 from server.sqlite_copies import require_whole
 
@@ -64,6 +64,7 @@ class _Restore:
         self._archive = archive
         self._content = archive.content
         self._stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        self._not_undone: list[str] = []
         pipeline = settings.pipeline
         self._data_dir = pipeline.data_dir
         url = parse_address(database_url(pipeline))
@@ -91,6 +92,26 @@ class _Restore:
     def run(self, *, force: bool) -> Restored:
         targets = dict(self._targets())
         self._require_room(force=force)
+        mark = self._data_dir / UNFINISHED
+        # Then an earlier one was interrupted, and being as it was is not enough.
+        was_marked = os.path.lexists(mark)
+        try:
+            aside = self._put_in_place(targets, mark)
+        except BaseException as error:
+            if self._not_undone:
+                steps = "; ".join(self._not_undone)
+                raise BackupError(
+                    f"The restore failed, and what was there could not be put back: {steps}. Then delete {mark}: "
+                    "no server starts until then."
+                ) from error
+            if not was_marked:
+                _unmark(mark, "Nothing was restored")
+            raise
+        _unmark(mark, "Everything is restored")
+        return Restored(content=self._content, aside=tuple(aside), differing=tuple(self._differing()))
+
+    def _put_in_place(self, targets: Mapping[str, Path], mark: Path) -> Sequence[Path]:
+        """Swap everything; returns where the data is now that was there. What fails is undone."""
         aside: list[Path] = []
         with ExitStack() as always, ExitStack() as undo:
             for place in self._places[: self._content.catalogs]:
@@ -99,11 +120,13 @@ class _Restore:
             staged = {
                 target: target.parent / f".{target.name}.restoring-{self._stamp}" for target in targets.values()
             }
-            for path in staged.values():
+            for target, path in staged.items():
+                _remove_interrupted(target)
                 always.callback(_remove, path)
             dump = self._data_dir / f".database.restoring-{self._stamp}.sql"
             always.callback(_remove, dump)
             self._extract(targets, staged, dump)
+            self._write(mark)
             if self._server is not None and self._content.database == "mysql":
                 aside += self._load(self._server, dump, undo)
             for old in (part for place in self._possible() for part in _parts(place)):
@@ -115,13 +138,31 @@ class _Restore:
                 else:
                     always.callback(_remove, kept)
                 # First, so that an interrupt finds it.
-                undo.callback(_rename_back, kept, old)
+                undo.callback(self._undo, f"rename {kept} to {old.name}", _rename_back, kept, old)
                 old.rename(kept)
             for target, path in staged.items():
-                undo.callback(_rename_back, target, path)
+                undo.callback(self._undo, f"delete {target}", _rename_back, target, path)
                 path.rename(target)
             undo.pop_all()
-        return Restored(content=self._content, aside=tuple(aside), differing=tuple(self._differing()))
+        return aside
+
+    def _write(self, mark: Path) -> None:
+        """Say that half of it may be there from now on, however this ends. Raises OSError."""
+        with mark.open("w", encoding="utf-8") as file:
+            file.write(
+                f"A backup was being restored here. To take it back, rename everything that ends in\n"
+                f".before-restore-{self._stamp}, here and where the catalogs are, to its name\n"
+                "without that, and delete this file. In place of what is new, that is.\n"
+            )
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _undo(self, step: str, work: Callable[..., None], *arguments: Path) -> None:
+        """Undo one step; one that fails is kept as something that is left to do, and the others go on."""
+        try:
+            work(*arguments)
+        except (OSError, BackupError):
+            self._not_undone.append(step)
 
     def _targets(self) -> Iterator[tuple[str, Path]]:
         """The file or folder that each part of the backup becomes."""
@@ -196,10 +237,10 @@ class _Restore:
         if server.tables():
             kept = self._data_dir / f"database.sql.before-restore-{self._stamp}"
             server.dump(kept)
-            undo.callback(server.load, kept)
+            undo.callback(self._undo, f"load {kept} into the database", server.load, kept)
             yield kept
         else:
-            undo.callback(server.clear)
+            undo.callback(self._undo, "delete all tables of the database", server.clear)
         server.load(dump)
 
     def _differing(self) -> Iterator[str]:
@@ -242,12 +283,35 @@ def _require_unused(file: Path) -> None:
 
 
 def _rename_back(path: Path, former: Path) -> None:
-    if path.exists() and not former.exists():
-        path.rename(former)
+    """Undo a renaming, unless it was not done. Raises OSError."""
+    if not path.exists():
+        return
+    if former.exists():
+        raise FileExistsError(former)
+    path.rename(former)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Delete a file or folder. What cannot be deleted stays, and is deleted by the next restore."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _unmark(mark: Path, said: str) -> None:
+    try:
+        mark.unlink(missing_ok=True)
+    except OSError as error:
+        reason = f"{said}, but {mark} cannot be deleted: {error.strerror}."
+        raise BackupError(f"{reason} Delete it, since no server starts until then.") from error
+
+
+def _remove_interrupted(target: Path) -> None:
+    """Delete what a restore that was killed has left beside a target."""
+    begin = f".{target.name}.restoring-"
+    with contextlib.suppress(OSError):
+        for path in target.parent.iterdir():
+            if path.name.startswith(begin):
+                _remove(path)
