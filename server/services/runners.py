@@ -40,7 +40,7 @@ async def open_runner(
     upstream = app[keys.METRICS].counter(
         "twitchaudio_upstream_total", "What came of calls to Twitch and to providers, by step.", "step", "outcome"
     )
-    bounds = {"max_running": settings.captures_at_once, "max_queued": settings.queue}
+    running, queued = settings.captures_at_once, settings.queue
     if settings.runner == "lambda":
         if settings.pipeline.jobs == "sql" and not app[keys.DATABASE].remote:
             takes = "inprocess, unless job state is where the function reaches it: in DynamoDB, MySQL or MariaDB"
@@ -60,7 +60,8 @@ async def open_runner(
             tried_at_start=settings.lambda_endpoint is None,
         )
         function = (noted_trial("function", work.check, required=True),)
-        return QueuedRunner(work, store=store, clock=clock, **bounds), _nothing_missing, function, None, None
+        runner = QueuedRunner(work, store=store, clock=clock, max_running=running, max_queued=queued)
+        return runner, _nothing_missing, function, None, None
     trials: Sequence[Trial] = ()
     if pipeline is None:
         unknown = app[keys.UNKNOWN]
@@ -94,7 +95,14 @@ async def open_runner(
             )
         )
     app[keys.PIPELINE] = pipeline
-    runner = InProcessRunner(pipeline=pipeline, store=store, heard_before=heard_before, clock=clock, **bounds)
+    runner = InProcessRunner(
+        pipeline=pipeline,
+        store=store,
+        heard_before=heard_before,
+        clock=clock,
+        max_running=running,
+        max_queued=queued,
+    )
     return runner, pipeline.unavailable_reason, trials, pipeline.free(LISTEN_SECONDS), pipeline.whole
 
 

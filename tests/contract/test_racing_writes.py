@@ -150,7 +150,7 @@ async def test_links_that_two_servers_found_are_stored_once(servers: Servers, af
 
 async def test_a_watch_that_two_servers_start_is_started_once(servers: Servers, after: int) -> None:
     async def write(database: Database, who: str) -> bool:
-        terms = {"every_seconds": 60, "budget": 10, "most": 5}
+        terms: dict[str, Any] = {"every_seconds": 60, "budget": 10, "most": 5}
         _, started = await WatchStore(database).start("somechannel", made_by=who, now=NOON, **terms)
         return started
 
@@ -274,7 +274,7 @@ async def test_a_bound_holds_while_two_servers_add_at_the_same_moment(
     cookies = SessionKeys([Secret("a key of at least thirty-two characters")])
 
     async def watch(database: Database, who: str) -> str:
-        terms = {"every_seconds": 60, "budget": 10, "most": 1}
+        terms: dict[str, Any] = {"every_seconds": 60, "budget": 10, "most": 1}
         return await outcome(WatchStore(database).start(who, made_by=OPERATOR, now=NOON, **terms))
 
     async def token(database: Database, who: str) -> str:

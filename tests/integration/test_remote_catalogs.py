@@ -481,9 +481,11 @@ def test_backups_go_to_object_storage_and_come_back(
     monkeypatch.setenv("TWITCHAUDIO_DATA_DIR", str(tmp_path / "data"))
     assert main(["admin", "keys", "create", "first"]) == 0
     times = iter(range(10))
-    monkeypatch.setattr(
-        "server.backups.making.dated_name", lambda _number: f"twitchaudio-20260301T00000{next(times)}Z.tar"
-    )
+
+    def dated(_number: int) -> str:
+        return f"twitchaudio-20260301T00000{next(times)}Z.tar"
+
+    monkeypatch.setattr("server.backups.making.dated_name", dated)
     for _ in range(3):
         assert main(["backup", place, "--keep", "2"]) == 0
     assert room_of(tmp_path / "data").backup_at > 0
