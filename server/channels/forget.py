@@ -78,16 +78,23 @@ class ChannelForgetter:
         await cancel_and_wait(*self._tasks)
 
     async def forget(
-        self, channel: str, *, changes: ChangeLog, keep_away: bool = False, known: Broadcaster | None = None
+        self,
+        channel: str,
+        *,
+        changes: ChangeLog,
+        keep_away: bool = False,
+        known: Broadcaster | None = None,
+        swept: bool = False,
     ) -> int:
         """Delete everything about a channel; returns how many answers there were.
 
         `channel`: its login, or `id:NUMBER`. `keep_away`: blacklist it first, so that nothing is stored again.
-        `known`: the channel's account, where a sign-in tells. It is done even if the caller is cancelled.
+        `known`: the channel's account, where a sign-in tells. It is done even if the caller is cancelled. `swept`:
+        nobody asked for it, so it is only in the log if anything was there.
 
         Raises TwitchAudioError `busy`; what was deleted until then stays deleted.
         """
-        work = self._forget(channel, changes=changes, keep_away=keep_away, known=known)
+        work = self._forget(channel, changes=changes, keep_away=keep_away, known=known, swept=swept)
         task = asyncio.create_task(work, name=f"forget {channel[:40]}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -97,10 +104,10 @@ class ChannelForgetter:
         """Forget what was stored meanwhile about each blacklisted `forgotten-channel`."""
         for entry in await ListStore(self._database).blacklist():
             if entry.kind == str(BlacklistKind.FORGOTTEN_CHANNEL):
-                await self.forget(entry.value, changes=ChangeLog())
+                await self.forget(entry.value, changes=ChangeLog(), swept=True)
 
     async def _forget(
-        self, channel: str, *, changes: ChangeLog, keep_away: bool, known: Broadcaster | None
+        self, channel: str, *, changes: ChangeLog, keep_away: bool, known: Broadcaster | None, swept: bool
     ) -> int:
         traces = await self._traces(channel, known)
         if keep_away:
@@ -110,19 +117,22 @@ class ChannelForgetter:
             ids = deleted[start : start + _IDS_PER_STATEMENT]
             await self._database.change(delete(reports).where(reports.c.identification_id.in_(ids)))
             await self._database.change(delete(unknowns).where(unknowns.c.id.in_(ids)))
-        now = self._clock.now()
+        now, count = self._clock.now(), len(set(deleted))
+
+        def finish(connection: Connection) -> int:
+            rows = _delete_rows(connection, traces, now)
+            # Also when nothing was left: a call that failed may have deleted it.
+            if count or rows or not swept:
+                after = f"{count} answers deleted"
+                changes.record(connection, "forget channel", _shown(traces, channel), after=after)
+            return rows
+
         # Last, because these rows lead to all others: when a step fails, the next call finds what is left.
-        rows = await self._database.transact(lambda connection: _delete_rows(connection, traces, now))
+        rows = await self._database.transact(finish)
         self._on_forgotten(traces.logins)
-        if deleted or rows:
-            count = len(set(deleted))
-            await self._database.transact(
-                lambda connection: changes.record(
-                    connection, "forget channel", _shown(traces, channel), after=f"{count} answers deleted"
-                )
-            )
+        if count or rows:
             _log.info("channel_forgotten", extra={"answers": count, "rows": rows})
-        return len(set(deleted))
+        return count
 
     async def _keep_away(self, traces: ChannelTraces, channel: str, changes: ChangeLog) -> None:
         value = channel if traces.channel_id is None else f"{ID_PREFIX}{traces.channel_id}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import song_tokens, unknowns, watches
 from server.channels.unknown_store import UnknownStore
 from server.channels.watch_store import WatchStore
+from server.channels.watcher import WatcherLimits
 from server.cli import main
 from server.learning.store import LearnedStore, NewCapture
 from server.learning.tables import learned_captures, learned_songs
@@ -45,6 +46,12 @@ async def stored(database: Database, target: Target, **changes: Any) -> Identifi
     )  # fmt: skip
     assert await store.finish(work.lease, answer)
     return answer
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """The server's watcher does not ask meanwhile."""
+    return {"watcher_limits": WatcherLimits(at_once=0)}
 
 
 NOTHING_LEFT = (song_tokens, watches, heard_spans, unknowns, learned_captures, learned_songs)
@@ -91,10 +98,8 @@ async def test_on_the_command_line_everything_about_a_channel_is_deleted_and_kep
         unknown, [], captured_at=None, seconds=6.0, searched={}, now=datetime.now(UTC)
     )
     await learned(database, unknown.id)
-    # Not due yet: the server's watcher must not ask meanwhile.
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
     await WatchStore(database).start(
-        "somechannel", every_seconds=600, budget=5, made_by="operator", most=5, now=tomorrow
+        "somechannel", every_seconds=600, budget=5, made_by="operator", most=5, now=datetime.now(UTC)
     )
     command = ["admin", "channels", "forget", "https://www.twitch.tv/SomeChannel"]
     assert await asyncio.to_thread(main, command) == 0
