@@ -62,7 +62,7 @@ async def song_history(
     budget.spend(address)
     identifier = request.match_info["id"]
     missing = TwitchAudioError(
-        ProblemCode.NOT_FOUND, "There is no song with this id, or it was not heard here yet."
+        ProblemCode.NOT_FOUND, "There is no song with this id, or it has not been heard here yet."
     )
     if not SONG_ID.fullmatch(identifier):
         raise missing

@@ -50,6 +50,7 @@ from server.web.words import NETWORK, NO_MATCH, NO_MATCH_RECORDED, WORDS, Words,
 HOME_MODULES: Final = (
     "js/answer_texts.js",
     "js/api.js",
+    "js/escape.js",
     "js/finds_store.js",
     "js/listening.js",
     "js/messages.js",

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 # A path of ours: what a browser takes for another host begins with two slashes, or a slash and a backslash.
 _LOCAL: Final = re.compile(r"/(?![/\\])[!-\[\]-~]{0,199}")
 
-_NOT_BEGUN: Final = "This sign-in was not begun in this browser, or too long ago. Sign in again from the start."
+_NOT_BEGUN: Final = "This sign-in was started in another browser, or too long ago. Sign in again from the start."
 _SAID_NO: Final = "Twitch says that you did not agree. Nothing was changed; sign in again if you want to."
 _NO_ANSWER: Final = "Twitch could not sign you in just now. Try again in a moment."
 _MISMATCH: Final = (

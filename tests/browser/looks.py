@@ -1,10 +1,13 @@
 """How a page may be looked at (widths, color schemes, on paper), and what is wrong with it then."""
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tests.browser.bidi.browser import Browser
-from tests.browser.bidi.tab import Tab
+from tests.browser.bidi.connection import BidiError
+from tests.browser.bidi.tab import WAIT_SECONDS, Tab
 
 Scheme = Literal["light", "dark"]
 
@@ -111,6 +114,16 @@ _FAULTS: Final = """(width, printed) => {
     const cut = field.placeholder && !field.value && field.scrollWidth > field.clientWidth + 1;
     if (cut) faults.add(`cut: ${said(field)}`);
   }
+  for (const control of controls) {
+    const box = control.getBoundingClientRect();
+    for (let at = control.parentElement; at; at = at.parentElement) {
+      const { overflow, borderRightWidth } = getComputedStyle(at);
+      if (overflow !== "visible") break;
+      if (parseFloat(borderRightWidth) === 0) continue;
+      const { left: from, right: to } = at.getBoundingClientRect();
+      if (box.left < from - 1 || box.right > to + 1) faults.add(`out of its frame: ${said(control)}`);
+    }
+  }
   const shown = (element, box) => {
     let { left: x, right, top: y, bottom } = box;
     for (let at = element.parentElement; at; at = at.parentElement) {
@@ -124,17 +137,15 @@ _FAULTS: Final = """(width, printed) => {
   const boxes = controls.map((each) => {
     range.selectNodeContents(each);
     const parts = each.localName === "summary" ? range : each;  // one is as wide as the page
-    return [...parts.getClientRects()].map((box) => shown(each, box));
-  });
-  controls.forEach((one, first) => {
-    for (let second = first + 1; second < controls.length; second += 1) {
-      const other = controls[second];
-      if (one.contains(other)) continue;
-      for (const a of boxes[first]) for (const b of boxes[second]) {
-        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-        if (across > 2 && down > 4) faults.add(`"${said(one)}" lies over "${said(other)}"`);
-      }
+    return [...parts.getClientRects()].map((box) => ({ each, ...shown(each, box) }));
+  }).flat().sort((a, b) => a.top - b.top);
+  boxes.forEach((a, first) => {
+    for (let next = first + 1; boxes[next]?.top < a.bottom - 4; next += 1) {
+      const b = boxes[next];
+      const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const down = Math.min(a.bottom, b.bottom) - b.top;
+      if (across <= 2 || down <= 4 || a.each.contains(b.each) || b.each.contains(a.each)) continue;
+      faults.add(`"${said(a.each)}" lies over "${said(b.each)}"`);
     }
   });
   return [...faults];
@@ -147,6 +158,22 @@ async def wear(browser: Browser, tab: Tab, look: Look) -> None:
         await _emulate(tab, look.scheme, media="print" if look.printed else "")
     await tab.viewport(look.width, look.height)
     await tab.run(_AT_REST)
+
+
+_STAY: Final = """(() => {
+if (!document.querySelector("meta[http-equiv=refresh]")) return true;
+const whole = performance.getEntriesByType("navigation")[0].loadEventEnd > 0;
+window.stop();
+return whole;
+})()"""
+
+
+async def stay(tab: Tab) -> None:
+    """Keep a page from loading itself again, to show how far something is, in the middle of a look."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not (await tab.wait_for(f"[{_STAY}]", of="a page that can be asked"))[0]:
+            with contextlib.suppress(BidiError):  # it was just loading itself
+                await tab.reload()
 
 
 async def undress(browser: Browser, tab: Tab) -> None:

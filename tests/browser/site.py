@@ -17,7 +17,7 @@ from tests.api_client import ServerRules
 from tests.browser.axe import violations
 from tests.browser.bidi.browser import Browser
 from tests.browser.bidi.tab import Tab
-from tests.browser.looks import PHONE, Look, faults, looks, undress, wear
+from tests.browser.looks import PHONE, Look, faults, looks, stay, undress, wear
 from tests.browser.stage import OnStageNow, staged
 from tests.browser_client import known_to_twitch
 from tests.builders import song
@@ -96,8 +96,7 @@ class Visitor:
     async def faults(self, name: str, *, axe: bool = True, on_phone_alone: bool = False) -> list[str]:
         """What is wrong with the page as it is now, in each look, or in a run's first one; empty is good."""
         found: list[str] = []
-        # A page that loads itself again, to show how far a set list is, would do so in the middle of a look.
-        await self.tab.run('if (document.querySelector("meta[http-equiv=refresh]")) window.stop();')
+        await stay(self.tab)
         for number, look in enumerate(self._looks[:1] if on_phone_alone and not self.nightly else self._looks):
             await wear(self.browser, self.tab, look)
             wrong = await faults(self.tab, look)

@@ -163,6 +163,9 @@ async def test_a_song_that_is_found_appears_in_set_list_and_overlay(visitor: Vis
     await visitor.tab.wait_for("document.querySelector('#count').textContent === 'No songs match “nothing such”.'")
     assert not await visitor.tab.visible(".timeline a"), "the time line shows what the list does not"
     assert await visitor.tab.attribute("#count", "role") == "status"
+    await visitor.tab.press("Escape")
+    await visitor.tab.wait_for_visible(".plays li")
+    await visitor.tab.wait_for_focus("#q:placeholder-shown")
 
 
 async def test_another_try_listens_to_more_until_a_song_is_found(visitor: Visitor, site: Site) -> None:
@@ -191,11 +194,20 @@ async def test_the_operators_desk(visitor: Visitor, site: Site) -> None:
     await visitor.tab.press("Enter")
     await visitor.says("You won't see it again")
     await visitor.look("desk-key-made")
-    await visitor.tab.click("td .ask summary")
+    # By the keyboard alone, which goes on from what was just said: asked first, cancelled, done, and undone.
+    await visitor.tab.wait_for_focus(".note")
+    await visitor.tab.tab_to("td .ask summary")
+    await visitor.tab.press("Enter")
     await visitor.says("Programs that use it are refused")
-    await visitor.tab.click("td .ask button")
+    await visitor.tab.tab_to("td .ask button", most=1)
+    await visitor.tab.press("Escape")
+    await visitor.tab.wait_for_focus("td .ask:not([open]) summary")
+    await visitor.tab.press("Enter")
+    await visitor.tab.tab_to("td .ask button", most=1)
+    await visitor.tab.press("Enter")
     await visitor.says("is revoked")
-    await visitor.tab.click(".note button")
+    await visitor.tab.tab_to(".note button", most=1)
+    await visitor.tab.press("Enter")
     await visitor.says("is valid again")
     await visitor.go("/admin/blacklist")
     await visitor.tab.fill("#field-value", "no such user!")
@@ -222,8 +234,13 @@ async def test_a_wrong_song_is_told_to_the_operator(visitor: Visitor, site: Site
     await visitor.state("found")
     await visitor.tab.click("#wrong summary")
     await visitor.tab.fill("#report input[name=note]", "It is Dawn")
-    await visitor.tab.click("#report button")
+    await visitor.tab.press("Escape")
+    await visitor.tab.wait_for_focus("#wrong:not([open]) summary")
+    await visitor.tab.press("Enter")
+    await visitor.tab.tab_to("#report button", most=3)
+    await visitor.tab.press("Enter")
     await visitor.says("Thank you.")
+    await visitor.tab.wait_for_focus("#thanks")
     (newest, *_) = await ReportStore(site.database).newest()
     assert (newest.target, newest.note) == (f"wrong_{visitor.browser.name}", "It is Dawn")
 
@@ -256,6 +273,7 @@ async def test_the_docs_send_what_they_describe(visitor: Visitor, site: Site) ->
     await visitor.tab.wait_for("(form) => document.querySelector(form).innerText.includes('event: play')", events)
     await visitor.tab.click(f"{events} .stop")
     await visitor.tab.wait_for("(form) => document.querySelector(form).innerText.includes('Stopped.')", events)
+    await visitor.tab.wait_for_focus(f"{events} [type=submit]")
 
 
 @pytest.mark.parametrize("title", TITLES)

@@ -37,6 +37,12 @@ async def test_open_overlays_and_set_lists_follow_what_the_owner_decides(visitor
         await visitor.tab.click("details.edit summary")
         if visitor.nightly:
             await visitor.look("play-edit")
+        await visitor.tab.tab_to("details.edit input[name=title]", most=1)
+        await visitor.tab.press("Escape")
+        await visitor.tab.wait_for_focus("details.edit:not([open]) summary")
+        await visitor.tab.press("Enter")
+        # A list that is written anew leaves the focus where it was.
+        await viewer.of(".plays .title", "(link) => link.focus()")
         await visitor.tab.fill("details.edit input[name=title]", "Harbor Lights")
         await visitor.tab.click("button :: Save")
         await visitor.says("The play is corrected.")
@@ -44,6 +50,7 @@ async def test_open_overlays_and_set_lists_follow_what_the_owner_decides(visitor
             await visitor.look("play-corrected")
         await overlay.wait_for(f"{title} === 'Harbor Lights'")
         await says(viewer, "Corrected by the channel")
+        await viewer.wait_for_focus(".plays .title :: Harbor Lights")
         await visitor.tab.click("details.edit summary")
         await visitor.tab.click("button :: Hide this play")
         await visitor.says("The play is hidden.")

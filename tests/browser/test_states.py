@@ -21,7 +21,7 @@ from server.access.service import RULES_SECONDS
 from simulator.accounts import OWN_APPLICATION
 from tests.browser.bidi.user_context import Look as Window
 from tests.browser.conftest import Contexts
-from tests.browser.looks import AT_NIGHT, faults
+from tests.browser.looks import AT_NIGHT, faults, stay
 from tests.browser.site import FULL, VIC, Site, Visitor
 from tests.browser.stage import staged
 from tests.browser.stored_states import LONG, seed_desk, seed_site, stored_answers
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NOW: Final = datetime.now(UTC)
 
-PLACES: Final = {
+PAGES: Final = {
     "home": "/",
     "typed": "/?target=https%3A%2F%2Fexample.com%2F" + "long" * 60,
     "no-such-answer": "/?id=unknown",
@@ -49,18 +49,28 @@ PLACES: Final = {
     "no-channel": "/channels/no%20channel",
     "no-video": "/videos/abc",
     "no-song": "/songs/unknown",
+}
+
+SET_LISTS: Final = {
     "channel": "/channels/crowded",
     "channel-empty": "/channels/quiet_one",
     "channel-no-match": "/channels/crowded?q=nothing+such",
     "channel-no-day": "/channels/crowded?day=2001-02-03&zone=America%2FArgentina%2FBuenos_Aires",
     "channel-wrong-day": "/channels/crowded?day=yesterday",
     **{f"video-{number}": f"/videos/{number}" for number in range(8)},
+}
+
+ANSWERS: Final = {
     **{f"answer-{answer.id}": f"/?id={answer.id}" for answer in stored_answers(FULL, NOW)},
     # Known since the answers were looked at.
     "song": f"/songs/{song_id(FULL)}",
     "song-long": f"/songs/{song_id(LONG)}",
 }
-"""Every page that an address leads to, in every state, by a name for its picture."""
+
+PLACES: Final = {"pages": PAGES, "set-lists": SET_LISTS, "answers": ANSWERS}
+"""Every page that an address leads to, in every state, by a name for its picture. In parts, so that a busy machine
+walks each in a few minutes.
+"""
 
 ALIKE: Final = re.compile(
     "answer-(failed-(?!ad-break|channel-not-found)|working-(?!queued)|faster|moment)|video-[025]|no-(channel|song)"
@@ -91,15 +101,16 @@ async def full_site(site: Site) -> Site:
     return site
 
 
+@pytest.mark.parametrize("part", PLACES)
 @pytest.mark.parametrize(
     "language", ["de", *(pytest.param(code, marks=pytest.mark.nightly) for code in ("en", "es", "fr"))]
 )
 async def test_every_page_fits_and_can_be_read_in_every_state(
-    visitor: Visitor, full_site: Site, language: str
+    visitor: Visitor, full_site: Site, language: str, part: str
 ) -> None:
     bad: list[str] = []
     await visitor.go(f"/privacy?lang={language}")
-    for name, path in PLACES.items():
+    for name, path in PLACES[part].items():
         if visitor.nightly or not ALIKE.match(name):
             await visitor.go(path)
             roomy = ROOMY.fullmatch(name) is not None
@@ -113,8 +124,9 @@ async def test_every_page_fits_and_can_be_read_in_every_state(
 async def test_every_page_fits_and_can_be_read_without_javascript(contexts: Contexts, full_site: Site) -> None:
     bad: list[str] = []
     context, tab = await contexts.open(full_site.stage.address, "/", Window(390, 844, scripting=False))
-    for name, path in PLACES.items():
+    for name, path in (PAGES | SET_LISTS | ANSWERS).items():
         await context.go(tab, path)
+        await stay(tab)
         for look in AT_NIGHT:
             if look.scheme == "light" and not look.printed:
                 await tab.viewport(look.width, look.height)

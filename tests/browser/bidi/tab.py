@@ -312,6 +312,17 @@ class Tab:
         actions += [{"type": "keyUp", "value": value} for value in reversed(values)]
         await self._keys(actions)
 
+    async def tab_to(self, selector: str, *, most: int = 40) -> None:
+        """Press Tab until an element has the focus, and shows it. Raises AssertionError after the most presses."""
+        look = f"(selector) => {{ {_FIND} return document.activeElement === find(selector); }}"
+        for _ in range(most):
+            await self.press("Tab")
+            if await self.evaluate(look, selector):
+                outline = await self.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none", f"{selector} does not show the focus"
+                return
+        raise AssertionError(f"{selector} is not reached by Tab")
+
     async def type(self, text: str) -> None:
         """Type into what has the focus."""
         await self._keys([{"type": kind, "value": sign} for sign in text for kind in ("keyDown", "keyUp")])

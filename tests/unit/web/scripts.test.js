@@ -116,7 +116,7 @@ test("the page of a channel is renewed when a song that was heard a while ago ge
     async play() { this.paused = false; }
     pause() { this.paused = true; }
   };
-  globalThis.document = { querySelector: () => null, querySelectorAll: () => [], getElementById: (id) => (id === "list" ? rows : part), documentElement: { dataset: {} }, importNode: (node) => node };
+  globalThis.document = { querySelector: () => null, querySelectorAll: () => [], addEventListener() {}, getElementById: (id) => (id === "list" ? rows : part), documentElement: { dataset: {} }, importNode: (node) => node };
   globalThis.addEventListener ??= () => {};
   globalThis.location ??= { href: "/channels/x" };
   globalThis.DOMParser = class { parseFromString() { return document; } };

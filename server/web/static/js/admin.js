@@ -4,6 +4,7 @@
  */
 
 import { copyButtons } from "./copy.js";
+import "./escape.js";
 
 const UNDO_MILLISECONDS = 60_000;
 
@@ -15,7 +16,13 @@ const tabs = tab?.parentElement;
 if (tab instanceof HTMLElement && tabs) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
 
 const undo = document.querySelector(".note form");
-if (undo) setTimeout(() => undo.remove(), UNDO_MILLISECONDS);
+if (undo) {
+  setTimeout(() => {
+    const note = /** @type {HTMLElement} */ (undo.parentElement);
+    if (undo.contains(document.activeElement)) note.focus();
+    undo.remove();
+  }, UNDO_MILLISECONDS);
+}
 
 /** Shows how far the adding of music is, until it ends; then the page is loaded again, with what is new. */
 async function follow() {

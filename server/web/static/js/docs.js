@@ -1,6 +1,7 @@
 /** A copy button on every example, where the clipboard can be used, and forms that send the requests described. */
 
 import { copyButtons } from "./copy.js";
+import "./escape.js";
 
 const LONGEST_TEXT = 20_000;
 
@@ -74,6 +75,8 @@ async function send(form) {
   } catch (error) {
     got.textContent = leaving.signal.aborted ? "Stopped." : `No answer: ${error instanceof Error ? error.message : error}`;
   }
+  // A button that hides itself hands the focus on.
+  if (document.activeElement === stop) /** @type {HTMLElement} */ (form.querySelector("[type=submit]")).focus();
   stop.hidden = true;
 }
 

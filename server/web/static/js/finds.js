@@ -1,5 +1,6 @@
 /** The page of the visitor's own finds, of their account and of this browser: search, export, clear. Texts only go through textContent. */
 
+import "./escape.js";
 import { asCsv, asJson, merged, parseFinds, readFinds, writeFinds } from "./finds_store.js";
 import { gettext, locale, ngettext } from "./messages.js";
 import { root } from "./root.js";
@@ -90,6 +91,7 @@ byId("undo").addEventListener("click", () => {
   writeFinds(cleared);
   cleared = [];
   show();
+  byId("clear").focus();
 });
 addEventListener("storage", show);
 addEventListener("pageshow", show);

@@ -2,6 +2,7 @@
 
 import { IDLE, answerTexts, problemTexts } from "./answer_texts.js";
 import { ProblemError, follow, get, identify, isFinished, keepWithAccount, report } from "./api.js";
+import "./escape.js";
 import { remember } from "./finds_store.js";
 import { clockText } from "./lib/answer.js";
 import "./lib/targets.js";
@@ -278,6 +279,9 @@ keep.addEventListener("click", () => {
   if (listening.signal.aborted) void listenOn(channel.value);
   else stopListening();
 });
+keep.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") stopListening();
+});
 byId("earlier").addEventListener("submit", (event) => {
   event.preventDefault();
   const channel = /** @type {HTMLInputElement} */ (document.querySelector("#earlier input[name=target]")).value;
@@ -293,6 +297,8 @@ byId("report").addEventListener("submit", async (event) => {
     await report(String(fields.get("id")), String(fields.get("reason")), String(fields.get("note")));
     form.hidden = true;
     thanks.textContent = gettext("Thank you. Your report was sent to the operator.");
+    thanks.hidden = false;
+    thanks.focus();
   } catch (error) {
     thanks.textContent = error instanceof Error ? error.message : gettext("It could not be sent.");
   }

@@ -1,6 +1,7 @@
 /** The set list: times in the reader's time zone, a search while typing, and new plays as they are heard. */
 
 import { copyButtons } from "./copy.js";
+import "./escape.js";
 import { gettext, locale, ngettext } from "./messages.js";
 import { root } from "./root.js";
 
@@ -57,6 +58,21 @@ function filter() {
     : ngettext("%(num)s song", "%(num)s songs", shown);
 }
 
+/** The list is about to be new: afterwards the same control has the focus again, in its row or with its address. */
+function keepFocus() {
+  const held = document.activeElement;
+  if (!held || !list.contains(held)) return () => {};
+  const controls = "a, button, input, summary, textarea";
+  const row = held.closest("li");
+  const at = row ? [...row.querySelectorAll(controls)].indexOf(held) : -1;
+  const address = held instanceof HTMLAnchorElement && held.href;
+  return () => {
+    const kept = row && document.getElementById(row.id)?.querySelectorAll(controls)[at];
+    const same = kept ?? [...list.querySelectorAll("a")].find((link) => link.href === address);
+    if (same instanceof HTMLElement) same.focus({ preventScroll: true });
+  };
+}
+
 let late = false;
 let loading = false;
 let again = false;
@@ -82,8 +98,10 @@ async function renew() {
         const before = list.querySelector(".plays li b")?.textContent;
         const had = new Set([...list.querySelectorAll(".plays li")].map((row) => row.id));
         const at = playing?.link.closest("li")?.id;
+        const focusAgain = keepFocus();
         list.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
         localize(list);
+        focusAgain();
         if (playing) keepPlaying(playing, at);
         if (search.value) filter();
         for (const row of list.querySelectorAll(".plays li")) row.classList.toggle("new", !had.has(row.id));
