@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from fingerprint.domain.identification import CatalogRef, ExternalIds, Song
 from fingerprint.domain.problems import TwitchAudioError
 from server.identifications.set_list import Play, plays
-from server.web.set_list_view import as_csv, as_json, as_m3u, matching, parse_filter, row, timeline
+from server.web.set_list_view import as_csv, as_json, as_m3u, matching, parse_filter, row
+from server.web.timeline import timeline
 from tests.builders import NOON, answered, song
 
 YOUTUBE = ExternalIds(youtube="dQw4w9WgXcQ")
