@@ -153,7 +153,7 @@ twitchaudio.panel = (() => {
 
     /** @param {View} now @param {string} title */
     function speak(now, title) {
-      const alert = now.state === "error" ? `${now.heading}. ${now.text}` : "";
+      const alert = now.state === "error" ? `${now.heading}. ${now.text}`.trim() : "";
       let status = "";
       if (now.state === "working") status = now.blocked ? say("panel_blocked") : title;
       if (now.state === "found") status = spokenFound(now);
@@ -179,7 +179,8 @@ twitchaudio.panel = (() => {
         case "error": {
           const detail = now.detail ? [h("p", { class: "text detail", lang: "en" }, now.detail)] : [];
           const earlier = live && now.code === "moment-gone" ? [drawnEarlier()] : [];
-          return [h("h2", {}, now.heading), h("p", { class: "text" }, now.text), ...detail, drawnActions(now.actions, now.wait), ...earlier];
+          const text = now.text ? [h("p", { class: "text" }, now.text)] : [];
+          return [h("h2", {}, now.heading), ...text, ...detail, drawnActions(now.actions, now.wait), ...earlier];
         }
       }
     }

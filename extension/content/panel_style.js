@@ -106,7 +106,7 @@ button:disabled { cursor: default; background: var(--soft); color: var(--muted);
 .actions, .links { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 12px; }
 .actions:empty { display: none; }
 .links { gap: 6px; }
-.link { flex: 1; padding: 0 8px; }
+.link { flex: 1 1 40%; padding: 0 8px; }
 .link svg { width: 13px; height: 13px; color: var(--muted); }
 
 .position { display: flex; align-items: center; gap: 8px; margin-top: 8px; color: var(--muted); font-size: 12px; font-variant-numeric: tabular-nums; }

@@ -21,6 +21,8 @@ const OPTIONS = new Set([
 ]);
 /** Problems that the address shows when it is opened in a tab. */
 const OPEN = new Set(["connection-not-secure", "server-redirects", "refused-on-the-way", "server-away"]);
+/** Problems about which our words only say when to try again, which a button that counts down says exactly. */
+const ONLY_WHEN = new Set(["rate-limited", "busy", "upstream-unavailable"]);
 /** Problems for which the server's own sentence, in English, is shown below ours, since it says more. */
 const DETAILED = new Set(["subscription-required", "recognizer-unavailable", "invalid-input"]);
 
@@ -128,14 +130,15 @@ export function problemView(error, say, server, channel = "") {
   const text = own || (known ? say(`problem_${key}_text`, [host]) : refusal.detail || say("problem_internal_text", [host]));
   // A newer server has codes without words here; one that says when to ask again will pass by itself.
   const passing = known ? PASSING.has(refusal.code) : refusal.wait !== null;
+  const wait = passing && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null;
   return {
     state: "error",
     code: refusal.code,
     heading: known ? say(`problem_${key}_heading`, [host]) : refusal.title || say("problem_internal_heading"),
-    text,
+    text: wait !== null && !own && ONLY_WHEN.has(refusal.code) ? "" : text,
     detail: known && DETAILED.has(refusal.code) ? refusal.detail : "",
     actions: actionsFor(refusal.code, passing, say, server, channel),
-    wait: passing && refusal.wait !== null ? Math.max(MIN_WAIT_SECONDS, Math.ceil(refusal.wait)) : null,
+    wait,
     passing,
     final: false,
   };

@@ -155,10 +155,10 @@ function showAnswer(view) {
       const next = view.actions.map((action) => action.href
         ? h("a", { class: "button", href: action.href, target: "_blank", rel: "noopener noreferrer" }, action.label)
         : actionButton(action, view.state === "error" ? view.wait : null));
-      answer.replaceChildren(h("h2", {}, view.heading), h("p", { class: "small" }, view.text),
+      answer.replaceChildren(h("h2", {}, view.heading), view.text ? h("p", { class: "small" }, view.text) : "",
         view.state === "error" && view.detail ? h("p", { class: "small muted", lang: "en" }, view.detail) : "",
         h("div", { class: "row" }, ...next));
-      spoken.textContent = `${view.heading}. ${view.text}`;
+      spoken.textContent = `${view.heading}. ${view.text}`.trim();
     }
   }
   showTrouble();
@@ -228,7 +228,8 @@ function drawSong(heard) {
     ? h("a", { href: exact.href, target: "_blank", rel: "noopener noreferrer", dir: "auto" }, heard.title)
     : h("span", { dir: "auto" }, heard.title);
   return h("li", {}, h("div", {}, h("b", {}, title), h("span", { class: "small", dir: "auto" }, heard.artists),
-    h("span", { class: "small muted" }, `${heard.target} · ${day}`)), copy);
+    // The name of a clip is long, and is what may be cut.
+    h("span", { class: "small muted" }, [day, say(`popup_page_${heard.kind}`, [heard.target]) || heard.target].filter(Boolean).join(" · "))), copy);
 }
 
 search.addEventListener("input", drawSongs);

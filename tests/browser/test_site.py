@@ -1,6 +1,7 @@
 """What holds for every page: it fits, can be read, is light, asks nobody else, and obeys its own headers."""
 
 import asyncio
+import re
 import subprocess
 import sys
 
@@ -8,9 +9,11 @@ import pytest
 from aiohttp import ClientSession
 
 from fingerprint.domain.problems import PROBLEM_KINDS
+from tests.api_client import until
 from tests.browser.conftest import Visit
 from tests.browser.forced_colors import FAINT
 from tests.browser.stage import OnStageNow
+from tests.test_docs import ROOT
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,6 +21,7 @@ PAGES = (
     *("/", "/docs", "/channels/somechannel", "/videos/123456", "/nothing-here", "/?id=unknown"),
     *("/overlay", "/extension", "/finds", "/privacy"),
 )
+API_DOCS = ROOT / "docs/api.md"
 FIRST_PAGE_BYTES = 60_000
 
 
@@ -120,6 +124,15 @@ async def test_the_api_page_explains_every_problem_and_its_examples_run(visit: V
     script = await tab.evaluate(EXAMPLE, ["#start", "JavaScript"])
     await tab.run(script)
     assert context.messages == ["Night Drive by The Builders"]
+    # And those of docs/api.md: they follow this identification, and its channel.
+    answers = await tab.evaluate("fetch('/api/v1/channels/somechannel/songs').then((answer) => answer.json())")
+    number = answers["plays"][0]["identifications"][0]
+    blocks = re.findall(r"^```js\n(.*?)^```", API_DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        await tab.run(f"const id = args[0]; {block}", number)
+    await until(lambda: len(context.messages) >= 3)
+    assert "Night Drive" in context.messages[1:], context.messages
     again = await tab.evaluate(EXAMPLE, ["#request-ask", "Python"])
     assert "'kind': 'stream'" in await _run(again)
 

@@ -94,6 +94,9 @@ async def test_the_songs_can_be_searched_exported_and_cleared(extension: Install
     popup = await extension.open("popup/popup.html")
     count = "document.querySelectorAll('#songs li').length"
     assert await popup.evaluate(count) == 2
+    shown = "[...document.querySelectorAll('#songs .muted')].map((each) => each.textContent)"
+    places = await popup.evaluate(shown)
+    assert [place.rpartition(" · ")[2] for place in places] == [f"Clip {SLUG}", LIVE]
     await popup.fill("#search", LIVE_TITLE.split()[0].lower())
     assert await popup.evaluate(count) == 1
     await popup.fill("#search", "no such song")

@@ -256,6 +256,10 @@ test("a refusal names its next steps", () => {
   assert.deepEqual(steps("no-server"), ["welcome", "retry"]);
   assert.deepEqual(steps("blacklisted"), []);
   assert.equal(problemView(new ProblemError("rate-limited", "", 0.2), say, SERVER).wait, 2);
+  // One time only: the button that counts down says it.
+  for (const [name, wait, text] of [["busy", 5, ""], ["busy", null, "problem_busy_text(songs.example)"], ["timeout", 5, "problem_timeout_text(songs.example)"]]) {
+    assert.equal(problemView(new ProblemError(name, "", wait), say, SERVER).text, text);
+  }
   assert.equal(problemView(new ProblemError("blacklisted", "", 5), say, SERVER).wait, null);
   assert.equal(problemView(new Error("bug"), say, SERVER).code, "extension-failed");
   assert.ok(LOCAL_CODES.every((each) => steps(each).length > 0 || each === "offline"));
