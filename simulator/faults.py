@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -22,9 +22,17 @@ class Step(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """The kinds of faults: what is sent instead of the right answer."""
+    """The kinds of faults: what is sent instead of the right answer, and at which steps it can be."""
 
-    # any step
+    steps: frozenset[Step]
+
+    def __new__(cls, value: str, *steps: Step) -> Self:
+        """`steps`: all of them, unless some are given."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.steps = frozenset(steps or Step)
+        return kind
+
     STATUS = "status"
     RESET = "reset"
     SLOW = "slow"
@@ -45,58 +53,41 @@ class FaultKind(StrEnum):
     LONGER_LENGTH = "longer_length"
     SHORTER_LENGTH = "shorter_length"
     BROTLI = "brotli"
-    OTHER_RANGE = "other_range"
-    RANGE_IGNORED = "range_ignored"
-    # gql
-    CUT_JSON = "cut_json"
-    NULL_DATA = "null_data"
-    MISSING_DATA = "missing_data"
-    SERVICE_ERROR = "service_error"
-    SERVICE_TIMEOUT = "service_timeout"
-    SERVER_ERROR = "server_error"
-    FAILED_INTEGRITY = "failed_integrity"
-    PERSISTED_QUERY_NOT_FOUND = "persisted_query_not_found"
-    DATA_WITH_ERRORS = "data_with_errors"
-    DATA_WITH_WARNINGS = "data_with_warnings"
-    DATA_WITH_UNKNOWN_QUERY = "data_with_unknown_query"
-    NULL_WITH_WARNINGS = "null_with_warnings"
-    OTHER_TYPES = "other_types"
-    NULLS_IN_LISTS = "nulls_in_lists"
-    # usher and playlist
-    EMPTY_LIST = "empty_list"
-    NO_AUDIO = "no_audio"
-    FOREIGN_HOST = "foreign_host"
-    FILE_URI = "file_uri"
-    SELF_REFERENCE = "self_reference"
-    CRLF = "crlf"
-    LONE_CR = "lone_cr"
-    BOM = "bom"
-    UTF16 = "utf16"
-    ODD_ADDRESSES = "odd_addresses"
-    # playlist
-    NEGATIVE_DURATIONS = "negative_durations"
-    NAN_DURATIONS = "nan_durations"
-    HUGE_DURATIONS = "huge_durations"
-    ZERO_DURATIONS = "zero_durations"
-    NO_DURATIONS = "no_durations"
-    NUMBERED_AGAIN = "numbered_again"
-    DISCONTINUITIES = "discontinuities"
-    BACKWARDS = "backwards"
+    OTHER_RANGE = "other_range", Step.SEGMENT, Step.CLIP
+    RANGE_IGNORED = "range_ignored", Step.SEGMENT, Step.CLIP
+    CUT_JSON = "cut_json", Step.GQL
+    NULL_DATA = "null_data", Step.GQL
+    MISSING_DATA = "missing_data", Step.GQL
+    SERVICE_ERROR = "service_error", Step.GQL
+    SERVICE_TIMEOUT = "service_timeout", Step.GQL
+    SERVER_ERROR = "server_error", Step.GQL
+    FAILED_INTEGRITY = "failed_integrity", Step.GQL
+    PERSISTED_QUERY_NOT_FOUND = "persisted_query_not_found", Step.GQL
+    DATA_WITH_ERRORS = "data_with_errors", Step.GQL
+    DATA_WITH_WARNINGS = "data_with_warnings", Step.GQL
+    DATA_WITH_UNKNOWN_QUERY = "data_with_unknown_query", Step.GQL
+    NULL_WITH_WARNINGS = "null_with_warnings", Step.GQL
+    OTHER_TYPES = "other_types", Step.GQL
+    NULLS_IN_LISTS = "nulls_in_lists", Step.GQL
+    EMPTY_LIST = "empty_list", Step.USHER, Step.PLAYLIST
+    NO_AUDIO = "no_audio", Step.USHER, Step.PLAYLIST
+    FOREIGN_HOST = "foreign_host", Step.USHER, Step.PLAYLIST
+    FILE_URI = "file_uri", Step.USHER, Step.PLAYLIST
+    SELF_REFERENCE = "self_reference", Step.USHER, Step.PLAYLIST
+    CRLF = "crlf", Step.USHER, Step.PLAYLIST
+    LONE_CR = "lone_cr", Step.USHER, Step.PLAYLIST
+    BOM = "bom", Step.USHER, Step.PLAYLIST
+    UTF16 = "utf16", Step.USHER, Step.PLAYLIST
+    ODD_ADDRESSES = "odd_addresses", Step.USHER, Step.PLAYLIST
+    NEGATIVE_DURATIONS = "negative_durations", Step.PLAYLIST
+    NAN_DURATIONS = "nan_durations", Step.PLAYLIST
+    HUGE_DURATIONS = "huge_durations", Step.PLAYLIST
+    ZERO_DURATIONS = "zero_durations", Step.PLAYLIST
+    NO_DURATIONS = "no_durations", Step.PLAYLIST
+    NUMBERED_AGAIN = "numbered_again", Step.PLAYLIST
+    DISCONTINUITIES = "discontinuities", Step.PLAYLIST
+    BACKWARDS = "backwards", Step.PLAYLIST
 
-
-GQL_KINDS: Final = frozenset(
-    {
-        FaultKind.NULL_DATA,
-        FaultKind.MISSING_DATA,
-        FaultKind.SERVICE_ERROR,
-        FaultKind.SERVICE_TIMEOUT,
-        FaultKind.SERVER_ERROR,
-        FaultKind.FAILED_INTEGRITY,
-        FaultKind.PERSISTED_QUERY_NOT_FOUND,
-        FaultKind.NULL_WITH_WARNINGS,
-    }
-)
-"""The faults that leave gql's answer without what was asked for."""
 
 ODD_DATA_KINDS: Final = frozenset(
     {
@@ -109,38 +100,10 @@ ODD_DATA_KINDS: Final = frozenset(
 )
 """The faults that leave gql's answer odd, and with all that was asked for."""
 
-PLAYLIST_KINDS: Final = frozenset(
-    {
-        FaultKind.EMPTY_LIST,
-        FaultKind.NO_AUDIO,
-        FaultKind.FOREIGN_HOST,
-        FaultKind.FILE_URI,
-        FaultKind.SELF_REFERENCE,
-        FaultKind.CRLF,
-        FaultKind.LONE_CR,
-        FaultKind.BOM,
-        FaultKind.UTF16,
-        FaultKind.ODD_ADDRESSES,
-    }
+GQL_KINDS: Final = (
+    {kind for kind in FaultKind if list(kind.steps) == [Step.GQL]} - ODD_DATA_KINDS - {FaultKind.CUT_JSON}
 )
-"""The faults of both kinds of playlists."""
-
-MEDIA_PLAYLIST_KINDS: Final = frozenset(
-    {
-        FaultKind.NEGATIVE_DURATIONS,
-        FaultKind.NAN_DURATIONS,
-        FaultKind.HUGE_DURATIONS,
-        FaultKind.ZERO_DURATIONS,
-        FaultKind.NO_DURATIONS,
-        FaultKind.NUMBERED_AGAIN,
-        FaultKind.DISCONTINUITIES,
-        FaultKind.BACKWARDS,
-    }
-)
-"""The faults of media playlists, which list segments."""
-
-RANGE_KINDS: Final = frozenset({FaultKind.OTHER_RANGE, FaultKind.RANGE_IGNORED})
-
+"""The faults that leave gql's answer without what was asked for."""
 
 TRAITS: Final = {
     Step.GQL: frozenset({"text", "minimal", "persisted"}),
@@ -180,14 +143,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError(f"times must be at least 1, not {self.times}")
         if self.retry_after is not None and not (0 <= self.retry_after <= 10**9 and self.kind is FaultKind.STATUS):
             raise ValueError("retry_after takes 0..1000000000, and belongs to a status")
-        if self.kind in GQL_KINDS | ODD_DATA_KINDS | {FaultKind.CUT_JSON} and self.step is not Step.GQL:
-            raise ValueError(f"{self.kind} is a fault of gql, not of {self.step}")
-        if self.kind in PLAYLIST_KINDS and self.step not in (Step.USHER, Step.PLAYLIST):
-            raise ValueError(f"{self.kind} is a fault of usher and playlist, not of {self.step}")
-        if self.kind in MEDIA_PLAYLIST_KINDS and self.step is not Step.PLAYLIST:
-            raise ValueError(f"{self.kind} is a fault of playlist, not of {self.step}")
-        if self.kind in RANGE_KINDS and self.step not in (Step.SEGMENT, Step.CLIP):
-            raise ValueError(f"{self.kind} is a fault of segment and clip, not of {self.step}")
+        if self.step not in self.kind.steps:
+            raise ValueError(
+                f"{self.kind} is a fault of {' and '.join(sorted(self.kind.steps))}, not of {self.step}"
+            )
 
 
 class FaultPlan:
