@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, TypeVar
 
 from cachetools import LRUCache, TLRUCache
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import Closing, cancel_and_wait
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -24,7 +24,7 @@ class _Entry(Generic[V]):
     fresh_until: float
 
 
-class SingleFlightCache(Generic[K, V]):
+class SingleFlightCache(Closing, Generic[K, V]):
     """Caches what calls return for a limited time, and shares each call among all callers of the same key.
 
     A caller that is cancelled leaves the call running for the others; its value is stored even when none of them
@@ -64,12 +64,6 @@ class SingleFlightCache(Generic[K, V]):
         # Invalidated calls included, whose results only their present callers get.
         self._tasks: set[asyncio.Task[V]] = set()
         self._closed = False
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         """A key's fresh value, or what `load` returns, which is called once for all waiting callers.

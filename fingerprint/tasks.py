@@ -3,11 +3,26 @@
 import asyncio
 import contextlib
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
+
+
+class Closing(ABC):
+    """An async context manager that is closed at the end of its block."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End what goes on, and give back what is held."""
 
 
 async def cancel_and_wait(*tasks: asyncio.Future[Any] | None) -> None:

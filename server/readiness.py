@@ -10,11 +10,11 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Self
+from typing import Final
 
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import Closing, cancel_and_wait
 
 FRESH_SECONDS: Final = 1.0
 """How long a result counts, so that asking often costs nothing."""
@@ -94,17 +94,14 @@ class _Part:
         return self._state
 
 
-class Readiness:
+class Readiness(Closing):
     """The states of all parts. An async context manager that owns the trials under way."""
 
     def __init__(self, trials: Iterable[Trial], *, clock: Clock, wait_seconds: float) -> None:
         self._parts = {trial.name: _Part(trial, clock) for trial in trials}
         self._wait_seconds = wait_seconds
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         await cancel_and_wait(*(part.task for part in self._parts.values()))
 
     async def states(self) -> Mapping[str, PartState]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from fingerprint.catalog.heard_landmarks import landmarks_of_sound
 from fingerprint.domain.audio import Recording
@@ -18,7 +18,7 @@ from fingerprint.providers.errors import ProviderError
 from fingerprint.providers.guard import ProviderGuard, Suspension
 from fingerprint.providers.parts import Part, merge_matches, split_recording
 from fingerprint.standstill import STOOD_STILL_SECONDS
-from fingerprint.tasks import running_tasks
+from fingerprint.tasks import Closing, running_tasks
 
 RECOGNIZER_SECONDS: Final = 5.0
 """The time limit of one recognizer for a few seconds of sound, from when it begins to work on it."""
@@ -96,7 +96,7 @@ class _Tally:
         )
 
 
-class RecognizerChain:
+class RecognizerChain(Closing):
     """Asks recognizers in order, or `together`. Satisfies `fingerprint.ports.Recognizers`.
 
     One that fails or takes too long is logged by name, and the next one is asked. "No match" is an answer: the
@@ -118,12 +118,6 @@ class RecognizerChain:
         self._seconds = recognizer_seconds
         self._together = together
         self._threads = ThreadPoolExecutor(PREPARE_THREADS, thread_name_prefix="prepare")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """End the threads, without waiting for the work under way."""

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from yarl import URL
 
@@ -15,6 +15,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, VideoTarget
 from fingerprint.ports import Broadcaster, ClipOwners, Clock
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import Closing
 from server.access.auth_audit import AuthAudit
 from server.access.identity.addresses import widely_counted
 from server.access.identity.admins import Admins
@@ -54,7 +55,7 @@ _INVALID_CREDENTIALS: Final = (
 _RETRY_SECONDS: Final = {ProblemCode.MAINTENANCE: 60.0, ProblemCode.UPSTREAM_UNAVAILABLE: 5.0}
 
 
-class Access:
+class Access(Closing):
     """Authenticates and authorizes requests. Refuses all of them (`busy`) while the rules cannot be read."""
 
     def __init__(
@@ -404,10 +405,7 @@ class Access:
 
     # --- Lifecycle ------------------------------------------------------------------------------------
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         """End calls in progress; store pending API key uses and returned slots in the database."""
         self.records.close()
         parts = (self._authenticator, self._admissions, self._clip_owners, self._entitlements, self._rules)

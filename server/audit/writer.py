@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from fingerprint.background import Background, unhurried
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import Closing, cancel_and_wait
 from server.audit.entries import AuditEntry, AuditKind
 from server.audit.store import AuditStore, new_row
 from server.observability import Metrics
@@ -52,7 +52,7 @@ class AuditLimits:
     whole_address_days: int = 7
 
 
-class AuditWriter:
+class AuditWriter(Closing):
     """Queues audit log entries, and runs the tasks that write them and apply retention."""
 
     def __init__(
@@ -91,9 +91,6 @@ class AuditWriter:
             self._background.start("keep the audit log small", self._keep_small),
         )
         return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     @property
     def waiting(self) -> int:

@@ -10,13 +10,13 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Final
 
 from fingerprint.domain.identification import Identification, Kind, song_key
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.job_ports import JobOutcome
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait, wait_until_woken
+from fingerprint.tasks import Closing, cancel_and_wait, wait_until_woken
 from server.access.identity.addresses import Address, sources_of
 from server.access.quotas.budgets import WIDER
 from server.identifications.service import IdentificationService
@@ -102,7 +102,7 @@ class _Subscription:
     error: TwitchAudioError | None = None
 
 
-class ChannelFeed:
+class ChannelFeed(Closing):
     """All channels that have listeners in this process. An async context manager that owns their tasks."""
 
     def __init__(
@@ -126,12 +126,6 @@ class ChannelFeed:
         self._closing = False
         service.add_outcome_listener(self._job_ended)
         metrics.gauge("twitchaudio_feed_listeners", "Listeners to channels.", lambda: self._listeners)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     @contextmanager
     def listening(

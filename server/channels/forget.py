@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select
 from sqlalchemy.engine import Connection
@@ -17,7 +17,7 @@ from fingerprint.domain.identification import Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.job_ports import JobStore
 from fingerprint.ports import Broadcaster, Clock
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import Closing, cancel_and_wait
 from server.access.identity.twitch_user import ID_PREFIX
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.clip_owners import VIDEO
@@ -52,7 +52,7 @@ _BY_LOGIN: Final = (hot_channels, channel_askers)
 _log = logging.getLogger(__name__)
 
 
-class ChannelForgetter:
+class ChannelForgetter(Closing):
     """Forgets channels. An async context manager that owns the deletions under way."""
 
     def __init__(
@@ -71,10 +71,7 @@ class ChannelForgetter:
         self._on_forgotten = on_forgotten
         self._tasks: set[asyncio.Task[int]] = set()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         await cancel_and_wait(*self._tasks)
 
     async def forget(

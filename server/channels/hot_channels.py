@@ -23,7 +23,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import AskedTarget, ChannelTarget, asked_now
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait, wait_until_woken
+from fingerprint.tasks import Closing, cancel_and_wait, wait_until_woken
 from server.access.service import Access
 from server.channel_names import ChannelNames, is_of_another
 from server.channels.hot_store import HotStore
@@ -79,7 +79,7 @@ def every_seconds(fresh_seconds: float) -> float:
     return min(5.0, max(2.0, fresh_seconds - 1.5)) if fresh_seconds else 5.0
 
 
-class HotChannels:
+class HotChannels(Closing):
     """Counts who asks, and listens to this server's share of hot channels: an async context manager.
 
     `askers`: how many different ones within a minute make a channel hot; 0: none ever is. Without a `pipeline`,
@@ -134,9 +134,6 @@ class HotChannels:
         if self._askers:
             self._loop = self._background.start("listen to hot channels", self._run)
         return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     def asked(self, target: AskedTarget, asker: str) -> None:
         """Count a question about a channel; `asker` is the person or the address that it came from."""

@@ -6,7 +6,7 @@ A set list is made of up to thousands of stored answers, which costs as much as 
 import asyncio
 from datetime import datetime
 from itertools import count
-from typing import Final, Self
+from typing import Final
 
 from cachetools import LRUCache
 
@@ -14,6 +14,7 @@ from fingerprint.domain.identification import Kind
 from fingerprint.job_ports import JobOutcome
 from fingerprint.ports import Clock
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import Closing
 from server.access.identity.addresses import Address
 from server.access.quotas.budgets import Allowance, CostBudget
 from server.identifications.service import IdentificationService, SetListPage
@@ -39,7 +40,7 @@ DEAR_ANSWERS: Final = 10
 _Key = tuple[str, tuple[int, str], int, datetime | None]
 
 
-class SetLists:
+class SetLists(Closing):
     """All reading of set lists. An async context manager that owns the reads under way."""
 
     def __init__(self, service: IdentificationService, *, clock: Clock, budget: Allowance = BUDGET) -> None:
@@ -57,10 +58,7 @@ class SetLists:
         self._versions: LRUCache[str, int] = LRUCache(1_000)
         service.add_outcome_listener(self._job_ended)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         await self._pages.close()
 
     async def page(

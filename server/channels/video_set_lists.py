@@ -19,7 +19,7 @@ from fingerprint.domain.tracklist import Tracklist
 from fingerprint.job_ports import HeardBefore
 from fingerprint.jobs.clean import clean_song
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait, wait_until_woken
+from fingerprint.tasks import Closing, cancel_and_wait, wait_until_woken
 from fingerprint.whole import WholeRecordings
 from server.channels.video_set_list import VideoSetList
 from server.channels.video_set_list_store import VideoSetListStore
@@ -60,7 +60,7 @@ class WorkLimits:
     """How many hours of sound one caller may have listened to in a day, for all set lists together."""
 
 
-class VideoSetLists:
+class VideoSetLists(Closing):
     """Works on this server's share of all set lists: an async context manager that works while it is open.
 
     `whole`: what listens; None where this server cannot. `check` is asked every few seconds, since the operator
@@ -100,9 +100,6 @@ class VideoSetLists:
         if self._whole is not None and self._limits.at_once:
             self._loop = self._background.start("set lists of videos", self._run)
         return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     async def unavailable_reason(self) -> str | None:
         """Why no VOD can be listened to; None when one can."""

@@ -14,7 +14,7 @@ from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait, wait_until_woken
+from fingerprint.tasks import Closing, cancel_and_wait, wait_until_woken
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.principal import ANONYMOUS, Principal
 from server.access.request_context import RequestContext
@@ -47,7 +47,7 @@ class WatcherLimits:
     """Longer than a try: it is never renewed."""
 
 
-class Watcher:
+class Watcher(Closing):
     """Runs this server's share of all watches: an async context manager that works while it is open."""
 
     def __init__(
@@ -85,9 +85,6 @@ class Watcher:
     async def __aenter__(self) -> Self:
         self._loop = self._background.start("watch channels", self._run)
         return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     def wake(self) -> None:
         """Take due watches at once instead of at the next poll, after one was started here."""

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final
 
 from fingerprint.domain.identification import ExternalIds, Identification, Song
 from fingerprint.domain.problems import TwitchAudioError
@@ -14,7 +14,7 @@ from fingerprint.links.finder import LinkFinder, wanting
 from fingerprint.links.media import FoundMedia, LinkMedia
 from fingerprint.links.store import FoundLinks, LinkStore, song_key
 from fingerprint.ports import Clock
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import Closing, cancel_and_wait
 
 AT_ONCE_SECONDS: Final = 0.25
 """How long an answer may wait for stored links."""
@@ -29,7 +29,7 @@ DAY_SECONDS: Final = 86_400.0
 _log = logging.getLogger(__name__)
 
 
-class LinkEnricher:
+class LinkEnricher(Closing):
     """Adds links to answers. An async context manager that owns the look-ups under way."""
 
     def __init__(
@@ -48,12 +48,6 @@ class LinkEnricher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[Callable[[Identification], None]] = []
         self._forget_at = clock.monotonic()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     def add_listener(self, listener: Callable[[Identification], None]) -> None:
         """Call `listener` with every stored answer that got links. It must not block or raise."""

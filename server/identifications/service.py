@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Self, assert_never
+from typing import assert_never
 
 from fingerprint.domain.identification import (
     Identification,
@@ -22,6 +22,7 @@ from fingerprint.domain.targets import AskedTarget, ChannelTarget, ClipTarget, T
 from fingerprint.job_ports import JobOutcome, JobStore
 from fingerprint.ports import Clock
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import Closing
 from server.channel_names import ChannelNames
 from server.identifications.admission import Admit
 from server.identifications.history import ChannelHistory, SetListPage
@@ -48,7 +49,7 @@ class IdentificationHandle:
     age_seconds: float | None = None
 
 
-class IdentificationService:
+class IdentificationService(Closing):
     """Starts, joins, finds and awaits identifications. An async context manager that owns their jobs."""
 
     def __init__(
@@ -99,12 +100,6 @@ class IdentificationService:
             "twitchaudio_asked_total", "Requests for a target, by what they got.", "kind", "got"
         )
         metrics.gauge("twitchaudio_waiters", "Requests that wait for an answer.", lambda: self._waiters)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     @property
     def waiter_count(self) -> int:

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Collection
-from typing import Final, Self
+from typing import Final
 
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import Closing
 from server.channel_names import ChannelNames
 from server.owner_choices.choices import NOTHING_CHOSEN, ChannelChoices, moment_of
 from server.owner_choices.store import ChoiceStore
@@ -23,7 +24,7 @@ ANSWER_SECONDS: Final = 2.0
 MAX_CHANNELS: Final = 2_000
 
 
-class OwnerChoices:
+class OwnerChoices(Closing):
     """Reads what is decided about channels. An async context manager that owns the reads under way."""
 
     def __init__(self, database: Database, names: ChannelNames, *, clock: Clock) -> None:
@@ -33,10 +34,7 @@ class OwnerChoices:
             clock=clock, fresh_seconds=lambda _: CHOICES_SECONDS, max_entries=MAX_CHANNELS
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         await self._channels.close()
 
     async def of(self, login: str) -> ChannelChoices:

@@ -5,7 +5,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from cachetools import LRUCache
 from sqlalchemy import ColumnElement, Row, and_, delete, or_, select, update
@@ -17,6 +17,7 @@ from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.domain.songs import plain_isrc
 from fingerprint.records import clips_and_videos_of, record_of
+from fingerprint.tasks import Closing
 from fingerprint.upserts import insert_new
 from server.songs.hearings import LONGEST_GAP, Hearing, hearings_of, longest_gap
 from server.songs.tables import song_hearings as table
@@ -33,7 +34,7 @@ MAX_NOTED: Final = 10_000
 _log = logging.getLogger(__name__)
 
 
-class SongStore:
+class SongStore(Closing):
     """Notes where songs were heard, and tells it. Its methods raise TwitchAudioError `busy`, unless they say."""
 
     def __init__(self, database: Database) -> None:
@@ -44,10 +45,7 @@ class SongStore:
         # What is being noted while the answer is sent: at most one for each job that has just ended.
         self._noting: set[asyncio.Task[Identification]] = set()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
+    async def close(self) -> None:
         await self._settled()
 
     def note_meanwhile(self, answer: Identification) -> None:

@@ -20,7 +20,7 @@ from fingerprint.ports import Clock
 from fingerprint.retry import RetryPolicy, any_error, retry
 from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
-from fingerprint.tasks import cancel_and_wait
+from fingerprint.tasks import Closing, cancel_and_wait
 from server.access.identity.limits import (
     MAINTENANCE_BATCH,
     MAINTENANCE_CLAIM,
@@ -56,7 +56,7 @@ class SignedIn:
     token: Secret
 
 
-class Sessions:
+class Sessions(Closing):
     """Begins, checks and ends sessions. As a context manager, it also maintains unused ones in the background."""
 
     def __init__(
@@ -165,9 +165,6 @@ class Sessions:
         """Start the background task that validates unused sessions, ends idle ones and revokes their tokens."""
         self._maintenance = self._background.start("look after sessions", self._maintain)
         return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Cancel the background tasks and calls in progress."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self, cast
+from typing import Final, cast
 
 from aiohttp import ClientSession
 from yarl import URL
@@ -17,6 +17,7 @@ from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamE
 from fingerprint.ports import Clock
 from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import Closing
 from server.access.identity.limits import (
     INVALID_SECONDS,
     MAX_CACHED_TOKENS,
@@ -37,7 +38,7 @@ class _ValidToken:
     """0 when the token does not expire."""
 
 
-class TokenValidator:
+class TokenValidator(Closing):
     """Validates tokens with Twitch and caches the results; concurrent checks of one token share a call."""
 
     def __init__(self, session: ClientSession, *, id_url: URL, client_id: str, clock: Clock) -> None:
@@ -74,10 +75,7 @@ class TokenValidator:
         """Expire the cached result, so that the token is validated again before its next use."""
         self._valid.expire(token_hash(token))
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         """End the calls to Twitch that are in progress."""
         await self._valid.close()
 

@@ -6,7 +6,7 @@ Twitch neither lets a user in nor locks out a known subscriber.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Final
 
 from cachetools import TTLCache
 
@@ -14,6 +14,7 @@ from fingerprint.domain.problems import TwitchAudioError
 from fingerprint.ports import Clock
 from fingerprint.setting_formats import Secret
 from fingerprint.single_flight import SingleFlightCache
+from fingerprint.tasks import Closing
 from server.access.identity.helix import HelixClient, TokenRefusedError
 from server.access.identity.limits import MAX_CACHED_TOKENS
 from server.access.identity.tokens import token_hash
@@ -35,7 +36,7 @@ MAX_ANSWERS: Final = 50_000
 """How many answers are cached; each is about one user and one broadcaster."""
 
 
-class Subscriptions:
+class Subscriptions(Closing):
     """Asks Twitch about subscriptions; concurrent callers for one user and broadcaster share a call."""
 
     def __init__(self, helix: HelixClient, *, clock: Clock) -> None:
@@ -69,10 +70,7 @@ class Subscriptions:
             return Subscription.SCOPE_MISSING
         return None if token_hash(token) in self._rejected else await self._ask(user, token, broadcasters)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
+    async def close(self) -> None:
         """End the calls to Twitch that are in progress."""
         await self._answers.close()
 
