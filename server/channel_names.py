@@ -17,7 +17,7 @@ from cachetools import TTLCache
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from fingerprint.background import Background
+from fingerprint.background import Background, passing
 from fingerprint.database import Database
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError, UpstreamError, channel_renamed
@@ -273,12 +273,10 @@ class ChannelNames:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            try:
+            with passing(_log, "channel_names_not_stored"):
                 await self._store_pending()
                 if self._clock.monotonic() >= self._silent_until:
                     await self._ask_what_is_due()
-            except TwitchAudioError as error:
-                _log.info("channel_names_not_stored", extra={"code": str(error.code)})
             await wait_until_woken(self._woken, self._poll_seconds)
 
     async def _store_pending(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select
 from sqlalchemy.engine import Connection
 
-from fingerprint.background import Background
+from fingerprint.background import Background, passing
 from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import Kind
@@ -219,10 +219,8 @@ async def swept(
     async def keep_sweeping() -> None:
         await sleep(_FIRST_SWEEP_SECONDS)
         while True:
-            try:
+            with passing(_log, "forgotten_channels_not_swept"):
                 await forgetter.sweep()
-            except TwitchAudioError as error:
-                _log.info("forgotten_channels_not_swept", extra={"code": str(error.code)})
             await sleep(SWEEP_SECONDS)
 
     async with background.running({"forget channels": keep_sweeping}):

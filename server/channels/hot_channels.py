@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from cachetools import TTLCache
 
-from fingerprint.background import Background
+from fingerprint.background import Background, passing
 from fingerprint.domain.identification import (
     Identification,
     Status,
@@ -159,11 +159,9 @@ class HotChannels(Closing):
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            try:
+            with passing(_log, "hot_channels_not_read"):
                 await self._count()
                 await self._take()
-            except TwitchAudioError as error:
-                _log.info("hot_channels_not_read", extra={"code": str(error.code)})
             await wait_until_woken(self._woken, self._limits.poll_seconds)
             # Those who ask in the same moment are counted in one transaction.
             await asyncio.sleep(min(0.1, self._limits.poll_seconds))

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from fingerprint.background import Background, log_unexpected
+from fingerprint.background import Background, log_unexpected, passing
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import VideoTarget
 from fingerprint.domain.tracklist import Tracklist
@@ -121,10 +121,8 @@ class VideoSetLists(Closing):
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            try:
+            with passing(_log, "set_lists_not_read"):
                 await self._take()
-            except TwitchAudioError as error:
-                _log.info("set_lists_not_read", extra={"code": str(error.code)})
             await wait_until_woken(self._woken, self._limits.poll_seconds)
 
     async def _take(self) -> None:

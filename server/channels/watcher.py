@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from fingerprint.background import Background, log_unexpected
+from fingerprint.background import Background, log_unexpected, passing
 from fingerprint.domain.identification import Identification
 from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.domain.targets import ChannelTarget
@@ -101,10 +101,8 @@ class Watcher(Closing):
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            try:
+            with passing(_log, "watches_not_read"):
                 await self._take_due()
-            except TwitchAudioError as error:
-                _log.info("watches_not_read", extra={"code": str(error.code)})
             await wait_until_woken(self._woken, self._limits.poll_seconds)
 
     async def _take_due(self) -> None:

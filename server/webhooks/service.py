@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Self, TypeVar
 
-from fingerprint.background import Background, log_unexpected
+from fingerprint.background import Background, log_unexpected, passing
 from fingerprint.domain.identification import Identification, Kind
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.job_ports import JobOutcome, JobStore
@@ -167,10 +167,8 @@ class Webhooks:
     async def _forever(self, step: Callable[[], Awaitable[None]], wake: asyncio.Event) -> None:
         while True:
             wake.clear()
-            try:
+            with passing(_log, "webhooks_without_store"):
                 await step()
-            except TwitchAudioError as error:
-                _log.info("webhooks_without_store", extra={"code": str(error.code)})
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await wake.wait()
