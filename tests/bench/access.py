@@ -21,12 +21,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from fingerprint.database import open_database
-from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from tests.bench.access_server import NEVER_ENDS
 from tests.bench.servers import Served, served
 from tests.bench.table import median, percentile95, print_table, write_json
+from tests.databases import migrated_database
 from tests.mariadb import running_mariadb
 
 ASK: Final = "/api/v1/identifications"
@@ -122,8 +121,7 @@ async def id_server() -> AsyncGenerator[str]:
 
 async def key_for(address: str) -> str:
     """A new API key's text."""
-    async with open_database(address) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(address) as database:
         _, secret = await ApiKeyStore(database).create(
             "benchmark", now=datetime.now(UTC), per_minute=1_000_000, per_day=1_000_000, at_once=100
         )

@@ -36,19 +36,18 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fingerprint.database import open_database
 from fingerprint.domain.audio import Pcm, Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song, Status
 from fingerprint.providers.usage import SqlUsage
 from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.learned import LearnedRecognizer
-from server import migrations
 from server.learning.service import LearnedFolder, Learner, LearningLimits, learn_readable
 from server.learning.store import LearnedStore
 from server.observability import Metrics
 from tests.bench.corpus import decode, read_corpus
 from tests.bench.mixes import speech
 from tests.bench.table import print_table, write_json
+from tests.databases import migrated_database
 from tests.fakes import FakeClock
 from tests.unit.catalog.music import tune
 
@@ -259,8 +258,7 @@ async def _measure(tracks: Sequence[Pcm], arguments: argparse.Namespace, questio
         questions = round(float(weights.sum()) / (1 - UNKNOWN))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "learned"
-        async with open_database(f"sqlite:///{name}/learned.sqlite3") as database:
-            await migrations.upgrade(database)
+        async with migrated_database(f"sqlite:///{name}/learned.sqlite3") as database:
             store = LearnedStore(database, max_bytes=1 << 30)
             recognizer = LearnedRecognizer(CatalogRecognizer(folder))
             learner = Learner(

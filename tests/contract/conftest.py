@@ -4,15 +4,14 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from fingerprint.database import Database, open_database
-from server import migrations
+from fingerprint.database import Database
+from tests.databases import migrated_database
 from tests.fakes import FakeClock
 
 
 @pytest.fixture
 async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
+    async with migrated_database(sql_address) as opened:
         yield opened
 
 

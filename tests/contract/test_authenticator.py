@@ -10,10 +10,9 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import select
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.setting_formats import Secret
-from server import migrations
 from server.access.identity.api_keys import ApiKeyStore, new_key
 from server.access.identity.authenticator import Authenticator
 from server.access.identity.credentials import RequestCredentials
@@ -23,6 +22,7 @@ from server.access.identity.sessions import SignedIn
 from server.access.identity.twitch_user import TwitchUser
 from server.access.tables import api_keys
 from tests.builders import NOON
+from tests.databases import migrated_database
 from tests.fakes import FakeClock
 
 pytestmark = pytest.mark.timeout(60)  # nothing here waits for anything outside
@@ -32,8 +32,7 @@ HERE, NEXT_DOOR, ELSEWHERE = ip_address("2001:db8::1"), ip_address("2001:db8:0:9
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncGenerator[Database]:
-    async with open_database(f"sqlite:///{tmp_path / 'keys.sqlite3'}") as opened:
-        await migrations.upgrade(opened)
+    async with migrated_database(f"sqlite:///{tmp_path / 'keys.sqlite3'}") as opened:
         yield opened
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.identification import Stage, Status
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.job_ports import Claimed, JobStore
-from server import migrations
 from server.audit.changes import ChangeLog
 from server.channel_names import ChannelNames
 from server.channels.play_corrections import PlayCorrections
@@ -21,6 +20,7 @@ from server.owner_choices.service import OwnerChoices
 from server.songs.store import SongStore
 from tests.builders import NOON, song
 from tests.contract.test_job_store import ADAPTERS
+from tests.databases import migrated_database
 from tests.fakes import FakeClock
 
 SLOW = ("moto", "ministack")
@@ -37,8 +37,7 @@ async def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncGenerator[Database]:
-    async with open_database(f"sqlite:///{tmp_path / 'choices.sqlite3'}") as opened:
-        await migrations.upgrade(opened)
+    async with migrated_database(f"sqlite:///{tmp_path / 'choices.sqlite3'}") as opened:
         yield opened
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from fingerprint.database import open_database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import (
     ABANDONED_AFTER,
@@ -33,8 +32,8 @@ from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
-from server import migrations
 from tests.builders import NOON, song
+from tests.databases import migrated_database
 from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock, MemoryJobStore
 
@@ -49,8 +48,7 @@ OpenStore = Callable[[], Any]
 def sql_store(address: str) -> OpenStore:
     @asynccontextmanager
     async def open_store() -> AsyncGenerator[JobStore]:
-        async with open_database(address) as database:
-            await migrations.upgrade(database)
+        async with migrated_database(address) as database:
             yield SqlJobStore(database)
 
     return open_store

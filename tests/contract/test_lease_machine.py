@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from fingerprint import database
-from fingerprint.database import open_database
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, Status
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.job_ports import Claimed, Finished, JobStore
@@ -26,8 +25,8 @@ from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
-from server import migrations
 from tests.builders import NOON, song
+from tests.databases import migrated_database
 from tests.emulators import Emulator, create_lasting_tables
 from tests.fakes import FakeClock, MemoryJobStore
 
@@ -204,8 +203,7 @@ def test_leases_in_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     @asynccontextmanager
     async def open_store() -> AsyncGenerator[JobStore]:
-        async with open_database(f"sqlite:///{tmp_path / f'{next(numbers)}.sqlite3'}") as opened:
-            await migrations.upgrade(opened)
+        async with migrated_database(f"sqlite:///{tmp_path / f'{next(numbers)}.sqlite3'}") as opened:
             yield SqlJobStore(opened)
 
     check(open_store, 8)

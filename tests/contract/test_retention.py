@@ -17,13 +17,13 @@ from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.jobs.sql_retention import FAILED_STAY, delete_excess_failures, delete_old_answers
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.upserts import insert_all
-from server import migrations
 from server.access.tables import clip_owners
 from server.app import listening, make_app
 from server.channels.reports import Reason, ReportStore
 from server.channels.retention import delete_excess_owners, delete_old_rows
 from server.settings import ServerSettings
 from tests.builders import NOON, song
+from tests.databases import migrated_database
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -140,8 +140,7 @@ async def test_several_servers_may_delete_at_once_however_much_there_is(
 
 async def test_a_server_deletes_what_is_older_than_its_setting_says(tmp_path: Path) -> None:
     settings = PipelineSettings(data_dir=tmp_path, keep_days=30)
-    async with open_database(database_url(settings)) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(database_url(settings)) as database:
         now = datetime.now(UTC)
         await answered(database, ChannelTarget("older"), now - 31 * DAY, Status.SUCCESSFUL)
         newer = await answered(database, ChannelTarget("newer"), now - 29 * DAY, Status.SUCCESSFUL)

@@ -17,10 +17,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.util import await_only
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import QUERY_SECONDS, Database, leases, open_database
+from fingerprint.database import QUERY_SECONDS, Database, leases
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server import migrations
 from tests.api_client import CLIP, ask, assert_problem, open_api, until
+from tests.databases import migrated_database
 from tests.fakes import FakePipeline
 from tests.mariadb import PASSWORD, MariaDB
 
@@ -194,8 +194,7 @@ def others_take_all(server: MariaDB) -> Generator[None]:
 
 
 async def test_s4_a_deadlock_is_resolved_by_running_the_loser_again(server: MariaDB) -> None:
-    async with open_database(server.new_database()) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(server.new_database()) as database:
         both = asyncio.Barrier(2)
         attempts: list[str] = []
 
@@ -217,8 +216,7 @@ async def test_s4_a_deadlock_is_resolved_by_running_the_loser_again(server: Mari
 
 
 async def test_s4_a_row_that_another_holds_is_waited_for_a_second_and_then_busy(server: MariaDB) -> None:
-    async with open_database(server.new_database()) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(server.new_database()) as database:
         await add_leases(database, "a")
         change = leases.update().values(fence=7)
         holds, done = asyncio.Event(), asyncio.Event()

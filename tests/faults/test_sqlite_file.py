@@ -26,12 +26,12 @@ from fingerprint.configured_database import SQLITE_FILE
 from fingerprint.database import open_database
 from fingerprint.domain.identification import Kind
 from fingerprint.pipeline_settings import PipelineSettings
-from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.app import listening, make_app
 from server.keys import DATABASE
 from server.settings import ServerSettings
 from tests.api_client import ASK, CLIP, ask, assert_problem, open_api, until
+from tests.databases import migrated_database
 from tests.fakes import FakePipeline
 
 ASKERS: Final = 6
@@ -125,8 +125,7 @@ async def test_s8_nothing_that_was_promised_is_lost_however_often_the_server_is_
 ) -> None:
     kills = int(str(pytestconfig.getoption("kills")))
     _PROCESSES.set_forkserver_preload([__name__])
-    async with open_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
-        await migrations.upgrade(database)
+    async with migrated_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
         _, secret = await ApiKeyStore(database).create(
             "a bot", now=datetime(2026, 3, 1, tzinfo=UTC), scopes=("streams", "clips", "watch")
         )

@@ -10,11 +10,10 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
-from server import migrations
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.rules.store import RulesStore
@@ -37,6 +36,7 @@ from tests.api_client import (
     until_metric,
 )
 from tests.builders import NOON, song
+from tests.databases import migrated_database
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer
 from tests.integration.test_api_document import Checker
@@ -413,8 +413,7 @@ async def test_wrong_reports_are_refused_in_plain_words(
 
 
 async def test_reports_and_tokens_work_on_mariadb_too(sql_address: str) -> None:
-    async with open_database(sql_address) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(sql_address) as database:
         token, secret = await SongTokenStore(database).create("c", now=NOON)
         store = SongTokenStore(database)
         assert (await store.find(secret.reveal(), now=NOON)) is not None

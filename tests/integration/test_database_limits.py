@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from fingerprint import database as module
 from fingerprint.database import leases, open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from server import migrations
+from tests.databases import migrated_database
 
 
 async def test_a_loop_that_is_busy_does_not_make_the_database_look_away(
@@ -54,8 +54,7 @@ async def test_a_database_that_does_not_answer_is_given_up_in_time(
 
 async def test_a_transaction_whose_asker_goes_away_changes_nothing_and_holds_nobody_up(tmp_path: Path) -> None:
     row = {"target_key": "k", "identification_id": "i", "owner": "o", "fence": 1, "expires_us": 0}
-    async with open_database(f"sqlite:///{tmp_path}/x.sqlite3") as database:
-        await migrations.upgrade(database)
+    async with migrated_database(f"sqlite:///{tmp_path}/x.sqlite3") as database:
         written, goes_on = threading.Event(), threading.Event()
 
         def work(connection: Connection) -> None:

@@ -11,16 +11,16 @@ import pytest
 from aiohttp import ClientSession
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces, UsedName
 from fingerprint.domain.identification import Kind
 from fingerprint.ports import Match
-from server import migrations
 from server.channels.retention import delete_old_finds
 from server.songs.finds import FIND_DAYS, MAX_FINDS, FindStore, forget_finds
 from tests.api_client import ASK, STREAM, assert_problem
 from tests.browser_client import Browser, known_to_twitch
 from tests.builders import NOON, answered, song
+from tests.databases import migrated_database
 from tests.fakes import FakePipeline
 from tests.integration.simulator_client import Viewer
 
@@ -34,8 +34,7 @@ def options(viewer: Viewer) -> dict[str, Any]:
 
 @pytest.fixture
 async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
+    async with migrated_database(sql_address) as opened:
         yield opened
 
 

@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 
 from fingerprint import database
 from fingerprint.catalog.learning import CaptureOrigin, SongCapture
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Song
 from fingerprint.pipeline_settings import PipelineSettings
@@ -22,13 +22,13 @@ from fingerprint.recognizers.catalog import CatalogRecognizer
 from fingerprint.recognizers.learned import EMPTY, LearnedRecognizer
 from fingerprint.settings import SettingsError, read_settings
 from fingerprint.wiring import checked_names, open_recognizers
-from server import migrations
 from server.learning.service import LearnedFolder, Learner, LearningLimits, songs_to_learn
 from server.learning.store import LearnedStore, NewCapture
 from server.observability import Metrics
 from server.web.admin.queries import savings_text
 from tests.api_client import ask
 from tests.builders import NOON, answered, song
+from tests.databases import migrated_database
 from tests.fakes import FakeClock
 from tests.providers.answers import AUDD_RESULT
 from tests.providers.audd_service import AuddService
@@ -103,8 +103,7 @@ def patient_database(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def listeners(tmp_path: Path) -> AsyncGenerator[Listeners]:
-    async with open_database(f"sqlite:///{tmp_path / 'learned.sqlite3'}") as opened:
-        await migrations.upgrade(opened)
+    async with migrated_database(f"sqlite:///{tmp_path / 'learned.sqlite3'}") as opened:
         yield Listeners(opened, tmp_path / "learned")
 
 

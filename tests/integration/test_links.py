@@ -23,13 +23,13 @@ from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import Match
 from fingerprint.settings import SettingsError, read_settings
 from fingerprint.wiring import open_link_finder
-from server import migrations
 from server.app import listening, make_app
 from server.identifications.limits import ServiceLimits
 from server.identifications.links import LinkEnricher
 from server.settings import ServerSettings
 from tests.api_client import ASK, CLIP, assert_problem
 from tests.builders import NOON, answered, song
+from tests.databases import migrated_database
 from tests.fakes import FakePipeline, MemoryJobStore
 from tests.providers.link_services import ISRC, PREVIEW, SPOTIFY, YOUTUBE, LinkWorld
 from tests.providers.service import Reply
@@ -63,8 +63,7 @@ async def world() -> AsyncGenerator[LinkWorld]:
 
 @pytest.fixture
 async def database(sql_address: str) -> AsyncGenerator[Database]:
-    async with open_database(sql_address) as opened:
-        await migrations.upgrade(opened)
+    async with migrated_database(sql_address) as opened:
         yield opened
 
 
@@ -190,34 +189,34 @@ async def test_the_answer_does_not_wait_and_the_stored_one_gets_the_links(
 ) -> None:
     gate = asyncio.Event()
     world.script.replies.append(Reply(after=gate.is_set, status=500))
-    async with open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database:
-        await migrations.upgrade(database)
-        async with finder(**world.environment()) as find:
-            store = MemoryJobStore()
-            links = LinkEnricher(find, LinkStore(database), store, SystemClock())
-            answer = answered(song=KNOWN)
-            store.rows[answer.id] = answer
-            assert await links.enrich(answer) == answer
-            gate.set()
-            await links.wait_until_idle()
-            stored = store.rows[answer.id]
-            assert stored.song is not None
-            assert stored.song.ids.spotify_track == SPOTIFY
-            assert stored.songs == (stored.song,)
-            # One service failed, so the song is looked up again next time, and then it is known.
-            await links.enrich(answer)
-            await links.wait_until_idle()
-            asked = len(world.asked)
-            at_once = await links.enrich(answered("Again", song=KNOWN))
-            assert at_once.song is not None
-            assert at_once.song.ids == FOUND
-            assert len(world.asked) == asked
-            await links.close()
+    async with (
+        migrated_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database,
+        finder(**world.environment()) as find,
+    ):
+        store = MemoryJobStore()
+        links = LinkEnricher(find, LinkStore(database), store, SystemClock())
+        answer = answered(song=KNOWN)
+        store.rows[answer.id] = answer
+        assert await links.enrich(answer) == answer
+        gate.set()
+        await links.wait_until_idle()
+        stored = store.rows[answer.id]
+        assert stored.song is not None
+        assert stored.song.ids.spotify_track == SPOTIFY
+        assert stored.songs == (stored.song,)
+        # One service failed, so the song is looked up again next time, and then it is known.
+        await links.enrich(answer)
+        await links.wait_until_idle()
+        asked = len(world.asked)
+        at_once = await links.enrich(answered("Again", song=KNOWN))
+        assert at_once.song is not None
+        assert at_once.song.ids == FOUND
+        assert len(world.asked) == asked
+        await links.close()
 
 
 async def test_what_is_long_out_of_date_is_cleared_away_by_the_way(world: LinkWorld, tmp_path: Path) -> None:
-    async with open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database:
-        await migrations.upgrade(database)
+    async with migrated_database(f"sqlite:///{tmp_path / 'x.sqlite3'}") as database:
         await LinkStore(database).put("isrc:old", LINKS, NOON - 5 * FOUND_TTL)
         async with finder(**world.environment("deezer")) as find:
             links = LinkEnricher(find, LinkStore(database), MemoryJobStore(), SystemClock())

@@ -10,13 +10,12 @@ from sqlalchemy import event, insert
 from sqlalchemy.engine import Connection
 
 from fingerprint.clock import SystemClock
-from fingerprint.database import Database, heard_spans, identifications, leases, open_database, to_us
+from fingerprint.database import Database, heard_spans, identifications, leases, to_us
 from fingerprint.domain.targets import ChannelTarget, ClipTarget
 from fingerprint.jobs.sql import SqlJobStore
 from fingerprint.jobs.sql_retention import delete_old_answers
 from fingerprint.ports import ClipOwners
 from fingerprint.setting_formats import Secret
-from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.identity.oauth import Tokens
 from server.access.identity.session_keys import SessionKeys
@@ -47,6 +46,7 @@ from server.channels.song_tokens import SongTokenStore
 from server.channels.tables import reports, song_tokens, watches
 from server.channels.watch_store import WatchStore
 from tests.builders import NOON, answered
+from tests.databases import migrated_database
 from tests.fakes import FakeClock
 from tests.mariadb import MariaDB
 
@@ -143,8 +143,7 @@ async def test_no_query_of_a_request_reads_a_growing_table_whole(mariadb: MariaD
         if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             seen.append((statement, parameters))
 
-    async with open_database(mariadb.new_database()) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(mariadb.new_database()) as database:
         await fill(database)
         jobs, keys, codes = SqlJobStore(database), ApiKeyStore(database), CodeStore(database)
         logs = AuditStore(database)
@@ -279,8 +278,7 @@ async def test_each_filter_of_the_logs_goes_along_one_index_of_sqlite(tmp_path: 
         ]
         return [line for line in explained if "log_entries" in line]
 
-    async with open_database(f"sqlite:///{tmp_path / 'log.sqlite3'}") as database:
-        await migrations.upgrade(database)
+    async with migrated_database(f"sqlite:///{tmp_path / 'log.sqlite3'}") as database:
         await AuditStore(database).write([new_row(each) for each in entries])
         for chosen, index in LOG_FILTERS:
             seen.clear()

@@ -19,12 +19,13 @@ from fingerprint.database import open_database
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.media.decoder import DecoderLimits, DecoderPool
 from fingerprint.pipeline_settings import PipelineSettings
-from server import migrations, readiness, readiness_trials
+from server import readiness, readiness_trials
 from server.app import listening, make_app
 from server.readiness import PartState, Readiness, Trial
 from server.readiness_trials import database_trial, worker_trials
 from server.settings import ServerSettings
 from tests.api_client import open_api
+from tests.databases import migrated_database
 from tests.fakes import FakeClock, FakePipeline
 from tests.mariadb import MariaDB
 from tests.unit.catalog.shelf import fill
@@ -68,8 +69,7 @@ def _no_room(_descriptor: int, _content: bytes) -> int:
 
 
 async def test_a_database_without_room_for_a_row_or_that_takes_no_writes_is_not_ready(tmp_path: Path) -> None:
-    async with open_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
-        await migrations.upgrade(database)
+    async with migrated_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
         trial = database_trial(database, clock=SystemClock(), seconds=20.0)
         await trial.attempt()
         async with asyncio.timeout(20):
@@ -85,8 +85,7 @@ async def test_a_database_without_room_for_a_row_or_that_takes_no_writes_is_not_
 
 
 async def test_readiness_writes_no_rows_that_stay(tmp_path: Path) -> None:
-    async with open_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
-        await migrations.upgrade(database)
+    async with migrated_database(f"sqlite:///{tmp_path / SQLITE_FILE}") as database:
         for _ in range(3):
             await database_trial(database, clock=SystemClock(), seconds=20.0).attempt()
         count = text("SELECT count(*) FROM log_entries")

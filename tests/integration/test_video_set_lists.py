@@ -25,13 +25,13 @@ from fingerprint.jobs.dynamodb.tables import TableNames, create_tables
 from fingerprint.ports import ClipSource, MediaSource, VideoSource
 from fingerprint.upstream_settings import DynamoDbSettings
 from fingerprint.whole import WholeRecordings
-from server import migrations
 from server.channels.video_set_list import SetListStatus, VideoSetList
 from server.channels.video_set_list_store import SetListLimits, VideoSetListStore
 from server.channels.video_set_lists import CheckVideo, VideoSetLists, WorkLimits
 from server.observability import Metrics
 from tests.api_client import CLIP, ask, assert_problem, bot_headers, open_api
 from tests.builders import NOON, song
+from tests.databases import migrated_database
 from tests.emulators import Emulator
 from tests.fakes import FakeClock, FakePipeline, MemoryJobStore
 from tests.integration.test_api_document import Checker
@@ -291,8 +291,7 @@ async def test_what_keeps_it_from_the_end_is_told_and_the_songs_up_to_there_stay
 @pytest.fixture
 async def store(address: str) -> AsyncGenerator[VideoSetListStore]:
     """The store without a server, which would take what waits."""
-    async with open_database(address) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(address) as database:
         yield VideoSetListStore(database)
 
 

@@ -9,9 +9,8 @@ import pytest
 from aiohttp import ClientSession
 from sqlalchemy import select, update
 
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.ports import Match
-from server import migrations
 from server.access.rules.blacklist_kinds import BlacklistKind
 from server.access.rules.list_store import ListStore
 from server.access.service import RULES_SECONDS
@@ -26,6 +25,7 @@ from server.webhooks.store import GIVEN_UP_AFTER, MOST_OF_OWNER, WAITS, WebhookS
 from server.webhooks.tables import webhook_deliveries
 from tests.api_client import ask, assert_problem, bot_headers, until
 from tests.builders import NOON, song
+from tests.databases import migrated_database
 from tests.fakes import FakePipeline
 from tests.integration.test_api_document import Checker
 from tests.webhook_receiver import Receiver
@@ -124,8 +124,7 @@ async def test_webhooks_are_their_owners_and_bounded(api: ClientSession, databas
 
 
 async def test_messages_are_kept_tried_again_and_given_up(sql_address: str) -> None:
-    async with open_database(sql_address) as database:
-        await migrations.upgrade(database)
+    async with migrated_database(sql_address) as database:
         store = WebhookStore(database)
         take = partial(store.take, limit=9, at_once=9, under_way={})
         hook, _ = await store.put("key:1", "https://bot.example/", events=CHOSEN, channels=(), now=NOON)

@@ -1,6 +1,6 @@
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,15 +9,14 @@ from yarl import URL
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.broadcasts import Broadcast
-from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Kind, Stage, Status
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError, UpstreamError
 from fingerprint.domain.targets import ChannelTarget, ClipTarget, Target, ago_target, moment_target
-from fingerprint.job_ports import LEASE_SECONDS, Claim, Claimed, Lease
+from fingerprint.job_ports import LEASE_SECONDS, JobOutcome, JobStore, Lease
 from fingerprint.pipeline import Pipeline
 from fingerprint.ports import Listing, LiveSource, Match, MediaSource, OnStage, Recognition
 from tests.builders import NOON, identification, recording, song
-from tests.fakes import FakeClock, FakePipeline, FakeRecognizers
+from tests.fakes import FakeClock, FakePipeline, FakeRecognizers, MemoryJobStore
 from tests.virtual_time import run_virtually
 
 CHANNEL = ChannelTarget("somechannel")
@@ -39,10 +38,11 @@ class SlowRecognizers(FakeRecognizers):
         raise AssertionError("unreachable")
 
 
-class RecordingStore:
-    """A job store that only records, and can refuse."""
+class RecordingStore(MemoryJobStore):
+    """Records what a pipeline writes, and can refuse it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.stages: list[Stage] = []
         self.finished: list[Identification] = []
         self.renewals = 0
@@ -53,31 +53,6 @@ class RecordingStore:
         if self.failures > 0:
             self.failures -= 1
             raise TwitchAudioError(ProblemCode.BUSY, "The store is away.")
-
-    async def claim(
-        self,
-        target: Target,
-        *,
-        owner: str,
-        now: datetime,
-        lease_seconds: float,
-        identification_id: IdentificationId | None = None,
-        looked: bool = False,
-        skip_stored: bool = False,
-    ) -> Claim:
-        raise NotImplementedError
-
-    async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
-        raise NotImplementedError
-
-    async def check(self) -> None:
-        raise NotImplementedError
-
-    async def forget(self, traces: ChannelTraces, *, now: datetime) -> Sequence[IdentificationId]:
-        raise NotImplementedError
-
-    async def heard(self, broadcast: str, start: float, end: float) -> Sequence[Identification]:
-        raise NotImplementedError
 
     async def renew(self, lease: Lease, *, now: datetime, lease_seconds: float) -> Lease | None:
         self._fail_if_told()
@@ -93,31 +68,25 @@ class RecordingStore:
         self.finished.append(identification)
         return not self.lost
 
-    async def release(self, lease: Lease) -> None:
-        raise NotImplementedError
-
-    async def running(self, target: Target, *, now: datetime) -> Identification | None:
-        raise NotImplementedError
-
     async def update_answer(self, identification: Identification) -> None:
         raise AssertionError("a pipeline updates no answer")
 
     async def mark_disputed(self, identification_id: IdentificationId, *, now: datetime) -> None:
         raise AssertionError("a pipeline disputes nothing")
 
-    async def get(self, identification_id: IdentificationId) -> Identification | None:
-        raise NotImplementedError
-
-    async def answer(self, target: Target) -> Identification | None:
-        raise NotImplementedError
-
-    async def history(self, login: str, *, limit: int, before: datetime | None = None) -> Sequence[Identification]:
-        raise NotImplementedError
-
 
 async def settle() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def capturing(clock: FakeClock, store: JobStore) -> tuple[FakePipeline, "asyncio.Task[JobOutcome | None]"]:
+    """A pipeline whose capture is held at its gate, and the job that waits for it."""
+    fake = FakePipeline(clock)
+    fake.capture.gate.clear()
+    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
+    await settle()
+    return fake, job
 
 
 async def test_a_found_song_is_the_answer_with_every_step_timed() -> None:
@@ -359,10 +328,7 @@ async def test_a_job_that_takes_too_long_ends_as_timeout() -> None:
 
 async def test_the_lease_is_renewed_while_the_job_runs() -> None:
     clock, store = FakeClock(), RecordingStore()
-    fake = FakePipeline(clock)
-    fake.capture.gate.clear()
-    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
-    await settle()
+    fake, job = await capturing(clock, store)
     for _ in range(3):
         await clock.advance(LEASE_SECONDS / 3)
     fake.capture.gate.set()
@@ -375,11 +341,8 @@ async def test_the_lease_is_renewed_while_the_job_runs() -> None:
 
 async def test_a_job_whose_lease_is_lost_stops_and_stores_nothing() -> None:
     clock, store = FakeClock(), RecordingStore()
-    fake = FakePipeline(clock)
-    fake.capture.gate.clear()
     store.lost = True
-    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
-    await settle()
+    fake, job = await capturing(clock, store)
     await clock.advance(LEASE_SECONDS / 3)
     assert await job is None
     assert store.finished == []
@@ -388,11 +351,8 @@ async def test_a_job_whose_lease_is_lost_stops_and_stores_nothing() -> None:
 
 async def test_a_store_that_cannot_renew_until_the_lease_ends_stops_the_job() -> None:
     clock, store = FakeClock(), RecordingStore()
-    fake = FakePipeline(clock)
-    fake.capture.gate.clear()
     store.failures = 100
-    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
-    await settle()
+    _, job = await capturing(clock, store)
     await clock.advance(LEASE_SECONDS / 3)
     assert not job.done()
     for _ in range(3):
@@ -502,10 +462,7 @@ async def test_an_unexpected_error_in_a_renewal_is_logged_once_and_costs_no_job(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     clock, store = FakeClock(), BrokenStore(2)
-    fake = FakePipeline(clock)
-    fake.capture.gate.clear()
-    job = asyncio.create_task(fake.pipeline.run(LEASE, identification(), CHANNEL, store=store))
-    await settle()
+    fake, job = await capturing(clock, store)
     for _ in range(3):
         await clock.advance(LEASE_SECONDS / 3)
     assert not job.done()

@@ -71,6 +71,12 @@ class World:
     def ask(self, key: str = "a") -> "asyncio.Task[str]":
         return asyncio.create_task(self.get(key))
 
+    async def begun(self, key: str = "a") -> "asyncio.Task[str]":
+        """A question whose call has begun."""
+        asking = self.ask(key)
+        await self.steps()
+        return asking
+
     async def steps(self, count: int = 5) -> None:
         for _ in range(count):
             await asyncio.sleep(0)
@@ -94,8 +100,7 @@ async def test_a_value_is_given_again_while_it_is_fresh() -> None:
 async def test_the_age_counts_from_the_start_of_the_call() -> None:
     world = World()
     world.source.held = True
-    asking = world.ask()
-    await world.steps()
+    asking = await world.begun()
     await world.clock.advance(9)
     world.let_go()
     assert await asking == "a0"
@@ -165,8 +170,7 @@ async def test_a_thousand_callers_share_one_call_and_other_keys_do_not_wait() ->
     world = World()
     world.source.held = True
     asking = [world.ask() for _ in range(1_000)]
-    other = world.ask("b")
-    await world.steps()
+    other = await world.begun("b")
     assert world.source.calls == ["a", "b"]
     world.let_go(1)
     assert await other == "b1"
@@ -206,8 +210,7 @@ async def test_the_value_is_stored_when_all_callers_have_left() -> None:
 async def test_a_failure_for_which_nobody_waits_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.source.held, world.source.gives = True, [FAILED]
-    asking = world.ask()
-    await world.steps()
+    asking = await world.begun()
     asking.cancel()
     await world.steps()
     world.let_go()
@@ -248,8 +251,7 @@ async def test_a_failure_is_not_stored_unless_that_is_asked_for() -> None:
 async def test_a_failure_is_raised_again_for_a_time_that_counts_from_its_end() -> None:
     world = World(failure_seconds=lambda error: 3.0 if error.code is ProblemCode.TOKEN_INVALID else 0.0)
     world.source.held, world.source.gives = True, [FAILED, AWAY]
-    asking = world.ask()
-    await world.steps()
+    asking = await world.begun()
     await world.clock.advance(100)
     world.let_go()
     with pytest.raises(TwitchAudioError):
@@ -340,8 +342,7 @@ async def test_too_many_calls_are_refused_and_joining_is_not() -> None:
     with pytest.raises(TwitchAudioError) as caught:
         await world.get("c")
     assert (caught.value.code, caught.value.retry_after_seconds) == (ProblemCode.BUSY, 5.0)
-    joined = world.ask("a")
-    await world.steps()
+    joined = await world.begun("a")
     # What is invalidated is under way all the same.
     world.cache.invalidate_all()
     with pytest.raises(TwitchAudioError):
@@ -360,14 +361,12 @@ async def test_too_many_calls_are_refused_and_joining_is_not() -> None:
 async def test_what_is_invalidated_while_it_is_loaded_is_not_stored(everything: bool) -> None:
     world = World()
     world.source.held = True
-    before = world.ask()
-    await world.steps()
+    before = await world.begun()
     if everything:
         world.cache.invalidate_all()
     else:
         world.cache.invalidate("a")
-    after = world.ask()
-    await world.steps()
+    after = await world.begun()
     world.let_go(1)
     assert await after == "a1"
     # The older call ends last, and must not replace what is newer.
@@ -433,16 +432,13 @@ async def test_what_has_ended_is_let_go() -> None:
 async def test_a_call_that_an_invalidation_replaced_ends_without_ending_the_new_one() -> None:
     world = World()
     world.source.held = True
-    old = world.ask()
-    await world.steps()
+    old = await world.begun()
     world.cache.invalidate("a")
-    new = world.ask()
-    await world.steps()
+    new = await world.begun()
     world.let_go(0)
     assert await old == "a0"
     await world.steps()
-    joined = world.ask()
-    await world.steps()
+    joined = await world.begun()
     world.let_go(1)
     assert [await new, await joined] == ["a1", "a1"], "the third joins the second's call"
 
@@ -450,11 +446,9 @@ async def test_a_call_that_an_invalidation_replaced_ends_without_ending_the_new_
 async def test_the_failure_of_an_invalidated_call_takes_nothing_away() -> None:
     world = World(failure_seconds=60.0)
     world.source.held, world.source.gives = True, [FAILED]
-    before = world.ask()
-    await world.steps()
+    before = await world.begun()
     world.cache.invalidate("a")
-    after = world.ask()
-    await world.steps()
+    after = await world.begun()
     world.let_go(1)
     await after
     world.let_go(0)
@@ -513,8 +507,7 @@ async def test_a_call_that_has_not_begun_is_closed_as_well() -> None:
 async def test_a_caller_that_is_cancelled_while_the_cache_closes_is_cancelled() -> None:
     world = World()
     world.source.held = True
-    asking = world.ask()
-    await world.steps()
+    asking = await world.begun()
     asking.cancel()
     await world.cache.close()
     await asyncio.wait([asking])
@@ -525,8 +518,7 @@ async def test_a_caller_that_is_cancelled_while_the_cache_closes_is_cancelled() 
 async def test_a_caller_that_is_cancelled_after_its_call_was_is_cancelled(steps: int) -> None:
     world = World()
     world.source.held = True
-    asking = world.ask()
-    await world.steps()
+    asking = await world.begun()
     closing = asyncio.create_task(world.cache.close())
     await world.steps(steps)
     cancelled = asking.cancel()

@@ -12,9 +12,8 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from fingerprint.configured_database import database_url
-from fingerprint.database import Database, open_database
+from fingerprint.database import Database
 from fingerprint.settings import read_settings
-from server import migrations
 from server.access.identity.api_keys import ApiKeyStore
 from server.access.rules.broadcaster_lookup import look_up_broadcaster
 from server.access.rules.broadcasters import BroadcasterStore
@@ -23,6 +22,7 @@ from server.access.rules.lists import user_value
 from server.access.rules.store import RulesStore
 from server.app import listening, make_app
 from server.settings import ServerSettings
+from tests.databases import migrated_database
 
 
 class OwnServer:
@@ -74,6 +74,5 @@ class OwnServer:
 
     @asynccontextmanager
     async def _database(self) -> AsyncGenerator[Database]:
-        async with open_database(database_url(self._settings.pipeline)) as database:
-            await migrations.upgrade(database)
+        async with migrated_database(database_url(self._settings.pipeline)) as database:
             yield database
