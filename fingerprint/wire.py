@@ -98,14 +98,6 @@ def _song_members(body: Json, song: Song, *, paths: bool) -> Json:
     return body
 
 
-def song_from_json(body: Mapping[str, Any]) -> Song:
-    """The inverse of `song_to_json`. Raises ValueError for another shape.
-
-    Answers that were stored before a field existed can be read, too.
-    """
-    return convert(_song_fields(body), Song)
-
-
 def _song_fields(body: Mapping[str, Any]) -> Json:
     return {_SONG_FIELDS.get(name, name): value for name, value in body.items()}
 

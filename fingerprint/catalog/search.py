@@ -129,19 +129,6 @@ class Examined:
     tracks: Sequence[Candidate]
 
 
-def likeliest(
-    snapshot: Snapshot,
-    query: AudioQuery,
-    parameters: Parameters = DEFAULT,
-    *,
-    as_it_is: bool = True,
-    speeds: Sequence[float] = SPEEDS,
-) -> Finding | None:
-    """The likeliest track at any confidence; None when no track shares a landmark."""
-    best = examine(snapshot, query, parameters, as_it_is=as_it_is, speeds=speeds)
-    return None if best is None else best.finding
-
-
 def examine(
     snapshot: Snapshot,
     query: AudioQuery,
@@ -150,7 +137,7 @@ def examine(
     as_it_is: bool = True,
     speeds: Sequence[float] = SPEEDS,
 ) -> Examined | None:
-    """The same finding as `likeliest`, with its evidence."""
+    """The likeliest track at any confidence, with its evidence; None when no track shares a landmark."""
     return Search(snapshot, query, parameters).run(as_it_is=as_it_is, speeds=speeds)
 
 

@@ -176,11 +176,6 @@ def by_preference(playlist: MultivariantPlaylist) -> tuple[Rendition, ...]:
     return tuple(sorted(with_audio, key=lambda each: (each.sound_elsewhere, not each.audio_only, each.bandwidth)))
 
 
-def choose_audio(playlist: MultivariantPlaylist) -> Rendition | None:
-    """The first rendition `by_preference`; None when no rendition has sound."""
-    return next(iter(by_preference(playlist)), None)
-
-
 def _rendition(variant: dict[str, str], uri: str, names: dict[str, str], apart: set[str]) -> Rendition:
     group = variant.get("VIDEO", "")
     name = variant.get("STABLE-VARIANT-ID") or variant.get("IVS-NAME") or names.get(group) or group or None

@@ -45,7 +45,7 @@ from fingerprint.domain.audio import SAMPLE_RATE, Pcm, Recording
 from fingerprint.domain.identification import Stage
 from fingerprint.domain.targets import ChannelTarget
 from fingerprint.hls.live import newest_content
-from fingerprint.hls.playlist import choose_audio, parse_media, parse_multivariant
+from fingerprint.hls.playlist import by_preference, parse_media, parse_multivariant
 from fingerprint.media.decode import decode_bytes
 from fingerprint.pipeline_settings import PipelineSettings
 from fingerprint.ports import LiveSource
@@ -203,8 +203,7 @@ async def floor(session: aiohttp.ClientSession, settings: PipelineSettings) -> F
         data = parse_answer(response.status, await response.text()).data
     token = parse_token(data["streamPlaybackAccessToken"], "broadcast")
     address = usher.build_url(twitch.usher_url, usher.PlaylistKind.CHANNEL, usher.WAYS[0], CHANNEL, token)
-    rendition = choose_audio(parse_multivariant((await fetch(address)).decode()))
-    assert rendition is not None
+    rendition = by_preference(parse_multivariant((await fetch(address)).decode()))[0]
     known = time.perf_counter()
     media = address.join(URL(rendition.uri, encoded=True))
     playlist = parse_media((await fetch(media)).decode())

@@ -38,7 +38,7 @@ from fingerprint.catalog.manifest import Manifest, SegmentEntry, write_manifest
 from fingerprint.catalog.near_duplicates import near_duplicates
 from fingerprint.catalog.packed_peaks import pack_peaks
 from fingerprint.catalog.parameters import DEFAULT, HASH_BITS
-from fingerprint.catalog.search import likeliest
+from fingerprint.catalog.search import examine
 from fingerprint.catalog.segment_layout import TRACK_RECORD, directory_bits
 from fingerprint.catalog.segment_writer import SegmentWriter
 from fingerprint.catalog.tracks import Track
@@ -201,12 +201,12 @@ def measure(folder: Path, queries: Sequence[tuple[Pcm, frozenset[str]]]) -> dict
             right = 0
             for number, (pcm, accept) in enumerate(queries):
                 started, used = time.perf_counter(), time.process_time()
-                best = likeliest(snapshot, prepare(pcm))
+                best = examine(snapshot, prepare(pcm))
                 if warm:
                     times[number] = min(times[number], (time.perf_counter() - started) * 1000)
                     cpu[number] = min(cpu[number], (time.process_time() - used) * 1000)
-                answers[number] = best is not None and best.confidence >= WHOLE_THRESHOLD
-                right += best is not None and answers[number] and best.track.id in accept
+                answers[number] = best is not None and best.finding.confidence >= WHOLE_THRESHOLD
+                right += best is not None and answers[number] and best.finding.track.id in accept
     used = time.process_time()
     looked_at = sum(1 for _ in islice(near_duplicates(snapshot), DUPLICATES_OF))
     duplicates_ms = (time.process_time() - used) * 1000 / looked_at

@@ -35,7 +35,7 @@ from fingerprint.catalog.fingerprint import TrackFingerprint, fingerprint_track
 from fingerprint.catalog.identify import prepare
 from fingerprint.catalog.index import Catalog
 from fingerprint.catalog.parameters import DEFAULT
-from fingerprint.catalog.search import likeliest
+from fingerprint.catalog.search import examine
 from fingerprint.catalog.tracks import Track
 from fingerprint.catalog.writer import CatalogWriter
 from tests.bench.corpus import Corpus, Outcome, Query, Said, decode, read_corpus, track_blocks
@@ -96,9 +96,10 @@ def _ask(job: tuple[Path, Path]) -> tuple[str, Said, float]:
     pcm = decode(file)
     snapshot = _catalog(folder).snapshot()
     started = time.process_time()
-    best = likeliest(snapshot, prepare(pcm))
+    best = examine(snapshot, prepare(pcm))
     took = time.process_time() - started
-    return file.name, Said(None, 0.0) if best is None else Said(best.track.id, best.confidence), took * 1000
+    said = Said(None, 0.0) if best is None else Said(best.finding.track.id, best.finding.confidence)
+    return file.name, said, took * 1000
 
 
 def ask_ours(corpus: Corpus, folder: Path, jobs: int) -> Outcome:

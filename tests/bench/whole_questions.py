@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fingerprint.catalog.confidence import THRESHOLD, beside_chances, chances_of_takes
 from fingerprint.catalog.identify import SHORT_SECONDS, identify, prepare
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.search import likeliest
+from fingerprint.catalog.search import examine
 from fingerprint.domain.audio import Pcm
 from tests.bench.corpus import decode, track_blocks
 
@@ -120,10 +120,10 @@ def ask(snapshot: Snapshot, pcm: Pcm, take: int = 1) -> tuple[str | None, float,
     query = prepare(pcm)
     query.take = take
     if pcm.duration_seconds <= SHORT_SECONDS:
-        best = likeliest(snapshot, query)
-        sure = 0.0 if best is None else beside_chances(best.confidence, chances_of_takes(take))
+        best = examine(snapshot, query)
+        sure = 0.0 if best is None else beside_chances(best.finding.confidence, chances_of_takes(take))
         if best is None or sure < THRESHOLD:
-            return None if best is None else best.track.id, sure, ()
+            return None if best is None else best.finding.track.id, sure, ()
     found = identify(snapshot, query, take=take)
     named = tuple(
         Named(
@@ -137,7 +137,7 @@ def ask(snapshot: Snapshot, pcm: Pcm, take: int = 1) -> tuple[str | None, float,
         for each in found
     )
     if pcm.duration_seconds <= SHORT_SECONDS:
-        return best.track.id, sure, named
+        return best.finding.track.id, sure, named
     return (named[0].track, named[0].score, named) if named else (None, 0.0, ())
 
 

@@ -20,7 +20,7 @@ from fingerprint.hls.live import newest_content, total_seconds
 from fingerprint.hls.playlist import (
     MAX_SEGMENT_SECONDS,
     MediaPlaylist,
-    choose_audio,
+    by_preference,
     parse_media,
     parse_multivariant,
 )
@@ -57,11 +57,11 @@ def playlist(content: bytes) -> None:
     """Both readers, and everything that looks at what they give."""
     text = content.decode("utf-8", "replace")
     try:
-        rendition = choose_audio(parse_multivariant(text))
+        renditions = by_preference(parse_multivariant(text))
     except PlaylistError:
         pass
     else:
-        if rendition is not None:
+        for rendition in renditions:
             _address(rendition.uri)
     try:
         media = parse_media(text)

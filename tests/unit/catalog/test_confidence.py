@@ -13,7 +13,7 @@ from fingerprint.catalog.confidence import (
 from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.identify import identify, prepare
 from fingerprint.catalog.index import Catalog, Snapshot
-from fingerprint.catalog.search import likeliest
+from fingerprint.catalog.search import examine
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
 
@@ -57,16 +57,16 @@ def test_the_same_match_is_less_sure_among_more_tracks(tmp_path: Path, monkeypat
     fill(tmp_path, range(4))
     snapshot = Catalog(tmp_path).snapshot()
     under_noise = prepare(mixed(tune(1).cut(3, 6), noise(5, 6), 1.6))
-    few = likeliest(snapshot, under_noise)
+    few = examine(snapshot, under_noise)
 
     def very_many(_self: Snapshot) -> int:
         return 100_000
 
     monkeypatch.setattr(Snapshot, "__len__", very_many)
-    many = likeliest(snapshot, under_noise)
+    many = examine(snapshot, under_noise)
     assert few is not None
     assert many is not None
-    assert many.confidence == pytest.approx(beside_chances(few.confidence, 10))
+    assert many.finding.confidence == pytest.approx(beside_chances(few.finding.confidence, 10))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from fingerprint.catalog.index import Catalog, Snapshot
 from fingerprint.catalog.parameters import DEFAULT
 from fingerprint.catalog.postings import Landmarks, Lookup, PlaceSet, postings_of
 from fingerprint.catalog.query import QueryFingerprint, fingerprint_query
-from fingerprint.catalog.search import likeliest
+from fingerprint.catalog.search import examine
 from fingerprint.catalog.writer import CatalogWriter
 from tests.unit.catalog.music import mixed, noise, tune
 from tests.unit.catalog.shelf import fill
@@ -129,11 +129,11 @@ def test_a_large_catalog_is_looked_at_more_closely_at_last(
     monkeypatch.setattr(search, "QUICK_HITS", 4)
     monkeypatch.setattr(search, "FULL_HITS", 8)
     monkeypatch.setattr(search, "SCOUT_HITS", (4, 4))
-    best = likeliest(snapshot, prepare(pcm))
-    assert best is None or best.confidence < THRESHOLD
+    best = examine(snapshot, prepare(pcm))
+    assert best is None or best.finding.confidence < THRESHOLD
     # As if what the landmarks have were very many postings.
     monkeypatch.setattr(search, "LARGE", 100)
     monkeypatch.setattr(search, "LIKELY_HITS", 8)
-    best = likeliest(snapshot, prepare(pcm))
+    best = examine(snapshot, prepare(pcm))
     assert best is not None
-    assert (best.track.id, best.confidence >= THRESHOLD) == ("000000000003", True)
+    assert (best.finding.track.id, best.finding.confidence >= THRESHOLD) == ("000000000003", True)
