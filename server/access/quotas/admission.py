@@ -26,7 +26,7 @@ from fingerprint.ports import Clock
 from fingerprint.tasks import cancel_and_wait
 from server.access.limit_status import LimitStatus
 from server.access.quotas import slots
-from server.access.quotas.rate_limits import RateLimitedError
+from server.access.quotas.rate_limits import RateLimitedError, Refund
 from server.access.quotas.slots import AllTakenError, JobInProgressError, SharedError, Slot
 from server.access.quotas.store import QuotaRequest, QuotaStore
 from server.leases import CLOCKS_APART
@@ -82,7 +82,7 @@ class _Return:
     """A slot and counted starts to give back in SQL, unless the monotonic time `until` has passed."""
 
     slot: Slot | None
-    refunds: Sequence[LimitStatus]
+    refund: Refund | None
     until: float
 
 
@@ -146,7 +146,8 @@ class Admissions:
         if slot is not None:
             self._released[slot.token] = slot
         until = self._clock.monotonic() + slots.SLOT_FOR.total_seconds()
-        self._returns.append(_Return(slot=slot, refunds=refunds, until=until))
+        refund = Refund(statuses=refunds) if refunds else None
+        self._returns.append(_Return(slot=slot, refund=refund, until=until))
         if self._returner is None or self._returner.done():
             self._returner = self._background.start("give slots back", self._give_back)
 
@@ -201,7 +202,7 @@ class Admissions:
         for token, old in list(self._released.items()):
             if (old.quota_key, old.number) == (slot.quota_key, slot.number):
                 del self._released[token]
-                self._returns = [each for each in self._returns if each.slot is not old or each.refunds]
+                self._returns = [each for each in self._returns if each.slot is not old or each.refund]
 
     async def _check_slots(self, taken: Sequence[Slot]) -> tuple[str | None, set[str], bool]:
         """The id of a running job, the tokens of slots whose job has ended, and whether any slot is undecided."""
@@ -234,7 +235,7 @@ class Admissions:
         batch = [each for each in self._returns if each.until > now]
 
         freed = [each.slot for each in batch if each.slot is not None]
-        refunds = [status for each in batch for status in each.refunds]
+        refunds = [each.refund for each in batch if each.refund is not None]
 
         if batch:
             await self._quotas.give_back(freed, refunds)

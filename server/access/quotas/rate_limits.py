@@ -1,8 +1,9 @@
 """Rate limits shared by all servers: a counter in SQL for each subject and window of time."""
 
 import math
+import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from fingerprint.database import Database, to_us
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.upserts import count_up
+from fingerprint.upserts import count_up, insert_new
 from server.access.limit_status import Limit, LimitStatus, most_restrictive
 from server.access.tables import rate_counters as table
 
@@ -76,11 +77,27 @@ def consume(connection: Connection, limits: Sequence[Limit], now: datetime) -> S
     return statuses
 
 
-def refund(connection: Connection, statuses: Sequence[LimitStatus]) -> None:
-    """Undo the count of a start that did not happen. Locks counters in the same order as `count_up`."""
-    if statuses:
-        counters = sorted((each.limit.subject, each.start_us) for each in statuses)
-        connection.execute(_REFUND, [{"of": subject, "window": start} for subject, start in counters])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """The counts of a start that did not happen. `receipt`: it is undone once, however often that is tried."""
+
+    statuses: Sequence[LimitStatus]
+    receipt: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+def refund(connection: Connection, refunds: Sequence[Refund]) -> None:
+    """Undo the counts of starts that did not happen. Locks counters in the same order as `count_up`.
+
+    The receipt stays until the windows are over: the answer to an earlier try may have been lost.
+    """
+    counters: list[tuple[str, int]] = []
+    for each in refunds:
+        ends_us = max(status.start_us + status.limit.seconds * 1_000_000 for status in each.statuses)
+        receipt = {"subject": f"refunded:{each.receipt}", "window_us": 0, "ends_us": ends_us, "used": 1}
+        if insert_new(connection, table, receipt):
+            counters += [(status.limit.subject, status.start_us) for status in each.statuses]
+    if counters:
+        connection.execute(_REFUND, [{"of": subject, "window": start} for subject, start in sorted(counters)])
 
 
 async def delete_old_counters(database: Database, now: datetime) -> int:

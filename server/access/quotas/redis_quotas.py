@@ -16,7 +16,7 @@ from fingerprint.database import from_us, to_us
 from fingerprint.domain.identification import Kind
 from fingerprint.domain.targets import AskedTarget, VideoTarget
 from server.access.limit_status import LimitStatus
-from server.access.quotas.rate_limits import RateLimitedError, status_of, window_start
+from server.access.quotas.rate_limits import RateLimitedError, Refund, status_of, window_start
 from server.access.quotas.slots import SLOT_FOR, AllTakenError, SharedError, Slot, slot_target
 from server.access.quotas.store import QuotaRequest
 from server.redis_link import RedisLink
@@ -121,12 +121,12 @@ class RedisQuotas:
                 statuses = [status_of(limit, used, now) for limit, used in zip(limits, counts, strict=True)]
                 return None if key is None else dataclasses.replace(slot, number=int(number)), statuses
 
-    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[LimitStatus]) -> None:
+    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[Refund]) -> None:
         async def run(client: "Redis") -> None:
             pipeline = client.pipeline(transaction=False)
             for slot in freed:
                 pipeline.eval(_GIVE_BACK, 1, SLOTS + slot.quota_key, str(slot.number), slot.token)
-            for each in refunds:
+            for each in (status for refund in refunds for status in refund.statuses):
                 pipeline.eval(_REFUND, 1, _counter(each.limit.subject, each.start_us))
             await pipeline.execute()
 

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from fingerprint.database import Database
 from fingerprint.domain.targets import AskedTarget
 from server.access.limit_status import Limit, LimitStatus
 from server.access.quotas import rate_limits, slots
+from server.access.quotas.rate_limits import Refund
 from server.access.quotas.slots import SLOT_FOR, Slot
 from server.redis_link import RedisAwayError
 
@@ -53,7 +54,7 @@ class QuotaStore(Protocol):
         """
         ...
 
-    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[LimitStatus]) -> None:
+    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[Refund]) -> None:
         """Free slots that no other job has taken by now, and undo counts. Raises TwitchAudioError `busy`."""
         ...
 
@@ -95,7 +96,7 @@ class SqlQuotas:
 
         return await self._database.transact(work)
 
-    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[LimitStatus]) -> None:
+    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[Refund]) -> None:
         def work(connection: Connection) -> None:
             for slot in sorted(freed, key=lambda each: (each.quota_key, each.number)):
                 slots.give_back(connection, slot)
@@ -115,7 +116,7 @@ class AwayQuotas(Protocol):
         self, request: QuotaRequest, target: AskedTarget, now: datetime, *, released: Collection[str] = ()
     ) -> tuple[Slot | None, Sequence[LimitStatus]]: ...
 
-    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[LimitStatus]) -> None: ...
+    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[Refund]) -> None: ...
 
 
 class QuotasWithFallback:
@@ -155,13 +156,13 @@ class QuotasWithFallback:
             self._counted_in_sql[each.limit.subject, each.start_us] = None
         return slot, statuses
 
-    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[LimitStatus]) -> None:
+    async def give_back(self, freed: Sequence[Slot], refunds: Sequence[Refund]) -> None:
         in_sql = [slot for slot in freed if slot.token in self._in_sql]
-        counted = [each for each in refunds if (each.limit.subject, each.start_us) in self._counted_in_sql]
+        counted = _those(refunds, self._is_counted_in_sql)
         if in_sql or counted:
             await self._fallback.give_back(in_sql, counted)
         others = [slot for slot in freed if slot not in in_sql]
-        uncounted = [each for each in refunds if each not in counted]
+        uncounted = _those(refunds, lambda status: not self._is_counted_in_sql(status))
         if others or uncounted:
             try:
                 await self._first.give_back(others, uncounted)
@@ -171,3 +172,12 @@ class QuotasWithFallback:
 
     async def delete_some(self, now: datetime) -> int:
         return await self._fallback.delete_some(now)
+
+    def _is_counted_in_sql(self, status: LimitStatus) -> bool:
+        return (status.limit.subject, status.start_us) in self._counted_in_sql
+
+
+def _those(refunds: Sequence[Refund], wanted: Callable[[LimitStatus], bool]) -> Sequence[Refund]:
+    """The refunds with the wanted counts of each, where there are any."""
+    parts = [replace(each, statuses=[one for one in each.statuses if wanted(one)]) for each in refunds]
+    return [part for part in parts if part.statuses]
