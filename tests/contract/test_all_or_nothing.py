@@ -135,17 +135,22 @@ CHANGES: dict[str, Change] = {
 }
 
 
+async def failing_at(failing: Failing, number: int, work: Awaitable[Any]) -> tuple[TwitchAudioError | None, bool]:
+    """How `work` is refused when its n-th statement fails, and whether one had failed."""
+    failing.at(number)
+    refused: TwitchAudioError | None = None
+    try:
+        await work
+    except TwitchAudioError as error:
+        refused = error
+    return refused, failing.nowhere()
+
+
 @pytest.mark.parametrize("change", CHANGES)
 async def test_a_change_is_stored_whole_or_refused_and_not_stored(stage: Stage, change: str) -> None:
     before = await stage.rows()
     for number in range(1, MOST_STATEMENTS):
-        stage.failing.at(number)
-        refused: TwitchAudioError | None = None
-        try:
-            await CHANGES[change](stage.database, stage.ids)
-        except TwitchAudioError as error:
-            refused = error
-        failed = stage.failing.nowhere()
+        refused, failed = await failing_at(stage.failing, number, CHANGES[change](stage.database, stage.ids))
         after = await stage.rows()
         if refused is None:
             assert after != before, f"statement {number} failed, and success was said"
@@ -165,17 +170,11 @@ async def test_a_channel_that_was_forgotten_in_part_is_forgotten_whole_by_the_ne
     for number in range(1, MOST_STATEMENTS):
         for target in (ChannelTarget("somechannel"), ClipTarget("OnItsTimeLine-1")):
             await store_heard(store, target)
-        failing.at(number)
-        refused = False
-        try:
-            await store.forget(traces, now=now)
-        except TwitchAudioError:
-            refused = True
-        failing.nowhere()
-        if refused:
+        refused, _ = await failing_at(failing, number, store.forget(traces, now=now))
+        if refused is not None:
             await store.forget(traces, now=now)
         assert await database.rows(select(identifications.c.id)) == [], f"statement {number} had failed"
-        if not refused:
+        if refused is None:
             return
     raise AssertionError("it never passes")
 
@@ -183,16 +182,11 @@ async def test_a_channel_that_was_forgotten_in_part_is_forgotten_whole_by_the_ne
 async def test_a_report_is_stored_or_refused(stage: Stage) -> None:
     """What counts against its limit may be counted all the same."""
     for number in range(1, MOST_STATEMENTS):
-        stage.failing.at(number)
-        try:
-            await ReportStore(stage.database).add(
-                answered(), reason=Reason.OTHER, note="", who=("user:7", "user:7"), now=NOON
-            )
-        except TwitchAudioError:
-            stage.failing.nowhere()
-            assert (await stage.rows())["reports"] == []
-        else:
-            stage.failing.nowhere()
-            assert len((await stage.rows())["reports"]) == 1
+        report = ReportStore(stage.database).add(
+            answered(), reason=Reason.OTHER, note="", who=("user:7", "user:7"), now=NOON
+        )
+        refused, _ = await failing_at(stage.failing, number, report)
+        assert len((await stage.rows())["reports"]) == (refused is None)
+        if refused is None:
             return
     raise AssertionError("it never passes")

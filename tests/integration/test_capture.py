@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 from io import BytesIO
@@ -21,14 +21,14 @@ from fingerprint.hls.moments import VideoTimeline
 from fingerprint.hls.playlist import MediaPlaylist, Segment
 from fingerprint.media.ahead import DecodingAhead, SoundListener
 from fingerprint.media.capture import StreamCapture
-from fingerprint.media.fetch import BodyFilter, Fetched, Fetcher
-from fingerprint.media.hosts import AllowList
+from fingerprint.media.fetch import Fetched
 from fingerprint.media.joined_sound import Decoder
 from fingerprint.media.pcm import Decoded
 from fingerprint.ports import ClipSource, LiveSource
 from simulator.faults import Fault, FaultKind, Step
 from tests.integration.capture_twitch import SLUG, VIDEO, Listener, first_take, heard, ladder, tone
 from tests.listeners import RecordingListener
+from tests.unit.twitch.scripted import ScriptedFetcher
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -462,29 +462,9 @@ async def test_a_clip_whose_file_is_gone(listener: Listener) -> None:
     assert (await refusal(listener, f"clips.twitch.tv/{SLUG}")).code is ProblemCode.CLIP_NOT_FOUND
 
 
-class OneFile(Fetcher):
-    """Gives the same file for every address."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(AllowList.of_origins([]))
-        self._content = content
-
-    async def get(
-        self,
-        url: URL,
-        *,
-        step: str,
-        max_bytes: int,
-        total_seconds: float,
-        headers: Mapping[str, str] | None = None,
-        stall_seconds: float | None = None,
-        new_filter: Callable[[int], BodyFilter] | None = None,
-    ) -> Fetched:
-        return Fetched(200, self._content, "video/mp4")
-
-
 async def test_a_clip_without_sound_says_so(listener: Listener) -> None:
-    capture = StreamCapture(OneFile(picture()), listener.decoder, listener.clock)
+    fetcher = ScriptedFetcher(lambda _sent: Fetched(200, picture(), "video/mp4"))
+    capture = StreamCapture(fetcher, listener.decoder, listener.clock)
     with pytest.raises(TwitchAudioError, match="no audio track") as caught:
         await first_take(capture, ClipSource(url=URL("https://example.twitchcdn.net/x.mp4")))
     assert caught.value.code is ProblemCode.NO_AUDIO

@@ -232,26 +232,16 @@ async def test_storing_is_tried_again_with_waits_that_double_up_to_a_second(worl
 
 
 @pytest.mark.parametrize("hours", [0, -1, 1])
-async def test_an_answer_that_cannot_be_stored_is_given_when_its_time_is_over(world: World, hours: int) -> None:
-    """Also when the machine's clock is set meanwhile."""
-    world.store.finish_error = TwitchAudioError(ProblemCode.BUSY, "Away.")
-    world.ends.set()
-    job = world.begin()
-    await world.settle()
-    world.clock.jump(hours * 3_600)
-    # The lease is renewed all the while: it is tried for three times as long as one lasts.
-    elapsed = 0.0
-    while not job.done() and elapsed < 5 * LEASE_SECONDS:
-        await world.clock.advance(0.25)
-        elapsed += 0.25
-    assert 3 * LEASE_SECONDS <= elapsed <= 3 * LEASE_SECONDS + 1.5
-    assert await ended(job) == JobOutcome(ANSWER, stored=False)
+@pytest.mark.parametrize(("renewed", "leases"), [(True, 3), (False, 1)], ids=["renewed", "not renewed"])
+async def test_an_answer_that_cannot_be_stored_is_given_when_its_time_is_over(
+    world: World, hours: int, renewed: bool, leases: int
+) -> None:
+    """It is tried for three times as long as a lease lasts; without a renewal, until the lease ends.
 
-
-@pytest.mark.parametrize("hours", [0, -1, 1])
-async def test_without_a_renewal_it_is_tried_until_the_lease_ends(world: World, hours: int) -> None:
+    Also when the machine's clock is set meanwhile.
+    """
     away = TwitchAudioError(ProblemCode.BUSY, "Away.")
-    world.store.finish_error = world.store.error = away
+    world.store.finish_error, world.store.error = away, None if renewed else away
     world.ends.set()
     job = world.begin()
     await world.settle()
@@ -260,7 +250,7 @@ async def test_without_a_renewal_it_is_tried_until_the_lease_ends(world: World, 
     while not job.done() and elapsed < 5 * LEASE_SECONDS:
         await world.clock.advance(0.25)
         elapsed += 0.25
-    assert LEASE_SECONDS <= elapsed <= LEASE_SECONDS + 1.5
+    assert leases * LEASE_SECONDS <= elapsed <= leases * LEASE_SECONDS + 1.5
     assert await ended(job) == JobOutcome(ANSWER, stored=False)
 
 

@@ -8,8 +8,8 @@ recognizers and the database.
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -185,20 +185,25 @@ async def identified(
     store = CountedStore(calls)
     claim = await store.claim(target, owner="me", now=clock.now(), lease_seconds=LEASE_SECONDS)
     assert isinstance(claim, Claimed)
+    async with pipeline_of(calls, clock) as pipeline:
+        return await runs(pipeline.run(claim.lease, claim.identification, target, store=store)), store
+
+
+@asynccontextmanager
+async def pipeline_of(calls: Calls, clock: LoopClock) -> AsyncGenerator[Pipeline]:
+    """A pipeline whose work has ended with its block."""
     async with small_fetcher(twitch_of(calls), pauses=HostPauses(clock)) as fetcher:
         sources = LiveSourceCache(TwitchResolver(fetcher, SETTINGS), clock)
-        pipeline = Pipeline(
-            resolver=sources,
-            capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
-            recognizers=CountedRecognizers(calls),
-            clock=clock,
-        )
-        job = pipeline.run(claim.lease, claim.identification, target, store=store)
         try:
-            return await runs(job), store
+            yield Pipeline(
+                resolver=sources,
+                capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
+                recognizers=CountedRecognizers(calls),
+                clock=clock,
+            )
         finally:
             others = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not others, "everything that the job began has ended with it"
+            assert not others, "everything that was begun has ended"
 
 
 async def to_its_end(job: Coroutine[Any, Any, JobOutcome | None]) -> JobOutcome | None:
@@ -289,18 +294,8 @@ async def _work(target: Target, calls: Calls, runs: Callable[..., Awaitable[Any]
     clock = LoopClock()
     claim = await MemoryJobStore().claim(target, owner="me", now=clock.now(), lease_seconds=LEASE_SECONDS)
     assert isinstance(claim, Claimed)
-    async with small_fetcher(twitch_of(calls), pauses=HostPauses(clock)) as fetcher:
-        sources = LiveSourceCache(TwitchResolver(fetcher, SETTINGS), clock)
-        pipeline = Pipeline(
-            resolver=sources,
-            capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
-            recognizers=CountedRecognizers(calls),
-            clock=clock,
-        )
-        found = await runs(pipeline.identify(dataclasses.replace(claim.identification), target))
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not others, "everything that it began has ended with it"
-        return found, None
+    async with pipeline_of(calls, clock) as pipeline:
+        return await runs(pipeline.identify(dataclasses.replace(claim.identification), target)), None
 
 
 # --- The same through the service: requests, and the shutdown -------------------------------------------
@@ -364,14 +359,7 @@ async def served(runs: Callable[[Server], Awaitable[T]], calls: Calls | None = N
     """What `runs` makes of a server, which is closed then."""
     clock, calls = LoopClock(), calls or Calls()
     store = CountedStore(calls)
-    async with small_fetcher(twitch_of(calls), pauses=HostPauses(clock)) as fetcher:
-        sources = LiveSourceCache(TwitchResolver(fetcher, SETTINGS), clock)
-        pipeline = Pipeline(
-            resolver=sources,
-            capture=StreamCapture(fetcher, CountedDecoder(calls), clock, sources=sources),
-            recognizers=CountedRecognizers(calls),
-            clock=clock,
-        )
+    async with pipeline_of(calls, clock) as pipeline:
         runner = InProcessRunner(pipeline=pipeline, store=store, clock=clock, max_running=1, max_queued=1)
         service = IdentificationService(
             store=store,
@@ -385,8 +373,6 @@ async def served(runs: Callable[[Server], Awaitable[T]], calls: Calls | None = N
         async with service:
             found = await runs(server)
         server.check_nothing_is_left()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not others, "everything that the server began has ended with it"
         return found
 
 
