@@ -13,11 +13,11 @@ LEAST_SEMITONES: Final = 0.75
 
 
 def playback_text(song: Song) -> str:
-    """How the song is played, such as `sped up 25 %` or `2 semitones lower`; empty for a song as it is."""
+    """How the song is played, such as `sped up 25%` or `2 semitones lower`; empty for a song as it is."""
     percent, semitones = playback_of(song)
     words: list[str] = []
     if percent:
-        words.append(f"{'sped up' if percent > 0 else 'slowed down'} {abs(percent)} %")
+        words.append(f"{'sped up' if percent > 0 else 'slowed down'} {abs(percent)}%")
     if semitones:
         height = abs(semitones)
         words.append(f"{height} semitone{'s' if height > 1 else ''} {'higher' if semitones > 0 else 'lower'}")

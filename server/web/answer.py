@@ -230,14 +230,14 @@ def took_text(timings: Timings, language: Language = ENGLISH) -> str:
 
 
 def played_text(song: Song, language: Language = ENGLISH) -> str:
-    """How the song is played when it is not as it is, such as `It is sped up 25 %.`; otherwise empty."""
+    """How the song is played when it is not as it is, such as `It is sped up 25%.`; otherwise empty."""
     percent, semitones = playback_of(song)
     height = abs(semitones)
     words: list[str] = []
     if percent > 0:
-        words.append(language.gettext("sped up %(percent)s %%", percent=percent))
+        words.append(language.gettext("sped up %(percent)s%%", percent=percent))
     elif percent < 0:
-        words.append(language.gettext("slowed down %(percent)s %%", percent=-percent))
+        words.append(language.gettext("slowed down %(percent)s%%", percent=-percent))
     if semitones > 0:
         words.append(language.ngettext("%(num)s semitone higher", "%(num)s semitones higher", height))
     elif semitones < 0:
@@ -303,7 +303,7 @@ def problem_view(
         source=source,
         ask_again=ask_again,
         heading=words.heading,
-        detail=viewers_detail(problem, language),
+        detail=words.below(viewers_detail(problem, language)),
         next_step=words.next_step,
         retry_after_seconds=problem.retry_after_seconds,
     )

@@ -305,7 +305,7 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     if signing_in:
         words = dataclasses.replace(words, heading=language.gettext("You are not signed in"))
     context = {
-        "detail": detail,
+        "detail": words.below(detail),
         "words": words,
         "sign_in": signing_in or problem.code in SIGN_IN_HELPS,
         "sign_in_back": not signing_in,

@@ -19,6 +19,10 @@ class Words:
         """The same in another language."""
         return Words(language.gettext(self.heading), language.gettext(self.next_step))
 
+    def below(self, detail: str) -> str:
+        """A detail below the heading; empty where it only repeats it."""
+        return "" if detail.removesuffix(".") == self.heading else detail
+
 
 WORDS: Final = {code: Words(kind.heading, kind.next_step) for code, kind in PROBLEM_KINDS.items()}
 """The words for each problem code, in English: the ids of their translations."""

@@ -224,6 +224,10 @@ async def test_the_desks_menu_is_one_row_on_a_phone_with_the_pages_own_tab_in_si
     own = "document.querySelector('.tabs [aria-current]').getBoundingClientRect()"
     assert await visitor.tab.evaluate(f"document.querySelector('.tabs').offsetHeight < 2.5 * {own}.height")
     await visitor.tab.wait_for(f"{own}.left >= 0 && {own}.right <= innerWidth + 1")
+    await visitor.tab.viewport(600, 390)
+    await visitor.go("/admin/watches")
+    await visitor.tab.viewport(390, 600)
+    await visitor.tab.wait_for(f"{own}.left >= 0 && {own}.right <= innerWidth + 1")
     await visitor.tab.viewport(1280, 900)
     await visitor.sign_out()
 

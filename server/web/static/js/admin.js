@@ -10,10 +10,14 @@ const UNDO_MILLISECONDS = 60_000;
 
 copyButtons(".secret", "after");
 
-// For browsers without `scroll-initial-target`; the window itself stays where it is.
-const tab = document.querySelector(".tabs [aria-current]");
-const tabs = tab?.parentElement;
-if (tab instanceof HTMLElement && tabs) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+/** Scrolls the menu to the page's own tab, also when a phone is turned; the window itself stays where it is. */
+function showTab() {
+  const tab = document.querySelector(".tabs [aria-current]");
+  const tabs = tab?.parentElement;
+  if (tab instanceof HTMLElement && tabs) tabs.scrollLeft = tab.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - tab.offsetWidth) / 2;
+}
+showTab();
+matchMedia("(orientation: portrait)").addEventListener("change", showTab);
 
 const undo = document.querySelector(".note form");
 if (undo) {

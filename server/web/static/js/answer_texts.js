@@ -108,8 +108,8 @@ function playedText(song) {
   const { percent, semitones } = playbackOf(song);
   const height = Math.abs(semitones);
   const words = [
-    percent > 0 ? gettext("sped up %(percent)s %%", { percent }) : "",
-    percent < 0 ? gettext("slowed down %(percent)s %%", { percent: -percent }) : "",
+    percent > 0 ? gettext("sped up %(percent)s%%", { percent }) : "",
+    percent < 0 ? gettext("slowed down %(percent)s%%", { percent: -percent }) : "",
     semitones > 0 ? ngettext("%(num)s semitone higher", "%(num)s semitones higher", height) : "",
     semitones < 0 ? ngettext("%(num)s semitone lower", "%(num)s semitones lower", height) : "",
   ].filter(Boolean);
@@ -135,7 +135,8 @@ export function problemTexts(problem, words, about = {}) {
   const said = SAYS_WHAT_TO_DO.test(problem.detail) || (problem.retry_after_seconds && ONLY_WHEN.has(problem.code));
   const lasts = problem.code === "upstream-unavailable" && !problem.retry_after_seconds;
   const next_step = said ? "" : lasts ? gettext("Trying again won't help. Please tell the operator of this service.") : step;
-  const detail = problem.code === "recognizer-unavailable" && OPERATORS_WORDS.test(problem.detail) ? "" : detailText(problem.detail);
+  const told = problem.code === "recognizer-unavailable" && OPERATORS_WORDS.test(problem.detail) ? "" : detailText(problem.detail);
+  const detail = told === `${heading}.` ? "" : told;
   return {
     ...IDLE, ...about, state: "failed", heading, next_step, detail, code: problem.code,
     retry_after_seconds: problem.retry_after_seconds ?? 0,
