@@ -32,6 +32,7 @@ from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
 from fingerprint.jobs.sql import SqlJobStore
+from fingerprint.pipeline_settings import PipelineSettings
 from tests.builders import NOON, song
 from tests.databases import migrated_database
 from tests.emulators import Emulator, create_lasting_tables
@@ -514,6 +515,38 @@ async def test_two_processes_share_one_store(open_store: OpenStore) -> None:
         assert await claim(other, CLIP, owner="other", after=2) == Finished(success(work))
 
 
+async def test_whoever_never_wins_the_race_for_a_claim_is_told_to_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[object] = []
+
+    def another_is_faster(*row: object, **_more: object) -> None:
+        tries.append(row)
+
+    monkeypatch.setattr(sql, "_claim_lease", another_is_faster)
+    async with sql_store(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")() as store:
+        with pytest.raises(TwitchAudioError, match="Too many ask for this") as refused:
+            await claim(store)
+    assert (refused.value.code, refused.value.retry_after_seconds) == (ProblemCode.BUSY, 1.0)
+    assert 2 <= len(tries) <= 10
+
+
+async def test_what_is_not_finished_is_not_stored_as_an_answer_in_sql(tmp_path: Path) -> None:
+    async with sql_store(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")() as store:
+        work = await claimed(store)
+        with pytest.raises(ValueError, match="is not finished"):
+            await store.finish(work.lease, work.identification)
+
+
+async def test_jobs_are_in_the_database_that_is_given(tmp_path: Path) -> None:
+    configured = PipelineSettings(data_dir=tmp_path / "never")
+    async with migrated_database(f"sqlite:///{tmp_path / 'given.sqlite3'}") as database:
+        async with sql.open_store(configured, FakeClock(), database) as store:
+            await claimed(store)
+        assert await SqlJobStore(database).running(CHANNEL, now=NOON) is not None
+    assert not (tmp_path / "never").exists()
+
+
 @races
 async def test_p9_a_lease_of_a_clock_that_was_an_hour_ahead_blocks_nobody_and_writes_nothing(
     store: JobStore,
@@ -656,6 +689,7 @@ async def test_an_earlier_moment_of_a_channel_is_a_target_of_its_own(store: JobS
     assert await store.answer(CHANNEL) is None
     assert await store.answer(earlier) == success(work)
     assert await store.history("somechannel", limit=10) == [], "it is not the newest that was played"
+    assert await claim(store, earlier, after=2) == Finished(success(work)), "what was played then does not change"
 
 
 async def test_so_long_ago_is_not_the_time_that_it_is_by_our_clock(store: JobStore) -> None:

@@ -21,12 +21,13 @@ from fingerprint.database import Database
 from fingerprint.domain.channel_traces import ChannelTraces
 from fingerprint.domain.identification import Identification, IdentificationId, Stage, abandoned, reusable
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
-from fingerprint.domain.targets import Target, asked_now
+from fingerprint.domain.targets import ChannelTarget, Target, asked_now
 from fingerprint.job_ports import Claim, Claimed, Finished, Held, Lease
 from fingerprint.jobs.clean import clean
 from fingerprint.jobs.dynamodb.client import CALL_SECONDS, open_client
 from fingerprint.jobs.dynamodb.expiry import Expiry
 from fingerprint.jobs.dynamodb.forget import forget_channel
+from fingerprint.jobs.dynamodb.items import Seat
 from fingerprint.jobs.dynamodb.job_items import JobItems
 from fingerprint.jobs.dynamodb.places import JobTables, new_job_id
 from fingerprint.jobs.dynamodb.seats import ANSWERS, Seats, lease_of
@@ -75,8 +76,9 @@ class DynamoDbJobStore:
         """Only a claim writes; a held or finished target is found by reading alone."""
         for _attempt in range(_CLAIM_ATTEMPTS):
             seat = await self._seats.find(target)
-            if not skip_stored and seat is not None and seat.answer is not None and reusable(seat.answer, now):
-                return Finished(seat.answer)
+            answer = None if skip_stored or seat is None else await self._reused(target, seat)
+            if answer is not None and reusable(answer, now):
+                return Finished(answer)
             left = None if seat is None or seat.done else await self._job_items.of_seat(seat)
             if seat is not None and left is not None:
                 if left.status.finished:
@@ -101,6 +103,13 @@ class DynamoDbJobStore:
             await self.release(lease)
         detail = "Too many ask for this at once. Try again in a moment."
         raise TwitchAudioError(ProblemCode.BUSY, detail, retry_after_seconds=1.0)
+
+    async def _reused(self, target: Target, seat: Seat) -> Identification | None:
+        """The answer that a claim may give again: in the seat, or, of an earlier moment, by its id there."""
+        is_moment = isinstance(target, ChannelTarget) and target.at is not None
+        if seat.answer is not None or seat.answer_id is None or not seat.done or not is_moment:
+            return seat.answer
+        return await self._job_items.find(*self._tables.of_kind(target.kind), seat.answer_id)
 
     async def adopt(self, lease: Lease, *, owner: str, now: datetime, lease_seconds: float) -> Claimed | None:
         seat = await self._seats.adopt(lease, owner=owner, now=now, lease_seconds=lease_seconds)
