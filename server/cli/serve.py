@@ -30,12 +30,12 @@ from server.cli.serving import (
 from server.cli.shared_address import SharedAddress
 from server.cli.supervisor import Supervisor, worker_command
 from server.cli.worker import parse_descriptors, serve_as_worker
+from server.middleware.operator_sessions import OPERATOR_SIGN_IN
 from server.observability import configure_logging
 from server.own_command import as_typed
 from server.setting_formats import is_loopback
 from server.settings import ServerSettings, one_of_workers
 from server.setup_checks import settings_warnings
-from server.web.admin.operator_sign_in import PATH as SIGN_IN
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,7 +98,7 @@ def operator_link(app: web.Application, host: str, address: URL) -> URL | None:
     if keys.OPERATOR_LINK not in app or public or settings.trusted_proxies or not is_loopback(host):
         return None
     token = app[keys.OPERATOR_LINK].new_token()
-    return address.with_path(settings.path_prefix + SIGN_IN).with_query(token=token.reveal())
+    return address.with_path(settings.path_prefix + OPERATOR_SIGN_IN).with_query(token=token.reveal())
 
 
 async def supervise(command: Sequence[str], host: str, port: int, workers: int) -> None:

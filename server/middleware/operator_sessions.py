@@ -15,6 +15,9 @@ COOKIE: Final = "twitchaudio-operator"
 PLACE: Final = "/admin"
 """The path that the cookie is sent to, with all below it."""
 
+OPERATOR_SIGN_IN: Final = f"{PLACE}/sign-in"
+"""The path of the link; its query has the `token`."""
+
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

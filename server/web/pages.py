@@ -26,6 +26,7 @@ from server.api.reports import file_report
 from server.api.responses import is_operator
 from server.channels.reports import NOTE_LIMIT, Reason
 from server.middleware.forms import read_form
+from server.middleware.operator_sessions import OPERATOR_SIGN_IN
 from server.middleware.request_turns import another_turn
 from server.middleware.session import Account, account, wants_page
 from server.own_command import as_typed
@@ -304,6 +305,10 @@ async def problem_pages(request: web.Request, handler: Handler) -> web.StreamRes
     signing_in = request.path in (LOGIN, CALLBACK)
     if signing_in:
         words = dataclasses.replace(words, heading=language.gettext("You are not signed in"))
+    if request.path == OPERATOR_SIGN_IN:
+        # Who opens it is the operator, and the detail says where there is another one.
+        next_step = "" if detail else words.next_step
+        words = Words(heading=language.gettext("You are not signed in"), next_step=next_step)
     context = {
         "detail": words.below(detail),
         "words": words,

@@ -67,7 +67,10 @@ async def test_the_link_opens_the_admin_pages_once(stage: Stage) -> None:
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as other:
         async with other.get(link, headers=PAGE) as page:
             assert page.status == 403
-            assert "was used before" in await page.text()
+            text = await page.text()
+            assert "was used before" in text
+            assert "You are not signed in" in text
+            assert "Ask the operator" not in text
         async with other.get(stage.address / "admin", headers=PAGE) as page:
             assert page.status == 401
             assert "prints a link at its start" in await page.text()

@@ -7,12 +7,9 @@ from aiohttp import web
 
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from server import keys
-from server.middleware.operator_sessions import COOKIE, PLACE
+from server.middleware.operator_sessions import COOKIE, OPERATOR_SIGN_IN, PLACE
 from server.middleware.own_machine import is_public
 from server.web.admin.common import require_admin
-
-PATH: Final = f"{PLACE}/sign-in"
-"""Its query has the `token` of the link."""
 
 _USED: Final = "This link was used before, or is older than 15 minutes. The server prints a new one at its start."
 _ELSEWHERE: Final = "This link only works in a browser on the machine that the server runs on, without a proxy."
@@ -22,7 +19,7 @@ _log = logging.getLogger(__name__)
 def add_operator_sign_in(app: web.Application) -> None:
     """Add signing in and out to an application that has an `OPERATOR_LINK`."""
     # Programs that look at links, as chats do, would use it up.
-    app.router.add_get(PATH, _sign_in, allow_head=False)
+    app.router.add_get(OPERATOR_SIGN_IN, _sign_in, allow_head=False)
     app.router.add_post(f"{PLACE}/sign-out", _sign_out)
 
 
