@@ -1,6 +1,7 @@
 """A job under its lease, which is renewed meanwhile; its stages and its answer are stored."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,9 @@ STORE_SECONDS: Final = 3 * LEASE_SECONDS
 
 _STORE_WAIT_SECONDS: Final = (0.1, 1.0)
 """The wait after the first failed try, which doubles with each further one, and the longest."""
+
+STAGE_SECONDS: Final = 0.05
+"""A stage that is over sooner is not stored: other servers look less often."""
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +108,10 @@ class _HeldLease:
 
 
 class _StageRecorder:
-    """Reports each stage to listeners at once, and the newest to the store, without delaying the job."""
+    """Reports each stage to listeners at once, and the newest to the store, without delaying the job.
+
+    A stage is stored a little later, when the job waits for the network and not for a processor.
+    """
 
     def __init__(self, store: JobStore, lease: Lease, on_stage: OnStage) -> None:
         self._store = store
@@ -112,7 +119,7 @@ class _StageRecorder:
         self._on_stage = on_stage
         self._newest: Stage | None = None
         self._wake = asyncio.Event()
-        self._closed = False
+        self._closed = asyncio.Event()
 
     def reached(self, stage: Stage) -> None:
         self._on_stage(stage)
@@ -122,12 +129,15 @@ class _StageRecorder:
     def close(self) -> None:
         """Write no more stages: the answer is known, and replaces any stage that is not written yet."""
         self._newest = None
-        self._closed = True
+        self._closed.set()
         self._wake.set()
 
     async def write(self) -> None:
-        while not self._closed:
+        while not self._closed.is_set():
             await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STAGE_SECONDS):
+                    await self._closed.wait()
             self._wake.clear()
             stage, self._newest = self._newest, None
             if stage is None:

@@ -1,7 +1,7 @@
 """The spectrograms of a sound that is still being decoded, computed as it comes."""
 
 from collections import deque
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from typing import Final
 
 import numpy as np
@@ -43,10 +43,14 @@ class LevelsAhead:
 
     def query(self) -> AudioQuery:
         """The whole sound as a query, whose levels are known."""
+        side = None
+        if self._helper is not None:
+            side = [self._helper.submit(channel.levels) for channel in self._channels[1:]]
         pcm = Pcm(np.concatenate(self._samples, axis=1), self._parameters.rate)
         channels = [channel.levels for channel in self._channels]
         if cancel_out(halves(pcm.samples)):
             channels.reverse()
+            wait(side or ())
         return AudioQuery(pcm, self._parameters, channels=channels, helper=self._helper)
 
 

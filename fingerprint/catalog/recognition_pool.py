@@ -7,6 +7,7 @@ bytes.
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import Final, Self
 
@@ -41,6 +42,9 @@ JOB_SECONDS_PER_SECOND: Final = 1.0
 AHEAD_SECONDS: Final = 30.0
 """How long sound that a worker fingerprints ahead may be coming; its decoding ends before."""
 
+KNOWN_SECONDS: Final = 1.0
+"""How long a catalog counts as there after it was seen: a question asks twice."""
+
 MEMORY_BYTES: Final = 4 << 30
 """The memory that a worker may allocate, without the mapped catalog."""
 
@@ -68,6 +72,7 @@ class RecognitionPool(WorkerPool):
         super().__init__(program, work="recognized", workers=workers, environment=environment)
         self._directories = directories
         self._started_workers = False
+        self._known_until = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queries: set[PendingFindings] = set()
         self._ahead: set[FingerprintingAhead] = set()
@@ -141,8 +146,12 @@ class RecognitionPool(WorkerPool):
             query.cancel()
 
     async def has_catalog(self) -> bool:
-        """Whether there is a catalog in one of the folders."""
-        return await asyncio.to_thread(self._has_catalog)
+        """Whether there is a catalog in one of the folders; one that was there a moment ago is not looked for."""
+        if time.monotonic() >= self._known_until:
+            if not await asyncio.to_thread(self._has_catalog):
+                return False
+            self._known_until = time.monotonic() + KNOWN_SECONDS
+        return True
 
     def _has_catalog(self) -> bool:
         return any((directory / MANIFEST_NAME).exists() for directory in self._directories)

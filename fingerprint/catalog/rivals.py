@@ -178,6 +178,7 @@ class _PeaksBeside:
         self._table = np.zeros((int(frames.max(initial=0)) - self._first + 2) * self._height, np.bool_)
         around = np.add.outer(np.array([-1, 0, 1]) * self._height, np.array([-1, 0, 1])).reshape(-1, 1)
         self._near = self._places + around
+        self._known: dict[Candidate, NDArray[np.bool_]] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -194,6 +195,12 @@ class _PeaksBeside:
         return counts
 
     def _shared(self, other: Candidate) -> NDArray[np.bool_]:
+        """Which of the peaks another track has, too; looked up once for each."""
+        if other not in self._known:
+            self._known[other] = self._looked_up(other)
+        return self._known[other]
+
+    def _looked_up(self, other: Candidate) -> NDArray[np.bool_]:
         frames, bins = self._laid_over(other)
         places = (frames - self._first) * self._height + bins + 1
         places = places[(places >= 0) & (places < len(self._table))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fingerprint.catalog.audio_query import AudioQuery
-from fingerprint.catalog.containment import containment
+from fingerprint.catalog.containment import stands_out
 from fingerprint.catalog.examination import Finding
 from fingerprint.catalog.index import Snapshot
 from fingerprint.catalog.overlaid import faded_in, song_beneath
@@ -46,7 +46,7 @@ def newest_first(
     def other(parts: Iterator[_Part]) -> Finding | None:
         """The song of the first part that has another one."""
         for part in parts:
-            if part.heard(found, parameters) >= HEARD_Z:
+            if part.has(found, parameters):
                 return None
             best = examine(snapshot, part.query, parameters, speeds=())
             if best is not None and best.finding.confidence >= PART_CONFIDENCE:
@@ -77,11 +77,11 @@ class _Part:
     first_step: int
     query: AudioQuery
 
-    def heard(self, found: Examined, parameters: Parameters) -> float:
-        """How far the song's peaks stand out in this part, where it would play on, in the better channel."""
+    def has(self, found: Examined, parameters: Parameters) -> bool:
+        """Whether the song's peaks stand out in this part, where it would play on, in one of the channels."""
         offset = round(found.candidate.offset + self.first_step * found.candidate.speed)
-        there = containment(self.query.prepared_levels, replace(found.candidate, offset=offset), parameters)
-        return max(there.null_z_score)
+        there = replace(found.candidate, offset=offset)
+        return stands_out(self.query.prepared_levels, there, parameters, enough=HEARD_Z)
 
     def placed(self, finding: Finding) -> Finding:
         """A finding in this part with its place in the whole sound, also when the track begins before the part."""

@@ -1,5 +1,6 @@
 """The short-time Fourier transform of sound, as logarithmic levels."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,14 @@ FLOOR: Final = 1e-5
 
 _CHUNK_FRAMES: Final = 128
 """Frames per chunk, few enough for intermediate arrays to stay in the processor's cache."""
+
+
+@cache
+def _hann_window(length: int) -> NDArray[np.float32]:
+    """A Hann window, with which a tone at full scale has a magnitude of 1."""
+    window = np.hanning(length + 1)[:-1].astype(np.float32)
+    window *= np.float32(2 / window.sum())
+    return window
 
 
 def frame_count(samples: int, parameters: Parameters, *, hop: int) -> int:
@@ -32,8 +41,7 @@ def spectrogram(
     """
     if len(samples) < parameters.window:
         return np.empty((0, parameters.bins), np.float32)
-    window = np.hanning(parameters.window + 1)[:-1].astype(np.float32)
-    window *= np.float32(2 / window.sum())
+    window = _hann_window(parameters.window)
     frames = sliding_window_view(samples, parameters.window)[::hop]
     if out is None:
         out = np.empty((len(frames), parameters.bins), np.float32)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from yarl import URL
 
+from fingerprint import leased_job
 from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.broadcasts import Broadcast
@@ -399,7 +400,10 @@ async def test_storing_is_tried_again_when_the_store_comes_back() -> None:
     assert store.finished == [outcome.identification]
 
 
-async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store() -> None:
+async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leased_job, "STAGE_SECONDS", 0.0)
     store, heard = RecordingStore(), list[Stage]()
     fake = FakePipeline(FakeClock())
     fake.capture.gate.clear()
@@ -412,6 +416,15 @@ async def test_each_stage_reaches_listeners_and_the_newest_reaches_the_store() -
     fake.capture.gate.set()
     await job
     assert heard[-1] is Stage.RECOGNIZING
+
+
+async def test_stages_that_are_over_at_once_are_not_written() -> None:
+    store, heard = RecordingStore(), list[Stage]()
+    fake = FakePipeline(FakeClock())
+    outcome = await fake.pipeline.run(LEASE, identification(), CHANNEL, store=store, on_stage=heard.append)
+    assert outcome is not None
+    assert heard == [Stage.RESOLVING, Stage.CAPTURING, Stage.FINGERPRINTING, Stage.RECOGNIZING]
+    assert store.stages == []
 
 
 async def test_a_cancelled_job_leaves_no_task_behind() -> None:
