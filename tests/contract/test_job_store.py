@@ -394,6 +394,15 @@ async def test_an_answer_is_read_as_it_was_written(store: JobStore) -> None:
     assert await store.answer(CHANNEL) == answer
 
 
+async def test_an_answer_whose_place_is_uncertain_still_says_so_when_it_is_read(store: JobStore) -> None:
+    work = await claimed(store, VideoTarget("1", 5.0))
+    answer = dataclasses.replace(success(work), place_uncertain=True)
+    assert await store.finish(work.lease, answer) is True
+    for read in (await store.get(answer.id), await store.answer(VideoTarget("1", 5.0))):
+        assert read is not None
+        assert read.place_uncertain
+
+
 async def test_finishing_twice_with_the_same_answer_is_a_success_and_with_another_is_not(
     store: JobStore,
 ) -> None:

@@ -167,6 +167,13 @@ def test_a_corrected_song_says_who_named_it_instead_of_how_sure_we_are() -> None
     ]
 
 
+@pytest.mark.parametrize("is_uncertain", [True, False])
+def test_an_uncertain_place_has_a_line_of_its_own(*, is_uncertain: bool) -> None:
+    answer = answered(kind=Kind.VIDEO, target="1", at_seconds=5.0, song=song("A"), place_uncertain=is_uncertain)
+    line = "  Twitch's times do not add up: this may be from shortly before or after the moment asked for"
+    assert identify.describe(answer).splitlines().count(line) == is_uncertain
+
+
 def test_several_songs_in_a_file_are_listed_where_they_begin() -> None:
     one, other = song("One"), song("Two", position_seconds=3_725.0)
     text = identify.describe(answered(kind=Kind.FILE, target="mix.mp3", song=one, songs=(one, other)))
