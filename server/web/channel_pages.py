@@ -33,6 +33,7 @@ from server.web.own_watch import change_own_watch, shown_own_watch
 from server.web.render import in_time, render
 from server.web.share import card_response, set_list_card
 from server.web.time_zones import zone_named
+from server.web.timeline import timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +232,7 @@ class ChannelPages:
             "count": len(plays),
             "songs": len({song_key(play.song) for play in plays}),
             "any": bool(found),
-            "timeline": set_list_view.timeline(plays, chosen.clock),
+            "timeline": timeline(plays, chosen.clock),
             "days": _days(here, chosen),
             "downloads": [
                 (LABELS.get(kind, ""), kind, str(URL(f"{here}/songs.{kind}").with_query(chosen.query())))
