@@ -8,10 +8,11 @@ import pytest
 
 from fingerprint.domain.identification import ExternalIds, Stage
 from fingerprint.domain.landmark_points import points_to_text
-from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.domain.problems import Problem, ProblemCode, TwitchAudioError
 from fingerprint.ports import Match
 from server.own_command import as_typed, own_command
-from server.web.words import NETWORK, NO_MATCH, WORDS
+from server.web.languages import ENGLISH
+from server.web.words import NETWORK, NO_MATCH, WORDS, words_of
 from tests.browser.bidi.tab import Tab
 from tests.browser.conftest import Visit
 from tests.browser.stage import OnStageNow
@@ -192,9 +193,10 @@ async def test_every_failure_is_said_in_plain_words_with_the_next_step(
         stage.problem = TwitchAudioError(code, f"Detail of {code}.")
         await context.go(tab, "/")
         await ask(tab, f"channel{number}")
-        await tab.wait_for_focus(f"h2 :: {WORDS[code].heading}")
+        words = words_of(Problem(code=code, detail=f"Detail of {code}."), ENGLISH)
+        await tab.wait_for_focus(f"h2 :: {words.heading}")
         await tab.wait_for_visible(f".sorry p :: Detail of {code}.")
-        await tab.wait_for_visible(f".sorry p :: {WORDS[code].next_step}")
+        await tab.wait_for_visible(f".sorry p :: {words.next_step}")
         await tab.wait_for_visible("button :: Try again")
 
 
