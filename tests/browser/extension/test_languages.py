@@ -75,6 +75,8 @@ async def test_its_own_pages_speak_the_browsers_language(abroad: tuple[str, Inst
         assert english_left(await page.text("body") or "", language) == []
         await fits(page)
         await extension.picture(page, f"{language}-{name.split('/')[0]}")
+        await page.viewport(320, 900)
+        await fits(page)
 
 
 async def test_the_panel_speaks_the_browsers_language(abroad: tuple[str, Installed]) -> None:
