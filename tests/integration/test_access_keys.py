@@ -10,9 +10,16 @@ import pytest
 from aiohttp import ClientSession
 
 from fingerprint.database import Database, open_database
-from fingerprint.domain.problems import TwitchAudioError
+from fingerprint.domain.problems import ProblemCode, TwitchAudioError
+from fingerprint.pipeline_settings import PipelineSettings
+from server import keys
 from server.access.identity.api_keys import ApiKeyStore, new_key
+from server.access.identity.credentials import RequestCredentials
+from server.access.request_context import RequestContext
+from server.access.service import RULES_SECONDS
+from server.app import listening, make_app
 from server.cli import main
+from server.settings import ServerSettings
 from tests.api_client import ASK, CLIP, STREAM, ServerRules, assert_problem, open_api
 from tests.fakes import FakeClock, FakePipeline
 
@@ -86,6 +93,27 @@ async def test_a_new_key_counts_and_a_revoked_one_ends_within_two_seconds(
         await store.revoke(key.id, now())
         await clock.advance(2.0)
         assert (await api.get(ME, headers=headers)).status == 401
+
+
+async def test_the_first_question_after_a_key_was_revoked_is_refused_whoever_asks_for_the_rules(
+    tmp_path: Path,
+) -> None:
+    """Also where nothing before has read the rules again, with which keys are forgotten that were valid."""
+    clock = FakeClock(now())
+    settings = ServerSettings(pipeline=PipelineSettings(data_dir=tmp_path))
+    app = make_app(settings, pipeline=FakePipeline(clock).pipeline, clock=clock)
+    async with listening(app, "127.0.0.1", 0):
+        access, store = app[keys.ACCESS], ApiKeyStore(app[keys.DATABASE])
+        key, secret = await store.create("a bot", now=now())
+        credentials = RequestCredentials(key=secret)
+        await clock.advance(RULES_SECONDS)
+        principal = await access.authenticate(RequestContext(credentials=credentials))
+        assert principal.key is not None
+        await store.revoke(key.id, now())
+        await clock.advance(RULES_SECONDS)
+        with pytest.raises(TwitchAudioError) as refused:
+            await access.authenticate(RequestContext(credentials=credentials))
+        assert refused.value.code is ProblemCode.KEY_INVALID
 
 
 async def test_a_limit_counts_starts_and_says_what_is_left(
