@@ -22,6 +22,7 @@ SHORT_LIVED: Final = (
     "fingerprint/catalog/ingest.py",
     "fingerprint/catalog/library.py",
     "fingerprint/catalog/listings.py",
+    "fingerprint/catalog/rivals.py",
     "fingerprint/catalog/search.py",
     "fingerprint/catalog/song_reader.py",
     "fingerprint/catalog/writer.py",
@@ -34,6 +35,7 @@ SHORT_LIVED: Final = (
     "fingerprint/retry.py",
     "fingerprint/worker_process.py",
     "server/api/songs.py",
+    "server/backups/",
     "server/cli/",
 )
 

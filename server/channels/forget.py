@@ -87,7 +87,7 @@ class ChannelForgetter(Closing):
 
         `channel`: its login, or `id:NUMBER`. `keep_away`: blacklist it first, so that nothing is stored again.
         `known`: the channel's account, where a sign-in tells. It is done even if the caller is cancelled. `swept`:
-        nobody asked for it, so it is only in the log if anything was there.
+        by the server itself, so it is only in the log if anything was there.
 
         Raises TwitchAudioError `busy`; what was deleted until then stays deleted.
         """
