@@ -68,7 +68,8 @@ def thai_words() -> dict[str, float]:
     words = [word for word, _ in counted]
     weights = np.array([float(count) ** 0.5 for _, count in counted])
     chosen = np.random.default_rng(1).choice(len(words), THAI_WORDS, p=weights / weights.sum())
-    return Counter("".join(words[at] for at in chosen[first : first + 4]) for first in range(0, len(chosen), 4))
+    texts = ("".join(words[at] for at in chosen[first : first + 4]) for first in range(0, len(chosen), 4))
+    return {text: float(count) for text, count in Counter(texts).items()}
 
 
 def parts_of(language: str, word: str) -> list[str]:

@@ -19,7 +19,7 @@ from fingerprint.clock import SystemClock
 from fingerprint.domain.audio import Recording
 from fingerprint.domain.targets import TwitchTarget
 from fingerprint.pipeline_settings import PipelineSettings
-from fingerprint.ports import MediaSource
+from fingerprint.ports import Listing, MediaSource
 from server import keys
 from server.access.identity.principal import ANONYMOUS
 from server.access.request_context import RequestContext
@@ -78,9 +78,11 @@ class SlowParts(FakePipeline):
         super().__init__(SystemClock())
         takes = self.capture.takes
 
-        async def slowly(source: MediaSource, seconds: float) -> AsyncGenerator[Recording]:
+        async def slowly(
+            source: MediaSource, seconds: float, listing: Listing | None = None
+        ) -> AsyncGenerator[Recording]:
             await asyncio.sleep(3_600 if NEVER_ENDS in str(source) else pause)
-            async for take in takes(source, seconds):
+            async for take in takes(source, seconds, listing):
                 yield take
 
         self.capture.takes = slowly

@@ -83,7 +83,8 @@ class Asked:
     @staticmethod
     def read(kept: Mapping[str, Any]) -> "Asked":
         """The inverse of `asdict`."""
-        return Asked(**{**kept, "named": tuple(Named(**each) for each in kept["named"])})
+        read: dict[str, Any] = {**kept, "named": tuple(Named(**each) for each in kept["named"])}
+        return Asked(**read)
 
     @property
     def right(self) -> bool:

@@ -37,7 +37,7 @@ async def test_each_recognizer_is_asked_about_real_sound_and_paid_ones_when_told
         environ = {
             "TWITCHAUDIO_DATA_DIR": str(tmp_path / "data"),
             "ACRCLOUD_HOST": "identify.example.com",
-            "TWITCHAUDIO_ACRCLOUD_URL": f"http://127.0.0.1:{acrcloud.port}",
+            "TWITCHAUDIO_ACRCLOUD_URL": str(acrcloud.make_url("")).rstrip("/"),
             "ACRCLOUD_ACCESS_KEY": "key",
             "ACRCLOUD_ACCESS_SECRET": "secret",
         }

@@ -30,6 +30,10 @@ def test_a_value_is_computed_when_it_is_first_asked_for_and_kept() -> None:
     assert Frozen.value.__doc__ == "The value."
 
 
+def _bins(window: AudioQuery) -> int:
+    return len(window.quick_peaks.bins)
+
+
 def test_windows_that_are_searched_side_by_side_do_not_wait_for_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -43,5 +47,5 @@ def test_windows_that_are_searched_side_by_side_do_not_wait_for_each_other(
     monkeypatch.setattr(audio_query, "query_peaks", query_peaks)
     windows = [AudioQuery(tune(number, 1), alone=False) for number in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda window: len(window.quick_peaks.bins), windows))
+        found = list(pool.map(_bins, windows))
     assert min(found) > 0

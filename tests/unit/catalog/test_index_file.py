@@ -210,9 +210,10 @@ def test_a_part_of_a_long_track_has_the_same_peaks_as_the_whole() -> None:
         whole, bins = unpack_peaks(packed)
         last = float(whole[-1])
         edges = [(-50.0, 0.0), (-50.0, last + 50), (last, last + 1), (last + 1, last + 9), (7.0, 7.0), (9.0, 3.0)]
-        for between in [*edges, *np.sort(rng.uniform(-20, last + 20, (60, 2))).tolist()]:
+        drawn = [(float(low), float(high)) for low, high in np.sort(rng.uniform(-20, last + 20, (60, 2)))]
+        for between in [*edges, *drawn]:
             first, end = np.searchsorted(whole, between)
-            part = unpack_peaks(packed, tuple(between))
+            part = unpack_peaks(packed, between)
             assert part[0].tolist() == whole[first:end].tolist()
             assert part[1].tolist() == bins[first:end].tolist()
 

@@ -39,9 +39,9 @@ def test_an_array_of_answers_is_read_whatever_its_length(beside: list[Any], firs
 
 
 def test_an_array_without_an_answer_cannot_be_read() -> None:
-    for body in ([], [None], [[]]):
+    for body in ("[]", "[null]", "[[]]"):
         with pytest.raises(GqlFailure) as caught:
-            parse_answer(200, json.dumps(body))
+            parse_answer(200, body)
         assert caught.value.kind is GqlFailureKind.UNREADABLE
 
 
