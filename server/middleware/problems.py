@@ -34,6 +34,9 @@ _DETAILS: Final = {
 _SPREAD: Final = frozenset({ProblemCode.BUSY, ProblemCode.UPSTREAM_UNAVAILABLE})
 """Codes that thousands of clients may get at once: their `Retry-After` is randomized to spread the retries."""
 
+_BODY_GONE: Final = "Connection closed."
+"""What aiohttp says where a body is read whose connection has ended."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -105,6 +108,15 @@ def problem_details(metrics: Metrics) -> Middleware:
         if context is not None:
             context.problem_code = code
 
+    def crashed(request: web.Request, error: Exception) -> web.Response:
+        if _client_has_left(request, error):
+            # Nobody reads this. The error itself would be logged by aiohttp with its traceback.
+            return web.Response(status=400)
+        _log.exception("request_crashed", extra={"method": request.method, "path": shown_path(request)})
+        note(request, ProblemCode.INTERNAL)
+        detail = f"This is a fault of ours. It is logged under {request_id.get()}."
+        return problem_response(Problem(code=ProblemCode.INTERNAL, detail=detail))
+
     @web.middleware
     async def translate(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -128,15 +140,14 @@ def problem_details(metrics: Metrics) -> Middleware:
             response = problem_response(Problem(code=ProblemCode.INVALID_INPUT, detail=detail))
             response.force_close()
             return response
-        except Exception as error:
-            if isinstance(error, ConnectionError) and (
-                request.transport is None or request.transport.is_closing()
-            ):
-                # The client has left: aiohttp ends the connection.
-                raise
-            _log.exception("request_crashed", extra={"method": request.method, "path": shown_path(request)})
-            note(request, ProblemCode.INTERNAL)
-            detail = f"This is a fault of ours. It is logged under {request_id.get()}."
-            return problem_response(Problem(code=ProblemCode.INTERNAL, detail=detail))
+        except Exception as error:  # noqa: BLE001 - it is logged, and whoever asked is told
+            return crashed(request, error)
 
     return translate
+
+
+def _client_has_left(request: web.Request, error: Exception) -> bool:
+    """Whether an error says no more than that the connection has ended, such as before its body was read."""
+    if request.transport is not None and not request.transport.is_closing():
+        return False
+    return isinstance(error, ConnectionError) or (type(error) is RuntimeError and str(error) == _BODY_GONE)

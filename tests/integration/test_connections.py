@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import json
+import logging
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from aiohttp.typedefs import Handler
+from aiohttp.streams import StreamReader
+from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
 from fingerprint.clock import SystemClock
@@ -28,6 +30,7 @@ from server.middleware.connections import (
     ConnectionLimits,
 )
 from server.middleware.pauses import Pauses
+from server.middleware.problems import problem_details
 from server.observability import Metrics
 from server.server_limits import ServerLimits
 from server.settings import ServerSettings
@@ -44,11 +47,12 @@ async def serving(
     trusted: str | None = None,
     body: bytes = b"hello",
     handle: Handler | None = None,
+    middlewares: Sequence[Middleware] = (),
 ) -> AsyncGenerator[tuple[ConnectionBounds, URL, Metrics]]:
     async def say(_request: web.Request) -> web.Response:
         return web.Response(body=body)
 
-    app = web.Application(client_max_size=1 << 20)
+    app = web.Application(middlewares=middlewares, client_max_size=1 << 20)
     app.router.add_route("*", "/", handle or say)
     metrics = Metrics()
     networks = Networks(() if trusted is None else (parse_network(trusted),))
@@ -89,6 +93,48 @@ async def test_one_address_leaves_room_for_others_and_all_together_have_a_bound(
         assert "twitchaudio_connections 24" in metrics.render()
         assert 'twitchaudio_connections_ended_total{reason="too many"} 6' in metrics.render()
         assert ended(readers) == 4
+
+
+async def read_body(request: web.Request) -> bytes:
+    return await request.read()
+
+
+async def read_more(request: web.Request) -> bytes:
+    return await StreamReader(request.protocol, 1 << 16, loop=asyncio.get_running_loop()).readany()
+
+
+@pytest.mark.parametrize(
+    ("begin", "read"),
+    [(b"", read_body), (b"some", read_body), (b"some" * 100_000, read_body), (b"some", read_more)],
+    ids=["no body", "a part", "much of it", "another reader"],
+)
+async def test_clients_that_leave_before_their_body_is_read_cost_no_line_of_the_log(
+    caplog: pytest.LogCaptureFixture, begin: bytes, read: Callable[[web.Request], Awaitable[bytes]]
+) -> None:
+    asked, left, tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def wait_for_the_turn(request: web.Request) -> web.Response:
+        asked.set()
+        await left.wait()
+        await until(lambda: request.transport is None)
+        try:
+            return web.Response(body=await read(request))
+        finally:
+            tried.set()
+
+    metrics = Metrics()
+    async with serving(
+        limits=ConnectionLimits(), handle=wait_for_the_turn, middlewares=[problem_details(metrics)]
+    ) as (_, url, _):
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n" + begin)
+        await asked.wait()
+        writer.transport.abort()
+        left.set()
+        await tried.wait()
+        await asyncio.sleep(0)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "internal" not in metrics.render()
 
 
 async def test_connections_that_end_make_room_and_a_trusted_proxy_may_have_all() -> None:
