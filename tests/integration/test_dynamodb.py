@@ -297,7 +297,7 @@ from fingerprint.domain.targets import ChannelTarget
 from fingerprint.jobs.dynamodb.client import open_client
 from fingerprint.jobs.dynamodb.store import DynamoDbJobStore
 from fingerprint.jobs.dynamodb.tables import TableNames
-from fingerprint.ports import Claimed
+from fingerprint.job_ports import Claimed
 
 async def main(endpoint, streams, clips, name, rounds):
     noon = datetime(2126, 3, 1, 12, tzinfo=UTC)  # nothing that is written has expired by the clock of this machine

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from fingerprint import leased_job
 from fingerprint.domain.identification import Identification, Stage
 from fingerprint.domain.problems import ProblemCode, TwitchAudioError
 from fingerprint.job_ports import LEASE_SECONDS, JobOutcome, JobStore, Lease
@@ -111,7 +112,9 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Stages are stored at once."""
+    monkeypatch.setattr(leased_job, "STAGE_SECONDS", 0.0)
     return World()
 
 
@@ -252,6 +255,20 @@ async def test_an_answer_that_cannot_be_stored_is_given_when_its_time_is_over(
         elapsed += 0.25
     assert leases * LEASE_SECONDS <= elapsed <= leases * LEASE_SECONDS + 1.5
     assert await ended(job) == JobOutcome(ANSWER, stored=False)
+
+
+async def test_a_stage_that_is_over_at_once_is_told_but_not_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leased_job, "STAGE_SECONDS", 30.0)
+    job = world.begin()
+    await world.settle()
+    for stage in (Stage.RESOLVING, Stage.RECOGNIZING):
+        world.report(stage)
+        await world.settle()
+    world.ends.set()
+    assert await ended(job) == JobOutcome(ANSWER)
+    assert (world.events, world.store.stages) == ([Stage.RESOLVING, Stage.RECOGNIZING], [])
 
 
 async def test_the_newest_stage_is_written_and_none_after_the_answer(world: World) -> None:
