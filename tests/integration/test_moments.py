@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 SONG_SECONDS = 20.0
 LOGIN, SLUG, VIDEO = "momentary", "MomentaryClipOfOneSong-abc_DEF-123", "2210987555"
 SECOND, THIRD, FOURTH, FIFTH = "secondchannel", "thirdchannel", "fourthchannel", "fifthchannel"
-SIXTH = "sixthchannel"
+SIXTH, SEVENTH = "sixthchannel", "seventhchannel"
 LATE_SLUG = "LateClipOfOneSong-abc_DEF-12345"
 
 
@@ -59,8 +59,12 @@ async def twitch(folder: Path) -> AsyncGenerator[Simulator]:
     fourth = dataclasses.replace(channel, login=FOURTH, user_id=71_000_558)
     fifth = dataclasses.replace(channel, login=FIFTH, user_id=71_000_559)
     sixth = dataclasses.replace(channel, login=SIXTH, user_id=71_000_560)
+    seventh = dataclasses.replace(channel, login=SEVENTH, user_id=71_000_561)
     content = Content(
-        channels=(channel, second, third, fourth, fifth, sixth), clips=(clip, late), videos=(video,), songs=songs
+        channels=(channel, second, third, fourth, fifth, sixth, seventh),
+        clips=(clip, late),
+        videos=(video,),
+        songs=songs,
     )
     async with Simulator(cache=folder / "media", content=content) as simulator:
         yield simulator
@@ -268,10 +272,10 @@ async def test_after_a_pause_a_vods_seconds_are_not_taken_for_those_of_the_broad
 ) -> None:
     """The VOD leaves the pause out, so a second of it is later in the broadcast."""
     twitch.reset()
-    channel = twitch.channel(SECOND)
+    channel = twitch.channel(SEVENTH)
     # Two minutes, so that the moment does not leave it while a busy machine gets there.
-    twitch.configure_channel(SECOND, window_segments=60)
-    live = await answer(api, {"channel": SECOND, "at": middle_of_a_song(twitch, 60, SECOND).isoformat()})
+    twitch.configure_channel(SEVENTH, window_segments=60)
+    live = await answer(api, {"channel": SEVENTH, "at": middle_of_a_song(twitch, 60, SEVENTH).isoformat()})
     middle = live["moment"]["seconds"] + live["captured_seconds"] / 2
     recording = twitch.video(channel.recording_id)
     resumed_at = middle // 10 * 10 - 100
@@ -280,13 +284,13 @@ async def test_after_a_pause_a_vods_seconds_are_not_taken_for_those_of_the_broad
     found = await answer(api, {"video": channel.recording_id, "at": round(middle, 1)})
     assert (found["status"], found["heard"], found["moment"]) == ("successful", "video", None)
     start = found["captured_from"] + 27.0
-    assert apart(found["song"]["offset"], offset_at(twitch, start, SECOND)) < 0.3
+    assert apart(found["song"]["offset"], offset_at(twitch, start, SEVENTH)) < 0.3
     before = await answer(api, {"video": channel.recording_id, "at": resumed_at - 40})
     assert (before["heard"], before["moment"]["broadcast"]) == ("video", str(channel.broadcast_id))
     # Of the recording, nobody knows where a moment after the pause is.
-    twitch.configure_channel(SECOND, window_segments=6)
+    twitch.configure_channel(SEVENTH, window_segments=6)
     ago = (datetime.now(UTC) - channel.moment(round((resumed_at + 40) * TICKS))).total_seconds()
-    assert (await answer(api, {"channel": SECOND, "ago": ago}))["problem"]["code"] == "moment-gone"
+    assert (await answer(api, {"channel": SEVENTH, "ago": ago}))["problem"]["code"] == "moment-gone"
 
 
 async def test_a_stream_that_begins_anew_has_a_time_line_of_its_own(api: ClientSession, twitch: Simulator) -> None:
