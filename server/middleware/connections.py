@@ -39,7 +39,7 @@ from server import keys
 from server.access.identity.addresses import Networks, parse_address, sources_of
 from server.middleware.path_prefix import unprefixed_requests
 from server.middleware.pauses import Pauses
-from server.middleware.problems import problem_response
+from server.middleware.problems import client_has_left, problem_response
 from server.middleware.security_headers import HEADERS, SERVER
 from server.observability import Counter, Metrics
 
@@ -182,6 +182,11 @@ class Connection(RequestHandler):
         refusal.headers.update({**HEADERS, "Server": SERVER})
         refusal.force_close()
         return refusal
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log an error; not the one of a connection that ended while the rest of its body was read."""
+        if not client_has_left(self.transport, kw.get("exc_info")):
+            super().log_exception(*args, **kw)
 
     def _linger(self, size: int, began: float) -> None:
         """Note what has arrived of a body whose answer was given, and read the next piece later or not at all.

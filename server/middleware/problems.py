@@ -1,5 +1,6 @@
 """Turns errors into RFC 9457 problem details: ours, aiohttp's, and unknown ones as `internal` with the id."""
 
+import asyncio
 import logging
 import math
 import random
@@ -109,7 +110,7 @@ def problem_details(metrics: Metrics) -> Middleware:
             context.problem_code = code
 
     def crashed(request: web.Request, error: Exception) -> web.Response:
-        if _client_has_left(request, error):
+        if client_has_left(request.transport, error):
             # Nobody reads this. The error itself would be logged by aiohttp with its traceback.
             return web.Response(status=400)
         _log.exception("request_crashed", extra={"method": request.method, "path": shown_path(request)})
@@ -146,8 +147,8 @@ def problem_details(metrics: Metrics) -> Middleware:
     return translate
 
 
-def _client_has_left(request: web.Request, error: Exception) -> bool:
+def client_has_left(transport: asyncio.BaseTransport | None, error: object) -> bool:
     """Whether an error says no more than that the connection has ended, such as before its body was read."""
-    if request.transport is not None and not request.transport.is_closing():
+    if transport is not None and not transport.is_closing():
         return False
     return isinstance(error, ConnectionError) or (type(error) is RuntimeError and str(error) == _BODY_GONE)

@@ -384,7 +384,7 @@ def chunked(content: bytes, size: int) -> bytes:
 @pytest.mark.parametrize("at_once", [True, False], ids=["in one piece", "after the answer"])
 @pytest.mark.parametrize("extension", [b"", b";a=bcdefghijklmnopqrstuvwxyz"], ids=["tiny", "with extensions"])
 async def test_a_body_of_tiny_chunks_is_not_read_for_long(
-    at_once: bool, extension: bytes, monkeypatch: pytest.MonkeyPatch
+    at_once: bool, extension: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each costs as much as a thousand bytes, and delays all others."""
     monkeypatch.setattr(pauses, "SLOW_STEP", 0.5)
@@ -409,6 +409,7 @@ async def test_a_body_of_tiny_chunks_is_not_read_for_long(
                 await until(kept.transport.is_reading)
         finally:
             writer.close()
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 async def test_chunks_right_behind_another_requests_body_are_read() -> None:
