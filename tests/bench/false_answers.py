@@ -25,9 +25,11 @@ import argparse
 import json
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,13 +47,12 @@ from tests.bench.whole_questions import BEFORE_SECONDS, CLIPS, LIVE, Asked, Job,
 
 def spread(music: Sequence[Music], count: int) -> dict[str, tuple[float, ...]]:
     """So many moments, evenly spread over all that is BEFORE_SECONDS or more from its track's start."""
-    usable = np.array([max(0.0, each.seconds - BEFORE_SECONDS) for each in music])
-    begins = np.concatenate([[0.0], np.cumsum(usable)])
-    places = (np.arange(count) + 0.5) * begins[-1] / max(1, count)
-    owners = np.searchsorted(begins, places, side="right") - 1
+    begins = [0.0, *accumulate(max(0.0, each.seconds - BEFORE_SECONDS) for each in music)]
+    places = [(number + 0.5) * begins[-1] / count for number in range(count)]
     found: dict[str, list[float]] = {}
-    for place, owner in zip(places.tolist(), owners.tolist(), strict=True):
-        found.setdefault(music[owner].id, []).append(BEFORE_SECONDS + place - float(begins[owner]))
+    for place in places:
+        owner = bisect_right(begins, place) - 1
+        found.setdefault(music[owner].id, []).append(BEFORE_SECONDS + place - begins[owner])
     return {track: tuple(moments) for track, moments in found.items()}
 
 

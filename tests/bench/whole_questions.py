@@ -120,11 +120,13 @@ def ask(snapshot: Snapshot, pcm: Pcm, take: int = 1) -> tuple[str | None, float,
     """
     query = prepare(pcm)
     query.take = take
+    likeliest: tuple[str, float] | None = None
     if pcm.duration_seconds <= SHORT_SECONDS:
         best = examine(snapshot, query)
         sure = 0.0 if best is None else beside_chances(best.finding.confidence, chances_of_takes(take))
         if best is None or sure < THRESHOLD:
             return None if best is None else best.finding.track.id, sure, ()
+        likeliest = best.finding.track.id, sure
     found = identify(snapshot, query, take=take)
     named = tuple(
         Named(
@@ -137,8 +139,8 @@ def ask(snapshot: Snapshot, pcm: Pcm, take: int = 1) -> tuple[str | None, float,
         )
         for each in found
     )
-    if pcm.duration_seconds <= SHORT_SECONDS:
-        return best.finding.track.id, sure, named
+    if likeliest is not None:
+        return *likeliest, named
     return (named[0].track, named[0].score, named) if named else (None, 0.0, ())
 
 
@@ -223,7 +225,7 @@ def covered(pcm: Pcm, job: Job, at: float) -> tuple[Pcm, str]:
     levels = [float(np.sqrt(np.mean(np.square(each)))) for each in (pcm.samples, over)]
     mixed = pcm.samples + over * np.float32(levels[0] / max(levels[1], 1e-6) * 10 ** (-decibels / 20))
     mixed /= np.float32(max(1.0, float(np.max(np.abs(mixed)))))
-    return Pcm(np.ascontiguousarray(mixed), pcm.rate), f"{('voice', 'game')[number]}{decibels:+g}"
+    return Pcm(np.ascontiguousarray(mixed, np.float32), pcm.rate), f"{('voice', 'game')[number]}{decibels:+g}"
 
 
 # --- A track ------------------------------------------------------------------------------------------
