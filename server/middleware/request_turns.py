@@ -8,17 +8,21 @@ While others ask, too, an address has one turn at a time, and gives it on after 
 longer, for what a request costs before and after its turn. Most requests are answered without waiting for
 anything: otherwise all that came together would be worked on in one run of the event loop, and all others would
 wait for its end.
+
+If no request is in line, the pauses are short until what is put off adds up to `CREDIT_SECONDS`, so a client that
+asks little hardly waits. And while a request is worked on that did not have to wait, the next one in a line waits
+for that, too, at most for another pause.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from cachetools import LRUCache
 
 from server import keys
 from server.access.identity.addresses import widely_counted
@@ -37,6 +41,15 @@ AROUND_SECONDS: Final = 0.001
 
 MAX_PAUSE_SECONDS: Final = 0.01
 """While others ask, the next one begins after a pause as long as what has ended took, at most this long."""
+
+CREDIT_SECONDS: Final = 0.02
+"""While others ask, so much of an address's pauses is put off until a moment without requests from it."""
+
+HOLD_PAUSES: Final = 1.0
+"""How long a line waits for others who are worked on, at most, in pauses of its own."""
+
+MAX_SOURCES: Final = 10_000
+"""For how many addresses the pauses that are put off are known; the others start without any."""
 
 OTHERS_SECONDS: Final = 1.0
 """Others ask when the last request of another address came at most so long ago."""
@@ -57,12 +70,20 @@ STEP_SECONDS: Final = 0.01
 class Turn:
     """A request's right to be worked on, which ends with the request, or earlier."""
 
-    __slots__ = ("_begun", "_source", "_timer", "_turns", "_work")
+    __slots__ = ("_at_once", "_begun", "_source", "_timer", "_turns", "_work")
 
-    def __init__(self, turns: "RequestTurns", source: str | None, *, beside_others: bool = False) -> None:
+    def __init__(
+        self,
+        turns: "RequestTurns",
+        source: str | None,
+        *,
+        beside_others: bool = False,
+        at_once: bool = False,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._turns = turns
         self._source = source
+        self._at_once = at_once
         self._begun = loop.time()
         self._timer = None if source is None else loop.call_later(MAX_TURN_SECONDS, self.end)
         self._work = loop.call_later(WORK_SECONDS, self._end_work) if beside_others else None
@@ -76,16 +97,19 @@ class Turn:
         self._timer.cancel()
         if self._work is None:
             self._turns.release(source)
-        else:
-            self._work.cancel()
-            loop = asyncio.get_running_loop()
-            pause = min(MAX_PAUSE_SECONDS, loop.time() - self._begun + AROUND_SECONDS)
-            loop.call_later(pause, partial(self._turns.release, source, worked_on=True))
+            return
+        self._work.cancel()
+        took = asyncio.get_running_loop().time() - self._begun
+        self._turns.rest(source, took)
+        if self._at_once:
+            self._turns.at_once_ended()
 
     def _end_work(self) -> None:
         assert self._source is not None
         self._work = None
         self._turns.release_work(self._source)
+        if self._at_once:
+            self._turns.at_once_ended()
 
 
 TURN: Final = web.RequestKey("turn", Turn)
@@ -101,6 +125,11 @@ class RequestTurns:
         self._taken: dict[str, int] = {}
         self._worked_on: dict[str, int] = {}
         self._lines: dict[str, deque[asyncio.Future[bool | None]]] = {}
+        # By when the pauses of an address are over, those that are put off too.
+        self._owed: LRUCache[str, float] = LRUCache(MAX_SOURCES)
+        # How many requests are worked on, beside others, that did not have to wait; the lines that wait for that.
+        self._begun_at_once = 0
+        self._held: dict[str, asyncio.TimerHandle] = {}
 
     @property
     def sources(self) -> int:
@@ -116,7 +145,9 @@ class RequestTurns:
             self._last = source
         line = self._lines.get(source)
         if not line and self._is_free(source):
-            return Turn(self, source, beside_others=self._take(source))
+            beside = self._take(source)
+            self._begun_at_once += beside
+            return Turn(self, source, beside_others=beside, at_once=beside)
         called: asyncio.Future[bool | None] = loop.create_future()
         line = self._lines.setdefault(source, deque())
         line.append(called)
@@ -132,6 +163,34 @@ class RequestTurns:
         finally:
             timer.cancel()
         return Turn(self, None) if beside_others is None else Turn(self, source, beside_others=beside_others)
+
+    def rest(self, source: str, took: float) -> None:
+        """Give a turn that took so many seconds to the next in line, after the pauses that are due."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        pause = min(MAX_PAUSE_SECONDS, took + AROUND_SECONDS)
+        # What was owed before has become less while it was worked on.
+        owed = min(max(now, self._owed.get(source, 0.0) + took) + pause, now + CREDIT_SECONDS + MAX_PAUSE_SECONDS)
+        self._owed[source] = owed
+        due = pause if source in self._lines else max(AROUND_SECONDS, owed - now - CREDIT_SECONDS)
+        loop.call_later(due, self._rested, source, HOLD_PAUSES * pause)
+
+    def _rested(self, source: str, hold: float) -> None:
+        if self._begun_at_once and source in self._lines:
+            self._held[source] = asyncio.get_running_loop().call_later(hold, self._let_go, source)
+        else:
+            self.release(source, worked_on=True)
+
+    def _let_go(self, source: str) -> None:
+        self._held.pop(source).cancel()
+        self.release(source, worked_on=True)
+
+    def at_once_ended(self) -> None:
+        """One request less is worked on that did not have to wait."""
+        self._begun_at_once -= 1
+        if not self._begun_at_once:
+            for source in tuple(self._held):
+                self._let_go(source)
 
     def release(self, source: str, *, worked_on: bool = False) -> None:
         """Give a turn that has ended to the next in line. `worked_on`: it counted as that until now."""

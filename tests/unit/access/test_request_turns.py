@@ -8,6 +8,8 @@ import pytest
 
 from server.middleware.request_turns import (
     AROUND_SECONDS,
+    CREDIT_SECONDS,
+    HOLD_PAUSES,
     MAX_PAUSE_SECONDS,
     MAX_TURN_SECONDS,
     MAX_WAIT_SECONDS,
@@ -132,6 +134,63 @@ def test_while_others_ask_one_begins_after_the_other_and_more_than_half_of_the_t
         begun.clear()
         await asyncio.gather(*(request() for _ in range(10)))
         assert begun[7] - begun[0] == 0, "nobody else asks any more"
+        await asyncio.sleep(MAX_PAUSE_SECONDS)
+        assert turns.sources == 0
+
+    run(story())
+
+
+def test_while_others_ask_who_asks_little_hardly_waits_and_who_goes_on_gets_half_of_the_time() -> None:
+    async def story() -> None:
+        loop, turns, waited = asyncio.get_running_loop(), RequestTurns(at_once=8), list[float]()
+
+        async def request() -> None:
+            asked = loop.time()
+            turn = await turns.begin(ONE)
+            waited.append(loop.time() - asked)
+            await asyncio.sleep(0.003)
+            turn.end()
+
+        for _ in range(20):
+            (await turns.begin(OTHER)).end()
+            for _ in range(3):
+                await request()
+            await asyncio.sleep(0.01)
+        assert max(waited) == pytest.approx(AROUND_SECONDS)
+        (await turns.begin(OTHER)).end()
+        waited.clear()
+        begun = loop.time()
+        for _ in range(100):
+            await request()
+        assert loop.time() - begun >= 100 * (0.006 + AROUND_SECONDS) - CREDIT_SECONDS - MAX_PAUSE_SECONDS
+        assert max(waited) <= MAX_PAUSE_SECONDS
+        await asyncio.sleep(MAX_PAUSE_SECONDS)
+        assert turns.sources == 0
+
+    run(story())
+
+
+@pytest.mark.parametrize("seconds", [0.007, 1.0])
+def test_a_line_waits_while_somebody_is_worked_on_who_had_none_and_not_for_long(seconds: float) -> None:
+    async def story() -> None:
+        loop, turns, begun = asyncio.get_running_loop(), RequestTurns(at_once=8), list[float]()
+        pause = 0.004 + AROUND_SECONDS
+
+        async def request() -> None:
+            turn = await turns.begin(ONE)
+            begun.append(loop.time())
+            await asyncio.sleep(0.004)
+            turn.end()
+
+        (await turns.begin(OTHER)).end()
+        line = [asyncio.create_task(request()) for _ in range(3)]
+        await asyncio.sleep(0.003)
+        other = await turns.begin(OTHER)
+        await asyncio.sleep(seconds)
+        other.end()
+        await asyncio.gather(*line)
+        assert begun[1] == pytest.approx(min(0.003 + seconds, 0.004 + pause + HOLD_PAUSES * pause))
+        assert begun[2] == pytest.approx(begun[1] + 0.004 + pause)
         await asyncio.sleep(MAX_PAUSE_SECONDS)
         assert turns.sources == 0
 
