@@ -37,7 +37,7 @@ def served(folder: Path) -> Generator[None]:
             if os.path.lexists(folder / UNFINISHED):
                 detail = (
                     f"A restore to {folder} was interrupted, so half of it may be there: restore once more, with "
-                    f"--force. {folder / UNFINISHED} says how to take it back instead."
+                    f"--force. {folder / UNFINISHED} says how to undo it instead."
                 )
                 raise TwitchAudioError(ProblemCode.INTERNAL, detail)
         yield

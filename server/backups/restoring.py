@@ -150,9 +150,9 @@ class _Restore:
         """Say that half of it may be there from now on, however this ends. Raises OSError."""
         with mark.open("w", encoding="utf-8") as file:
             file.write(
-                f"A backup was being restored here. To take it back, rename everything that ends in\n"
-                f".before-restore-{self._stamp}, here and where the catalogs are, to its name\n"
-                "without that, and delete this file. In place of what is new, that is.\n"
+                "A backup was being restored here. To undo that, replace what is new with what was there before:\n"
+                f"rename everything that ends in .before-restore-{self._stamp}, here and where the\n"
+                "catalogs are, to its name without that. Then delete this file.\n"
             )
             file.flush()
             os.fsync(file.fileno())
